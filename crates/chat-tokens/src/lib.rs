@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod accounting;
+mod counter;
+mod estimate;
+mod image;
+mod stored;
+
+pub use accounting::TokenAccounting;
+pub use counter::{TokenCounter, count_parts};
+pub use estimate::EstimateCounter;
+pub use image::{IMAGE_TOKENS_MAX, image_tokens};
+pub use stored::{CountOrigin, count_stored};
