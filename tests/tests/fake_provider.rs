@@ -1,5 +1,9 @@
 //! The fake provider keeps its word: wire shapes, cap, faults, and above all its ledger.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may fail the test"
+)]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
