@@ -1,0 +1,100 @@
+//! The ports: who may spend, and what an auditor reads.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp};
+
+use crate::{Account, AccountSpec, Credit, Entry, Hold, HoldRequest, Result, Settlement};
+
+/// A ledger of accounts, holds and entries.
+///
+/// Accounts live in a tenant; one with an owner is found by that user only. Every write is
+/// idempotent by its key: the second call changes nothing and returns what the first returned.
+/// May live in another system than the journal; nothing here knows of turns beyond their key.
+#[async_trait]
+pub trait BalanceAdapter: fmt::Debug + Send + Sync + 'static {
+    /// Opens an account with its opening grant, or returns the one that is there, unchanged.
+    ///
+    /// # Errors
+    /// `Conflict` if another user owns an account of this id; `InvalidAmount`.
+    async fn open_account(
+        &self,
+        scope: &Scope,
+        spec: &AccountSpec,
+        at: Timestamp,
+    ) -> Result<Account>;
+
+    /// Reads an account.
+    async fn account(&self, scope: &Scope, id: &AccountId) -> Result<Option<Account>>;
+
+    /// Grants or refunds.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidAmount` if it is not above zero; `Conflict` if the key was used with
+    /// another amount.
+    async fn credit(&self, scope: &Scope, credit: &Credit) -> Result<Entry>;
+
+    /// Reserves on all accounts or on none. Concurrent holds never exceed what is available.
+    ///
+    /// # Errors
+    /// `InsufficientFunds` naming the first account that cannot give its floor; `NotFound`;
+    /// `InvalidAmount` for no legs, a double account or a floor above its amount.
+    async fn hold(&self, scope: &Scope, request: &HoldRequest) -> Result<Hold>;
+
+    /// Reserves `extra` more on every leg before attempt number `attempt`; an extension for the
+    /// same or an older attempt changes nothing.
+    ///
+    /// # Errors
+    /// `InsufficientFunds` (nothing changed); `NotFound`; `Conflict` if the hold is resolved.
+    async fn extend(
+        &self,
+        scope: &Scope,
+        key: &StepKey,
+        attempt: u32,
+        extra: Money,
+        at: Timestamp,
+    ) -> Result<Hold>;
+
+    /// Posts what the step cost and gives the rest back. What exceeds the hold becomes one
+    /// `Overrun` entry per leg. Settling twice returns the first result, whatever the amounts.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` if the hold was released; `InvalidAmount`.
+    async fn settle(&self, scope: &Scope, settlement: &Settlement) -> Result<Hold>;
+
+    /// Gives everything back. Only for steps that never reached a provider.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` if the hold was settled.
+    async fn release(&self, scope: &Scope, key: &StepKey, at: Timestamp) -> Result<Hold>;
+
+    /// Reads a hold.
+    async fn hold_of(&self, scope: &Scope, key: &StepKey) -> Result<Option<Hold>>;
+}
+
+/// What recovery and audit read, over all scopes.
+#[async_trait]
+pub trait LedgerMaintenance: fmt::Debug + Send + Sync + 'static {
+    /// Up to `limit` open holds taken before `before`, oldest first.
+    async fn open_holds(&self, before: Timestamp, limit: u32) -> Result<Vec<Hold>>;
+
+    /// All accounts in the order of (tenant, id) after `after`.
+    async fn scan_accounts(
+        &self,
+        after: Option<&(TenantId, AccountId)>,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, Account)>>;
+
+    /// All holds in the order of (tenant, key) after `after`.
+    async fn scan_holds(
+        &self,
+        after: Option<&(TenantId, StepKey)>,
+        limit: u32,
+    ) -> Result<Vec<Hold>>;
+
+    /// All entries in the order they were written, `after` many skipped.
+    async fn scan_entries(&self, after: u64, limit: u32) -> Result<Vec<Entry>>;
+}
+
+const _DYN_SAFE: (fn(&dyn BalanceAdapter), fn(&dyn LedgerMaintenance)) = (|_| {}, |_| {});

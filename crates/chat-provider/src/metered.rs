@@ -1,0 +1,48 @@
+//! The only way a helper (summariser, title-maker) can reach a model.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use chat_types::{ModelOptions, ModelRef, Prompt, Purpose, Usage};
+
+/// A call made on behalf of a turn, besides its reply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeteredRequest {
+    /// What it is for; never `Reply`.
+    pub purpose: Purpose,
+    /// Which model; none: the turn's own.
+    pub model: Option<ModelRef>,
+    /// Everything that is sent.
+    pub prompt: Prompt,
+    /// Sampling and the wanted cap.
+    pub options: ModelOptions,
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeteredReply {
+    /// The whole text.
+    pub text: String,
+    /// What it consumed.
+    pub usage: Usage,
+}
+
+/// Why there is no reply: a stable code and one line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct MeteredError {
+    /// Stable, for programs.
+    pub code: &'static str,
+    /// For people.
+    pub detail: String,
+}
+
+/// Makes a call as a step of its own: held, journaled, billed. The conductor implements it.
+#[async_trait]
+pub trait MeteredCaller: fmt::Debug + Send + Sync {
+    /// Calls and waits for the whole reply. Every call is a new step.
+    ///
+    /// # Errors
+    /// `MeteredError` if it was refused or failed; what it consumed is billed all the same.
+    async fn call(&self, request: MeteredRequest) -> Result<MeteredReply, MeteredError>;
+}

@@ -1,0 +1,256 @@
+//! A provider that plays a script: for tests, examples and fault injection.
+//!
+//! Replies are played in order, the last one for ever. Every request is kept for assertions.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chat_tokens::{EstimateCounter, TokenCounter};
+use chat_types::{
+    CacheStyle, FinishReason, Modalities, ModelId, ModelInfo, ModelRef, ProviderId, SystemRole,
+    Tokens, Usage,
+};
+use futures::stream;
+
+use crate::{
+    CallPermit, CompletionStream, Exposure, ModelProvider, ModelRequest, Prepared, ProviderError,
+    ProviderErrorKind, ProviderEvent,
+};
+
+/// One move of a scripted reply.
+#[derive(Clone, Debug)]
+pub enum ScriptedStep {
+    /// Say this, all in one read.
+    Say(Vec<ProviderEvent>),
+    /// Wait, in the runtime's time.
+    Wait {
+        /// How long.
+        ms: u64,
+    },
+    /// Break off with an error.
+    Fail {
+        /// Which kind.
+        kind: ProviderErrorKind,
+        /// What may have been consumed, if nothing was said before.
+        exposure: Exposure,
+    },
+    /// End without saying that it is finished.
+    Cut,
+}
+
+/// One reply.
+#[derive(Clone, Debug, Default)]
+pub struct ScriptedReply {
+    steps: Vec<ScriptedStep>,
+}
+
+impl ScriptedReply {
+    /// A reply of these moves.
+    #[must_use]
+    pub fn new(steps: Vec<ScriptedStep>) -> Self {
+        Self { steps }
+    }
+
+    /// A whole reply: `pieces` one read each, then usage and the finish.
+    #[must_use]
+    pub fn text(pieces: &[&str]) -> Self {
+        let output = Tokens::from_len(pieces.len());
+        let mut steps: Vec<ScriptedStep> = pieces
+            .iter()
+            .map(|piece| ScriptedStep::Say(vec![ProviderEvent::Text((*piece).to_owned())]))
+            .collect();
+        let usage = Usage {
+            input_uncached: Tokens::new(10),
+            output,
+            ..Usage::default()
+        };
+        steps.push(ScriptedStep::Say(vec![
+            ProviderEvent::Finished(FinishReason::Stop),
+            ProviderEvent::Usage(usage),
+        ]));
+        Self { steps }
+    }
+
+    /// A failure before anything was said.
+    #[must_use]
+    pub fn failure(kind: ProviderErrorKind, exposure: Exposure) -> Self {
+        Self {
+            steps: vec![ScriptedStep::Fail { kind, exposure }],
+        }
+    }
+}
+
+/// One call it was asked to make.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScriptedCall {
+    /// The request as it was prepared.
+    pub request: ModelRequest,
+    /// The cap of its permit.
+    pub output_cap: Tokens,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    script: VecDeque<ScriptedReply>,
+    prepared: VecDeque<ModelRequest>,
+    calls: Vec<ScriptedCall>,
+}
+
+/// Prepared requests are matched to calls by their body; this many may be in between.
+const PREPARED_MAX: usize = 1_024;
+
+/// The scripted provider; a clone plays the same script.
+#[derive(Clone, Debug)]
+pub struct ScriptedProvider {
+    id: ProviderId,
+    info: ModelInfo,
+    state: Arc<Mutex<State>>,
+}
+
+impl ScriptedProvider {
+    /// Plays `script` under the provider id `scripted`, with one model `scripted-1` of an 8,192
+    /// token window.
+    ///
+    /// # Errors
+    /// Never: the names are valid; the type leaves it to the caller not to unwrap.
+    pub fn new(
+        script: Vec<ScriptedReply>,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let id = ProviderId::new("scripted")?;
+        let info = ModelInfo {
+            model: ModelRef::new(id.clone(), ModelId::new("scripted-1")?),
+            context_window: Tokens::new(8_192),
+            output_max: Tokens::new(2_048),
+            modalities: Modalities::default(),
+            system_role: SystemRole::Native,
+            tools: true,
+            cache: CacheStyle::None,
+            prefill: true,
+            tokenizer: EstimateCounter::default().tokenizer().clone(),
+        };
+        let state = State {
+            script: script.into(),
+            ..State::default()
+        };
+        Ok(Self {
+            id,
+            info,
+            state: Arc::new(Mutex::new(state)),
+        })
+    }
+
+    /// The same with another window.
+    #[must_use]
+    pub fn with_window(mut self, context_window: Tokens) -> Self {
+        self.info.context_window = context_window;
+        self
+    }
+
+    /// The same without going on from a trailing assistant message.
+    #[must_use]
+    pub fn without_prefill(mut self) -> Self {
+        self.info.prefill = false;
+        self
+    }
+
+    /// Every call made so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<ScriptedCall> {
+        self.lock().calls.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_reply(&self) -> ScriptedReply {
+        let mut state = self.lock();
+        if state.script.len() > 1 {
+            state.script.pop_front().unwrap_or_default()
+        } else {
+            state.script.front().cloned().unwrap_or_default()
+        }
+    }
+}
+
+#[async_trait]
+impl ModelProvider for ScriptedProvider {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn model_id(&self) -> &ModelId {
+        &self.info.model.model
+    }
+
+    fn models(&self) -> Vec<ModelInfo> {
+        vec![self.info.clone()]
+    }
+
+    fn model_info(&self, model: &ModelId) -> Option<ModelInfo> {
+        (*model == self.info.model.model).then(|| self.info.clone())
+    }
+
+    fn counter(&self, _model: &ModelInfo) -> Arc<dyn TokenCounter> {
+        Arc::new(EstimateCounter::default())
+    }
+
+    fn prepare(&self, request: &ModelRequest) -> Result<Prepared, ProviderError> {
+        let body = serde_json::to_vec(&request.prompt).map_err(|error| {
+            ProviderError::new(
+                ProviderErrorKind::InvalidRequest,
+                "the prompt has no JSON form",
+            )
+            .with_source(error)
+        })?;
+        let mut state = self.lock();
+        if state.prepared.len() >= PREPARED_MAX {
+            state.prepared.pop_front();
+        }
+        state.prepared.push_back(request.clone());
+        Ok(Prepared::new(request, body))
+    }
+
+    async fn send_completion(
+        &self,
+        prepared: &Prepared,
+        permit: &CallPermit,
+    ) -> Result<CompletionStream, ProviderError> {
+        permit.admit(1, None).await?;
+        let output_cap = permit.output_cap();
+        {
+            let mut state = self.lock();
+            let matching = state.prepared.iter().position(|request| {
+                serde_json::to_vec(&request.prompt).is_ok_and(|body| body == prepared.body)
+            });
+            if let Some(request) = matching.and_then(|at| state.prepared.remove(at)) {
+                state.calls.push(ScriptedCall {
+                    request,
+                    output_cap,
+                });
+            }
+        }
+        let steps = VecDeque::from(self.next_reply().steps);
+        if let Some(ScriptedStep::Fail { kind, exposure }) = steps.front() {
+            return Err(ProviderError::new(*kind, "the script fails here").with_exposure(*exposure));
+        }
+        Ok(Box::pin(stream::unfold(steps, |mut steps| async move {
+            loop {
+                match steps.pop_front()? {
+                    ScriptedStep::Say(events) => return Some((Ok(events), steps)),
+                    ScriptedStep::Wait { ms } => {
+                        tokio::time::sleep(Duration::from_millis(ms)).await;
+                    }
+                    ScriptedStep::Fail { kind, exposure } => {
+                        let error = ProviderError::new(kind, "the script fails here")
+                            .with_exposure(exposure);
+                        return Some((Err(error), VecDeque::new()));
+                    }
+                    ScriptedStep::Cut => return None,
+                }
+            }
+        })))
+    }
+}

@@ -1,0 +1,3 @@
+#![doc = "Metering."]
+mod error;
+pub use error::UsageError;
