@@ -6,26 +6,41 @@ use std::sync::Arc;
 use chat_types::{ModelInfo, TokenizerId};
 
 use crate::counter::TokenCounter;
+use crate::encoding::OpenAiEncoding;
 use crate::estimate::EstimateCounter;
+use crate::openai::OpenAiCounter;
 
-/// Chooses the counter for a model.
+/// Chooses the counter for a model. Every model gets one.
 ///
-/// In this order: the counter registered for the model's tokenizer, the one of its family, the
-/// estimate. Every model gets one.
+/// In this order: the counter registered for the tokenizer that the model's description names
+/// (OpenAI's encodings are registered from the start), the family whose prefix the model's name
+/// has, OpenAI's own list of model names, the estimate.
+///
+/// Counts are stored under the tokenizer of the counter that made them, so an estimate made
+/// before the right counter was registered is never taken for the real count.
 #[derive(Clone, Debug)]
 pub struct TokenAccounting {
     counters: BTreeMap<TokenizerId, Arc<dyn TokenCounter>>,
+    /// Prefix of a model's name to tokenizer; the longest one wins.
+    families: BTreeMap<String, TokenizerId>,
     estimate: Arc<dyn TokenCounter>,
 }
 
 impl TokenAccounting {
-    /// The counters this crate brings.
+    /// The counters this crate brings: OpenAI's encodings and the estimate. Builds no vocabulary.
     #[must_use]
     pub fn new() -> Self {
-        Self {
+        let estimate: Arc<dyn TokenCounter> = Arc::new(EstimateCounter::new());
+        let mut accounting = Self {
             counters: BTreeMap::new(),
-            estimate: Arc::new(EstimateCounter::new()),
+            families: BTreeMap::new(),
+            estimate: Arc::clone(&estimate),
         }
+        .with_counter(estimate);
+        for encoding in OpenAiEncoding::ALL {
+            accounting = accounting.with_counter(Arc::new(OpenAiCounter::new(encoding)));
+        }
+        accounting
     }
 
     /// Adds a counter under its tokenizer's name; a later one of the same name replaces it.
@@ -35,11 +50,37 @@ impl TokenAccounting {
         self
     }
 
+    /// Counts models whose name starts with `model_prefix` in `tokenizer`'s vocabulary.
+    ///
+    /// Without a counter registered for `tokenizer` the family has no effect.
+    #[must_use]
+    pub fn with_family(mut self, model_prefix: impl Into<String>, tokenizer: TokenizerId) -> Self {
+        self.families.insert(model_prefix.into(), tokenizer);
+        self
+    }
+
     /// The counter for `model`; cheap, to be called per turn.
     #[must_use]
     pub fn counter_for(&self, model: &ModelInfo) -> Arc<dyn TokenCounter> {
-        let counter = self.counters.get(&model.tokenizer);
-        Arc::clone(counter.unwrap_or(&self.estimate))
+        let name = model.model.model.as_str();
+        let counter = self
+            .counters
+            .get(&model.tokenizer)
+            .or_else(|| self.counters.get(self.family_of(name)?))
+            .or_else(|| {
+                let encoding = OpenAiEncoding::of_model(name)?;
+                self.counters.get(&encoding.tokenizer())
+            })
+            .unwrap_or(&self.estimate);
+        Arc::clone(counter)
+    }
+
+    fn family_of(&self, model: &str) -> Option<&TokenizerId> {
+        self.families
+            .iter()
+            .filter(|(prefix, _)| model.starts_with(prefix.as_str()))
+            .max_by_key(|(prefix, _)| prefix.len())
+            .map(|(_, tokenizer)| tokenizer)
     }
 }
 

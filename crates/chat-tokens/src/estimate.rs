@@ -8,8 +8,10 @@ use chat_types::{ContentPart, Provenance, Role, TokenizerId, Tokens, ToolSpec};
 
 use crate::counter::{TokenCounter, count_parts};
 
-/// Guesses by bytes: three letters or spaces to a token, other ASCII one each, two thirds of a
-/// token for every byte beyond ASCII.
+/// Guesses by the size of each character in bytes.
+///
+/// In thirds of a token: an ASCII letter or space 1, other ASCII 3, two bytes (Greek, Cyrillic,
+/// Arabic) 2, three bytes (Chinese, Japanese, Korean) 5, four bytes (emoji) 9.
 #[derive(Clone, Debug)]
 pub struct EstimateCounter {
     tokenizer: TokenizerId,
@@ -49,11 +51,13 @@ impl TokenCounter for EstimateCounter {
 
     fn count_text(&self, text: &str) -> Tokens {
         let thirds: u64 = text
-            .bytes()
-            .map(|byte| match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b' ' => 1,
-                0x80.. => 2,
-                _ => 3,
+            .chars()
+            .map(|character| match character {
+                'a'..='z' | 'A'..='Z' | ' ' => 1,
+                '\0'..='\x7f' => 3,
+                '\u{80}'..='\u{7ff}' => 2,
+                '\u{800}'..='\u{ffff}' => 5,
+                _ => 9,
             })
             .sum();
         Tokens::new(thirds.div_ceil(3))
