@@ -1,0 +1,242 @@
+//! Server-sent events out of a body, in batches.
+//!
+//! One item is everything that can be decoded without waiting for the network again, so a reader turns one network
+//! read into one batch. The parser is `eventsource-stream` behind `sse_guard`.
+//! The end of the stream says that the connection ended cleanly, not that the reply is complete: only the provider's
+//! own terminal event says that. Not here: reconnecting (no model provider can resume a reply), JSON.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use eventsource_stream::{Event, EventStream, EventStreamError};
+use futures::Stream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::adapter::BodyStream;
+use crate::error::{TransportError, TransportErrorKind, TransportPhase};
+use crate::sse_guard::LineGuard;
+use crate::timed::after;
+use crate::timeouts::Timeouts;
+
+/// One server-sent event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SseEvent {
+    /// The type, `message` where the server gave none.
+    pub event: String,
+    /// The data lines, joined by LF.
+    pub data: String,
+    /// The last event id that was in force, empty where the server gave none.
+    pub id: String,
+    /// The reconnection time, where this event set one.
+    pub retry_ms: Option<u64>,
+}
+
+/// The bounds of one stream of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SseLimits {
+    /// The longest line in bytes. 1 MiB: a vendor's longest line is an inline image of some 100 KiB.
+    pub line_bytes_max: usize,
+    /// The largest event in bytes, over all its lines. 8 MiB: images in several parts.
+    pub event_bytes_max: usize,
+    /// The most events in one batch. 256: one read of 64 KiB holds about that many deltas.
+    pub batch_events_max: usize,
+    /// A batch ends once its data is this many bytes. 256 KiB, so that memory stays flat when the network is faster
+    /// than the reader.
+    pub batch_bytes_max: usize,
+}
+
+impl Default for SseLimits {
+    fn default() -> Self {
+        Self {
+            line_bytes_max: 1024 * 1024,
+            event_bytes_max: 8 * 1024 * 1024,
+            batch_events_max: 256,
+            batch_bytes_max: 256 * 1024,
+        }
+    }
+}
+
+/// The events of one body, in batches that are never empty.
+///
+/// The first error is the last item; events decoded before it come first, as a batch of their own. Dropping the
+/// stream drops the body, which closes the connection.
+pub struct SseStream {
+    events: EventStream<LineGuard>,
+    limits: SseLimits,
+    repaired_lines: Arc<AtomicU64>,
+    progress: Option<Progress>,
+    /// An error that waits for the events before it to be taken.
+    pending_error: Option<TransportError>,
+    is_done: bool,
+}
+
+/// The clock that pings do not reset.
+struct Progress {
+    within: Duration,
+    is_progress: fn(&SseEvent) -> bool,
+    due: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl SseStream {
+    /// Decodes `body` within `limits`.
+    #[must_use]
+    pub fn new(body: BodyStream, limits: SseLimits) -> Self {
+        let repaired_lines = Arc::new(AtomicU64::new(0));
+        let guard = LineGuard::new(body, limits, Arc::clone(&repaired_lines));
+        Self {
+            events: EventStream::new(guard),
+            limits,
+            repaired_lines,
+            progress: None,
+            pending_error: None,
+            is_done: false,
+        }
+    }
+
+    /// Ends the stream with `ProgressTimeout` when no event for which `is_progress` holds comes within
+    /// `timeouts.progress_ms` of the one before it, or of now.
+    #[must_use]
+    pub fn with_progress_rule(
+        mut self,
+        timeouts: &Timeouts,
+        is_progress: fn(&SseEvent) -> bool,
+    ) -> Self {
+        let within = timeouts.progress();
+        let due = after(Instant::now(), within);
+        let timer = Box::pin(sleep_until(due));
+        self.progress = Some(Progress {
+            within,
+            is_progress,
+            due,
+            timer,
+        });
+        self
+    }
+
+    /// How many lines so far had bytes that are not UTF-8, which became U+FFFD.
+    #[must_use]
+    pub fn repaired_lines(&self) -> u64 {
+        self.repaired_lines.load(Ordering::Relaxed)
+    }
+
+    fn end(&mut self, error: TransportError) -> Poll<Option<<Self as Stream>::Item>> {
+        self.is_done = true;
+        // The parser cannot be emptied in place; an empty one in its place drops the body.
+        let no_body: BodyStream = Box::pin(futures::stream::empty());
+        let guard = LineGuard::new(no_body, self.limits, Arc::clone(&self.repaired_lines));
+        self.events = EventStream::new(guard);
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(progress) = self.progress.as_mut() else {
+            return Poll::Pending;
+        };
+        if progress.timer.deadline() != progress.due {
+            progress.timer.as_mut().reset(progress.due);
+        }
+        progress.timer.as_mut().poll(context)
+    }
+}
+
+impl Stream for SseStream {
+    type Item = Result<Vec<SseEvent>, TransportError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(error) = self.pending_error.take() {
+            return self.end(error);
+        }
+        if self.is_done {
+            return Poll::Ready(None);
+        }
+        let mut batch = Vec::new();
+        let mut batch_bytes = 0_usize;
+        let mut is_waiting = false;
+        while batch.len() < self.limits.batch_events_max
+            && batch_bytes < self.limits.batch_bytes_max
+        {
+            match Pin::new(&mut self.events).poll_next(context) {
+                Poll::Ready(Some(Ok(event))) => {
+                    let event = SseEvent::from(event);
+                    batch_bytes = batch_bytes.saturating_add(event.data.len());
+                    batch.push(event);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.pending_error = Some(TransportError::from(error));
+                    break;
+                }
+                Poll::Ready(None) => {
+                    self.is_done = true;
+                    break;
+                }
+                Poll::Pending => {
+                    is_waiting = true;
+                    break;
+                }
+            }
+        }
+        if let Some(progress) = self.progress.as_mut()
+            && batch.iter().any(progress.is_progress)
+        {
+            progress.due = after(Instant::now(), progress.within);
+        }
+        if is_waiting && self.poll_progress(context).is_ready() {
+            let late = TransportError::new(
+                TransportErrorKind::ProgressTimeout,
+                TransportPhase::Streaming,
+            );
+            self.pending_error = Some(late);
+            is_waiting = false;
+        }
+        if !batch.is_empty() {
+            return Poll::Ready(Some(Ok(batch)));
+        }
+        match self.pending_error.take() {
+            Some(error) => self.end(error),
+            None if is_waiting => Poll::Pending,
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl fmt::Debug for SseStream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SseStream")
+            .field("limits", &self.limits)
+            .field("repaired_lines", &self.repaired_lines())
+            .field("is_done", &self.is_done)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<Event> for SseEvent {
+    fn from(event: Event) -> Self {
+        Self {
+            event: event.event,
+            data: event.data,
+            id: event.id,
+            retry_ms: event
+                .retry
+                .and_then(|retry| u64::try_from(retry.as_millis()).ok()),
+        }
+    }
+}
+
+impl From<EventStreamError<TransportError>> for TransportError {
+    fn from(error: EventStreamError<TransportError>) -> Self {
+        match error {
+            EventStreamError::Transport(error) => error,
+            // The guard hands out clean lines only, so neither can happen; the texts are not shown.
+            EventStreamError::Utf8(_) | EventStreamError::Parser(_) => {
+                Self::new(TransportErrorKind::Malformed, TransportPhase::Streaming)
+            }
+        }
+    }
+}
