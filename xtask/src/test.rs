@@ -20,6 +20,7 @@ cargo-nextest is needed and was not found. Get it with one of
 struct Report {
     suite: &'static Suite,
     counts: Counts,
+    run: u64,
     problem: Option<String>,
 }
 
@@ -46,6 +47,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     for Report {
         suite,
         counts,
+        run,
         problem,
     } in &reports
     {
@@ -56,7 +58,6 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
             .as_ref()
             .map(|problem| format!("  ({problem})"))
             .unwrap_or_default();
-        let run = counts.run();
         println!(
             "{:14} {run:5} run {failed:5} failed {skipped:5} skipped{problem}",
             suite.name
@@ -98,13 +99,15 @@ fn run_suite(suite: &'static Suite, whole_workspace: bool, full: bool) -> Report
         Ok((counts, problem)) => (counts, problem),
         Err(error) => (Counts::default(), Some(format!("{error:#}"))),
     };
-    let problem = problem.or_else(|| (counts.run() == 0).then(|| "no tests were run".to_owned()));
+    let run = counts.run();
+    let problem = problem.or_else(|| (run == 0).then(|| "no tests were run".to_owned()));
     if problem.is_some() && counts.failed == 0 {
         counts.failed = 1;
     }
     Report {
         suite,
         counts,
+        run,
         problem,
     }
 }
