@@ -1,0 +1,269 @@
+//! `MemoryLedger`: the reference behaviour of the ports, for tests and programs without a disk.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp};
+
+use crate::rules::{
+    accounts_of, accounts_of_hold, credit, credit_reference, extend, is_visible, open, place_hold,
+    refuse, release, settle,
+};
+use crate::{
+    Account, AccountSpec, BalanceAdapter, BalanceErrorKind, Credit, CreditKind, Entry, EntryKind,
+    Hold, HoldRequest, HoldState, LedgerMaintenance, Result, Settlement, repeat_credit,
+    repeat_hold, repeat_open, repeat_release, repeat_settle,
+};
+
+/// A ledger in memory; clones share it. Every call is one step under one lock.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryLedger {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    accounts: BTreeMap<(TenantId, AccountId), Account>,
+    holds: BTreeMap<(TenantId, StepKey), Hold>,
+    entries: Vec<Entry>,
+    /// Where in `entries` the credits are, by what makes them unique.
+    credits: BTreeMap<(TenantId, EntryKind, String), usize>,
+}
+
+impl MemoryLedger {
+    /// An empty ledger.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        // The rules change nothing before they succeed and the writes after them cannot panic, so
+        // a poisoned state is still whole.
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl State {
+    fn account(&self, scope: &Scope, id: &AccountId) -> Option<&Account> {
+        let account = self.accounts.get(&(scope.tenant.clone(), id.clone()))?;
+        is_visible(account, scope).then_some(account)
+    }
+
+    fn load(&self, scope: &Scope, ids: &[AccountId]) -> Vec<Account> {
+        ids.iter()
+            .filter_map(|id| self.account(scope, id))
+            .cloned()
+            .collect()
+    }
+
+    fn store(&mut self, scope: &Scope, accounts: Vec<Account>) {
+        for account in accounts {
+            self.accounts
+                .insert((scope.tenant.clone(), account.id.clone()), account);
+        }
+    }
+
+    fn hold(&self, operation: &'static str, scope: &Scope, key: &StepKey) -> Result<Hold> {
+        let hold = self.holds.get(&(scope.tenant.clone(), key.clone()));
+        hold.filter(|hold| hold.scope == *scope)
+            .cloned()
+            .ok_or_else(|| {
+                refuse(
+                    BalanceErrorKind::NotFound,
+                    operation,
+                    "no hold for this step",
+                )
+            })
+    }
+
+    fn store_hold(&mut self, hold: &Hold, accounts: Vec<Account>) -> Hold {
+        self.store(&hold.scope, accounts);
+        self.holds
+            .insert((hold.scope.tenant.clone(), hold.key.clone()), hold.clone());
+        hold.clone()
+    }
+
+    fn append_credit(&mut self, entry: &Entry) {
+        let key = (
+            entry.scope.tenant.clone(),
+            entry.kind,
+            entry.reference.clone(),
+        );
+        self.credits.insert(key, self.entries.len());
+        self.entries.push(entry.clone());
+    }
+}
+
+#[async_trait]
+impl BalanceAdapter for MemoryLedger {
+    async fn open_account(
+        &self,
+        scope: &Scope,
+        spec: &AccountSpec,
+        at: Timestamp,
+    ) -> Result<Account> {
+        self.with(|state| {
+            let key = (scope.tenant.clone(), spec.id.clone());
+            if let Some(existing) = state.accounts.get(&key) {
+                return repeat_open(scope, existing);
+            }
+            let (account, opening) = open(scope, spec, at)?;
+            state.accounts.insert(key, account.clone());
+            if let Some(entry) = &opening {
+                state.append_credit(entry);
+            }
+            Ok(account)
+        })
+    }
+
+    async fn account(&self, scope: &Scope, id: &AccountId) -> Result<Option<Account>> {
+        Ok(self.with(|state| state.account(scope, id).cloned()))
+    }
+
+    async fn credit(&self, scope: &Scope, wanted: &Credit) -> Result<Entry> {
+        self.with(|state| {
+            let mut account = state
+                .account(scope, &wanted.account)
+                .cloned()
+                .ok_or_else(|| refuse(BalanceErrorKind::NotFound, "credit", "no such account"))?;
+            let kind = match wanted.kind {
+                CreditKind::Grant => EntryKind::Grant,
+                CreditKind::Refund => EntryKind::Refund,
+            };
+            let reference = credit_reference(&wanted.account, &wanted.key);
+            let place = state.credits.get(&(scope.tenant.clone(), kind, reference));
+            if let Some(existing) = place.and_then(|place| state.entries.get(*place)) {
+                return repeat_credit(existing, wanted);
+            }
+            let entry = credit(scope, &mut account, wanted)?;
+            state.store(scope, vec![account]);
+            state.append_credit(&entry);
+            Ok(entry)
+        })
+    }
+
+    async fn hold(&self, scope: &Scope, request: &HoldRequest) -> Result<Hold> {
+        self.with(|state| {
+            let key = (scope.tenant.clone(), request.key.clone());
+            if let Some(existing) = state.holds.get(&key) {
+                return repeat_hold(scope, existing, request);
+            }
+            let mut accounts = state.load(scope, &accounts_of(request));
+            let hold = place_hold(scope, &mut accounts, request)?;
+            Ok(state.store_hold(&hold, accounts))
+        })
+    }
+
+    async fn extend(
+        &self,
+        scope: &Scope,
+        key: &StepKey,
+        attempt: u32,
+        extra: Money,
+        _at: Timestamp,
+    ) -> Result<Hold> {
+        self.with(|state| {
+            let mut hold = state.hold("extend", scope, key)?;
+            let mut accounts = state.load(scope, &accounts_of_hold(&hold));
+            if extend(&mut hold, &mut accounts, attempt, extra)? {
+                state.store_hold(&hold, accounts);
+            }
+            Ok(hold)
+        })
+    }
+
+    async fn settle(&self, scope: &Scope, settlement: &Settlement) -> Result<Hold> {
+        self.with(|state| {
+            let mut hold = state.hold("settle", scope, &settlement.key)?;
+            if let Some(first) = repeat_settle(&hold)? {
+                return Ok(first);
+            }
+            let mut accounts = state.load(scope, &accounts_of_hold(&hold));
+            let entries = settle(&mut hold, &mut accounts, settlement)?;
+            state.entries.extend(entries);
+            Ok(state.store_hold(&hold, accounts))
+        })
+    }
+
+    async fn release(&self, scope: &Scope, key: &StepKey, at: Timestamp) -> Result<Hold> {
+        self.with(|state| {
+            let mut hold = state.hold("release", scope, key)?;
+            if let Some(first) = repeat_release(&hold)? {
+                return Ok(first);
+            }
+            let mut accounts = state.load(scope, &accounts_of_hold(&hold));
+            release(&mut hold, &mut accounts, at)?;
+            Ok(state.store_hold(&hold, accounts))
+        })
+    }
+
+    async fn hold_of(&self, scope: &Scope, key: &StepKey) -> Result<Option<Hold>> {
+        Ok(self.with(|state| state.hold("read hold", scope, key).ok()))
+    }
+}
+
+#[async_trait]
+impl LedgerMaintenance for MemoryLedger {
+    async fn open_holds(&self, before: Timestamp, limit: u32) -> Result<Vec<Hold>> {
+        Ok(self.with(|state| {
+            let mut holds: Vec<&Hold> = state
+                .holds
+                .values()
+                .filter(|hold| hold.state == HoldState::Open && hold.opened_at < before)
+                .collect();
+            holds.sort_by_key(|hold| hold.opened_at);
+            holds.into_iter().take(page(limit)).cloned().collect()
+        }))
+    }
+
+    async fn scan_accounts(
+        &self,
+        after: Option<&(TenantId, AccountId)>,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, Account)>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(self.with(|state| {
+            let rows = state
+                .accounts
+                .range((from, Bound::Unbounded))
+                .take(page(limit));
+            rows.map(|((tenant, _), account)| (tenant.clone(), account.clone()))
+                .collect()
+        }))
+    }
+
+    async fn scan_holds(
+        &self,
+        after: Option<&(TenantId, StepKey)>,
+        limit: u32,
+    ) -> Result<Vec<Hold>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(self.with(|state| {
+            let rows = state
+                .holds
+                .range((from, Bound::Unbounded))
+                .take(page(limit));
+            rows.map(|(_, hold)| hold.clone()).collect()
+        }))
+    }
+
+    async fn scan_entries(&self, after: u64, limit: u32) -> Result<Vec<Entry>> {
+        let skip = usize::try_from(after).unwrap_or(usize::MAX);
+        Ok(self.with(|state| {
+            state
+                .entries
+                .iter()
+                .skip(skip)
+                .take(page(limit))
+                .cloned()
+                .collect()
+        }))
+    }
+}
+
+fn page(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
