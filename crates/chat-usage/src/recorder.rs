@@ -5,13 +5,19 @@
 
 use std::sync::Arc;
 
-use chat_balance::BalanceAdapter;
+use chat_balance::BalanceErrorKind::{Conflict, InvalidAmount};
+use chat_balance::{
+    BalanceAdapter, BalanceError, BalanceErrorKind, Hold, HoldRequest, HoldState, LegRequest,
+    Posting, Settlement,
+};
 use chat_types::{
-    AccountId, ConversationId, ModelRef, Money, Purpose, Scope, StepGrant, StepKey, Timestamp,
-    Tokens, Usage,
+    AccountId, ConversationId, GrantTerms, ModelRef, Money, Purpose, Scope, StepGrant, StepKey,
+    Timestamp, Tokens, Usage,
 };
 
-use crate::{PriceBook, Result, UsageRow, UsageStore};
+use crate::{
+    PriceBook, PriceEntry, Result, UsageError, UsageRow, UsageStore, bound, cap_for, cost,
+};
 
 /// What a step needs money for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,4 +78,247 @@ pub struct UsageRecorder {
     balance: Arc<dyn BalanceAdapter>,
     store: Arc<dyn UsageStore>,
     output_least: Tokens,
+}
+
+impl UsageRecorder {
+    /// The least output worth a call unless [`Self::with_output_least`] says otherwise. Sixteen is
+    /// the smallest cap the strictest interface we speak accepts; a reply below it says nothing.
+    pub const OUTPUT_LEAST_DEFAULT: Tokens = Tokens::new(16);
+
+    /// Joins prices, ledger and rows.
+    #[must_use]
+    pub fn new(
+        prices: Arc<PriceBook>,
+        balance: Arc<dyn BalanceAdapter>,
+        store: Arc<dyn UsageStore>,
+    ) -> Self {
+        Self {
+            prices,
+            balance,
+            store,
+            output_least: Self::OUTPUT_LEAST_DEFAULT,
+        }
+    }
+
+    /// Short funds shrink a reply down to this many tokens, and refuse it below.
+    #[must_use]
+    pub fn with_output_least(mut self, output_least: Tokens) -> Self {
+        self.output_least = output_least;
+        self
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub fn balance(&self) -> &Arc<dyn BalanceAdapter> {
+        &self.balance
+    }
+
+    /// The rows.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn UsageStore> {
+        &self.store
+    }
+
+    /// The prices.
+    #[must_use]
+    pub fn prices(&self) -> &Arc<PriceBook> {
+        &self.prices
+    }
+
+    /// Works out what a step would hold.
+    ///
+    /// # Errors
+    /// `UnknownPrice`; `CapTooSmall` for a cap of zero; `Overflow`.
+    pub fn quote(&self, request: &GrantRequest) -> Result<Quote> {
+        let entry = self.entry(&request.model, request.at)?;
+        let cap_least = self.cap_least(request)?;
+        Ok(Quote {
+            amount: bound(entry, request.input_bound, request.output_cap)?,
+            floor: bound(entry, request.input_bound, cap_least)?,
+            price_version: entry.version().to_owned(),
+        })
+    }
+
+    /// Holds the money for a step and says how much output it covers.
+    ///
+    /// Every account holds the bound of the wanted cap, or what it has down to the bound of the
+    /// least cap; the cap granted is what the smallest leg covers. A repeat with the same key
+    /// returns the same grant; after an extension its cap may be smaller, never larger.
+    ///
+    /// # Errors
+    /// As [`Self::quote`]; `Refused` if an account is short of the floor; `Balance` with `Conflict`
+    /// if the step's hold is resolved or does not cover this request.
+    pub async fn grant(&self, scope: &Scope, request: &GrantRequest) -> Result<StepGrant> {
+        let quote = self.quote(request)?;
+        let legs = request.accounts.iter().map(|account| LegRequest {
+            account: account.clone(),
+            amount: quote.amount,
+            floor: quote.floor,
+        });
+        let hold = HoldRequest {
+            key: request.key.clone(),
+            legs: legs.collect(),
+            at: request.at,
+        };
+        let hold = self.balance.hold(scope, &hold).await?;
+        self.terms(request, &hold).map(issue)
+    }
+
+    /// Holds one more input bound (and fee) before attempt number `attempt`, after a failure that
+    /// may have been charged. The same attempt twice is one extension.
+    ///
+    /// # Errors
+    /// `Refused`: do not retry then; `UnknownPrice`; `Overflow`; `Balance`.
+    pub async fn extend(
+        &self,
+        scope: &Scope,
+        request: &GrantRequest,
+        attempt: u32,
+        at: Timestamp,
+    ) -> Result<()> {
+        let extra = self.extension(request)?;
+        self.balance
+            .extend(scope, &request.key, attempt, extra, at)
+            .await?;
+        Ok(())
+    }
+
+    /// The exact cost of one attempt at the prices of `at`.
+    ///
+    /// # Errors
+    /// `UnknownPrice`; `Overflow`.
+    pub fn cost(&self, model: &ModelRef, at: Timestamp, usage: &Usage) -> Result<Cost> {
+        let entry = self.entry(model, at)?;
+        Ok(Cost {
+            amount: cost(entry, usage)?,
+            price_version: entry.version().to_owned(),
+        })
+    }
+
+    /// Posts a step's amounts to the ledger and writes its rows. Both are always attempted and each
+    /// is idempotent, so after any error the same call is repeated until it succeeds.
+    ///
+    /// # Errors
+    /// `Balance` with `InvalidAmount`, before anything is written, if there is no row or a row is of
+    /// another step; then the ledger's error before the store's.
+    pub async fn settle(&self, scope: &Scope, step: &SettledStep) -> Result<()> {
+        if step.rows.is_empty() {
+            return Err(refuse(
+                InvalidAmount,
+                "settle",
+                "a step without attempts is released",
+            ));
+        }
+        if step.rows.iter().any(|row| row.key.step != step.key) {
+            return Err(refuse(
+                InvalidAmount,
+                "settle",
+                "a row belongs to another step",
+            ));
+        }
+        let postings = step
+            .rows
+            .iter()
+            .map(|row| Posting {
+                attempt: row.key.attempt,
+                amount: row.amount,
+            })
+            .collect();
+        let settlement = Settlement {
+            key: step.key.clone(),
+            postings,
+            at: step.at,
+        };
+        let (posted, recorded) = futures::join!(
+            self.balance.settle(scope, &settlement),
+            self.store.record(scope, &step.rows),
+        );
+        posted?;
+        recorded
+    }
+
+    /// Gives a step's hold back; nothing to give back is fine.
+    ///
+    /// # Errors
+    /// `Balance`: `Conflict` if the step was settled.
+    pub async fn release(&self, scope: &Scope, key: &StepKey, at: Timestamp) -> Result<()> {
+        match self.balance.release(scope, key, at).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == BalanceErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn entry(&self, model: &ModelRef, at: Timestamp) -> Result<&PriceEntry> {
+        let unknown = || UsageError::UnknownPrice {
+            model: model.clone(),
+        };
+        self.prices.lookup(model, at).ok_or_else(unknown)
+    }
+
+    /// The cap below which this request is refused: the least, or less if less is wanted.
+    fn cap_least(&self, request: &GrantRequest) -> Result<Tokens> {
+        if request.output_cap == Tokens::ZERO {
+            return Err(UsageError::CapTooSmall {
+                cap: request.output_cap,
+                least: self.output_least.min(Tokens::new(1)),
+            });
+        }
+        Ok(request.output_cap.min(self.output_least))
+    }
+
+    fn extension(&self, request: &GrantRequest) -> Result<Money> {
+        let entry = self.entry(&request.model, request.at)?;
+        Ok(bound(entry, request.input_bound, Tokens::ZERO)?)
+    }
+
+    /// What an open hold covers of a request. Pure.
+    fn terms(&self, request: &GrantRequest, hold: &Hold) -> Result<GrantTerms> {
+        if hold.state != HoldState::Open {
+            return Err(refuse(Conflict, "grant", "the step is resolved"));
+        }
+        let entry = self.entry(&request.model, request.at)?;
+        let cap_least = self.cap_least(request)?;
+        // Extensions pay for input that was sent before, not for a longer reply. The hold only says
+        // up to which attempt it was extended, so at most that many extensions are taken off.
+        let mut covered = hold.covered();
+        if hold.extended_to > 1 {
+            let each = self.extension(request)?.nano_usd();
+            let times = i64::from(hold.extended_to - 1);
+            let all = each
+                .checked_mul(times)
+                .map_or(Money::MAX, Money::from_nano_usd);
+            let floor = bound(entry, request.input_bound, cap_least)?;
+            covered = covered.minus(all)?.max(covered.min(floor));
+        }
+        let output_cap = request
+            .output_cap
+            .min(cap_for(entry, request.input_bound, covered));
+        if output_cap < cap_least {
+            return Err(refuse(
+                Conflict,
+                "grant",
+                "the step's hold is for a smaller request",
+            ));
+        }
+        Ok(GrantTerms {
+            key: request.key.clone(),
+            purpose: request.purpose,
+            output_cap,
+            input_bound: request.input_bound,
+            held: Money::sum(hold.legs.iter().map(|leg| leg.amount))?,
+        })
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that grants spending: the hold is durable"
+)]
+fn issue(terms: GrantTerms) -> StepGrant {
+    StepGrant::issue(terms)
+}
+
+fn refuse(kind: BalanceErrorKind, operation: &'static str, detail: &str) -> UsageError {
+    BalanceError::new(kind, operation, detail).into()
 }
