@@ -6,6 +6,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
@@ -167,7 +168,7 @@ async fn complete(request: Request<Incoming>, ledger: &Arc<Ledger>) -> Result<Re
 
 async fn answer(request: &CompletionRequest, behaviour: &Behaviour, receipt: Receipt) -> Reply {
     let id = HeaderValue::from_str(receipt.id()).ok();
-    tokio::time::sleep(behaviour.header_delay).await;
+    pause(behaviour.header_delay).await;
     let mut reply = if let Some(status) = refusal_status(request, behaviour) {
         refuse(status, behaviour, receipt)
     } else if behaviour.fault.html {
@@ -185,6 +186,13 @@ async fn answer(request: &CompletionRequest, behaviour: &Behaviour, receipt: Rec
     reply
 }
 
+/// Sleeping for no time would still wait for the timer's next millisecond.
+async fn pause(duration: Duration) {
+    if !duration.is_zero() {
+        tokio::time::sleep(duration).await;
+    }
+}
+
 fn streamed(request: &CompletionRequest, behaviour: &Behaviour, mut receipt: Receipt) -> Reply {
     receipt.set_status(200);
     let mut reply = Response::new(ReplyBody::stream(request, behaviour, receipt));
@@ -194,15 +202,13 @@ fn streamed(request: &CompletionRequest, behaviour: &Behaviour, mut receipt: Rec
 }
 
 async fn whole(request: &CompletionRequest, behaviour: &Behaviour, mut receipt: Receipt) -> Reply {
-    tokio::time::sleep(behaviour.first_delay).await;
+    pause(behaviour.first_delay).await;
     let shape = Shape::of(request, behaviour);
     for chunk in 0..shape.chunks {
         if behaviour.fault.stall_after == Some(chunk) {
             std::future::pending::<()>().await;
         }
-        if !behaviour.delay.is_zero() {
-            tokio::time::sleep(behaviour.delay).await;
-        }
+        pause(behaviour.delay).await;
     }
     receipt.set_status(200);
     if behaviour.fault.malformed_after.is_some() {
