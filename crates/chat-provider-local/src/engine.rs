@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chat_types::FinishReason;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::error::{LocalError, LocalErrorKind};
@@ -41,17 +42,6 @@ pub struct GenerateOptions {
     pub sampling: Sampling,
 }
 
-/// Why a generation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FinishReason {
-    /// The model ended its answer.
-    Stop,
-    /// The cap or the window was reached.
-    Length,
-    /// The caller cancelled.
-    Cancelled,
-}
-
 /// The end of a generation, with exact counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GenerationSummary {
@@ -59,7 +49,7 @@ pub struct GenerationSummary {
     pub input_tokens: u64,
     /// Tokens the model produced, the end mark included.
     pub output_tokens: u64,
-    /// Why it ended.
+    /// `Stop` (the model was done), `Length` (the cap or the window) or `Cancelled`.
     pub finish_reason: FinishReason,
 }
 
@@ -140,31 +130,27 @@ impl LocalEngine {
         self.shared.tokenizer()
     }
 
-    /// Loads the model now instead of at the first generation. A second call does nothing.
+    /// Loads tokenizer and model now instead of at the first generation. A second call does nothing.
     ///
     /// # Errors
     /// `WeightsInvalid` and the like; a later call tries again.
     pub async fn load(&self) -> Result<(), LocalError> {
         let shared = Arc::clone(&self.shared);
-        tokio::task::spawn_blocking(move || shared.model().map(|_| ()))
+        tokio::task::spawn_blocking(move || shared.tokenizer().and(shared.model()).map(|_| ()))
             .await
             .unwrap_or_else(|error| {
                 Err(LocalError::inference("loading was interrupted").with_source(error))
             })
     }
 
-    /// Starts answering `lines`, waiting for earlier generations first.
+    /// Waits for earlier generations and then holds the engine until the reservation is dropped or
+    /// the generation started from it ends.
     ///
-    /// Dropping this future while it waits leaves the line. What fails later (loading, a prompt
-    /// that is too long) is yielded by [`Generating::next`].
+    /// Dropping this future while it waits leaves the line.
     ///
     /// # Errors
     /// `Busy` when the line is full.
-    pub async fn generate(
-        &self,
-        lines: Vec<ChatLine>,
-        options: GenerateOptions,
-    ) -> Result<Generating, LocalError> {
+    pub async fn reserve(&self) -> Result<Reservation, LocalError> {
         let busy = || LocalError::new(LocalErrorKind::Busy, "the embedded model is busy");
         let place = Arc::clone(&self.shared.line)
             .try_acquire_owned()
@@ -173,6 +159,45 @@ impl LocalEngine {
             .acquire_owned()
             .await
             .map_err(|_| busy())?;
+        Ok(Reservation {
+            shared: Arc::clone(&self.shared),
+            permits: (place, turn),
+        })
+    }
+
+    /// [`Self::reserve`] and [`Reservation::start`] in one.
+    ///
+    /// # Errors
+    /// `Busy` when the line is full.
+    pub async fn generate(
+        &self,
+        lines: Vec<ChatLine>,
+        options: GenerateOptions,
+    ) -> Result<Generating, LocalError> {
+        Ok(self.reserve().await?.start(lines, options))
+    }
+}
+
+/// The engine, held for one generation.
+pub struct Reservation {
+    shared: Arc<Shared>,
+    permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Reservation")
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reservation {
+    /// Starts answering `lines` on a blocking thread of the current runtime.
+    ///
+    /// What fails later (loading, a prompt that is too long) is yielded by [`Generating::next`].
+    #[must_use]
+    pub fn start(self, lines: Vec<ChatLine>, options: GenerateOptions) -> Generating {
         let cancel = Arc::new(AtomicBool::new(false));
         // Room for all events there can be, so that a slow reader never holds up the engine.
         let output_tokens_max = options.output_tokens_max.min(WINDOW_TOKENS);
@@ -181,22 +206,22 @@ impl LocalEngine {
             .saturating_add(2);
         let (sender, events) = mpsc::channel(capacity);
         let job = Job {
-            shared: Arc::clone(&self.shared),
+            shared: self.shared,
             options: GenerateOptions {
                 output_tokens_max,
                 ..options
             },
             cancel: Arc::clone(&cancel),
             sender,
-            _permits: (place, turn),
+            _permits: self.permits,
         };
         // Ends by itself soon after `cancel`, which `Generating` raises when dropped.
         tokio::task::spawn_blocking(move || job.run(&lines));
-        Ok(Generating {
+        Generating {
             events,
             cancel,
             is_finished: false,
-        })
+        }
     }
 }
 

@@ -63,6 +63,11 @@ impl LocalError {
         self
     }
 
+    /// The error underneath, for a wrapper that repeats this one's message.
+    pub(crate) fn into_source(self) -> Option<Box<dyn Error + Send + Sync>> {
+        self.source
+    }
+
     pub(crate) fn weights_missing(looked_at: &str) -> Self {
         Self::new(
             LocalErrorKind::WeightsMissing,

@@ -1,19 +1,25 @@
 #![doc = include_str!("../README.md")]
 
+mod counter;
 mod engine;
 mod error;
 mod load;
 mod matrix;
 mod model;
+mod provider;
 mod sampler;
+mod stop;
 mod template;
 mod tokenizer;
 mod weights;
+mod wire;
 
+pub use counter::LocalCounter;
 pub use engine::{
-    FinishReason, GenerateOptions, Generating, GenerationEvent, GenerationSummary, LocalEngine,
+    GenerateOptions, Generating, GenerationEvent, GenerationSummary, LocalEngine, Reservation,
 };
 pub use error::{FETCH_COMMAND, LocalError, LocalErrorKind};
+pub use provider::{LOCAL_MODEL, LOCAL_PROVIDER, LOCAL_TOKENIZER, LocalProvider};
 pub use sampler::Sampling;
 pub use template::{ChatLine, ChatRole, DEFAULT_SYSTEM_PROMPT, render_chat};
 pub use tokenizer::ChatTokenizer;

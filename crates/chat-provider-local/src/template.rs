@@ -1,9 +1,12 @@
 //! The model's chat template (ChatML), as parts that cannot be confused.
 //!
 //! Promises: every message becomes `<|im_start|>role\ntext<|im_end|>\n` and the prompt ends with an
-//! opened assistant message; a conversation without a system message first gets
+//! opened assistant message: a new one, or the last line when that is the assistant's, so that the
+//! model goes on from it. A conversation without a system message first gets
 //! [`DEFAULT_SYSTEM_PROMPT`]; no BOS is added. Marks and text stay separate parts, so a text that
 //! contains `<|im_end|>` is text and cannot end its message.
+
+use serde::{Deserialize, Serialize};
 
 /// Used when a conversation does not start with a system message.
 ///
@@ -19,7 +22,8 @@ pub(crate) const END_MARK: &str = "<|im_end|>";
 pub(crate) const END_OF_TEXT_MARK: &str = "<|endoftext|>";
 
 /// Who speaks in a [`ChatLine`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ChatRole {
     /// Instructions to the model.
     System,
@@ -42,7 +46,8 @@ impl ChatRole {
 }
 
 /// One message as the model sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ChatLine {
     /// Who speaks.
     pub role: ChatRole,
@@ -83,12 +88,16 @@ pub(crate) fn render_parts(lines: &[ChatLine]) -> Vec<PromptPart> {
     {
         push_line(ChatRole::System, DEFAULT_SYSTEM_PROMPT);
     }
-    for line in lines {
+    let (closed, opened) = match lines.split_last() {
+        Some((last, closed)) if last.role == ChatRole::Assistant => (closed, last.text.as_str()),
+        Some(_) | None => (lines, ""),
+    };
+    for line in closed {
         push_line(line.role, &line.text);
     }
     parts.push(PromptPart::StartMark);
     parts.push(PromptPart::Text(format!(
-        "{}\n",
+        "{}\n{opened}",
         ChatRole::Assistant.as_str()
     )));
     parts
@@ -139,6 +148,20 @@ mod tests {
             "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\na\nb<|im_end|>\n\
              <|im_start|>assistant\n<|im_end|>\n<|im_start|>user\nc<|im_end|>\n\
              <|im_start|>assistant\n"
+        );
+    }
+
+    #[test]
+    fn trailing_assistant_message_stays_open() {
+        let lines = [
+            ChatLine::new(ChatRole::System, "s"),
+            ChatLine::new(ChatRole::User, "Count."),
+            ChatLine::new(ChatRole::Assistant, "One, two"),
+        ];
+        assert_eq!(
+            render_chat(&lines),
+            "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nCount.<|im_end|>\n\
+             <|im_start|>assistant\nOne, two"
         );
     }
 }

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use chat_provider_local::{
-    ChatLine, ChatRole, ChatTokenizer, FinishReason, GenerateOptions, Generating, GenerationEvent,
+    ChatLine, ChatRole, ChatTokenizer, GenerateOptions, Generating, GenerationEvent,
     GenerationSummary, LocalEngine, LocalErrorKind, Sampling, find_weights,
 };
+use chat_types::FinishReason;
 
 /// The real weights; without them these tests fail with the error a user would read.
 fn real_weights() -> PathBuf {
@@ -113,8 +114,15 @@ fn hostile_text_is_counted_in_linear_time() {
         let text = unit.repeat(200_000);
         let started = Instant::now();
         let token_ids = tokenizer.encode_text(&text).unwrap();
-        assert!(started.elapsed() < Duration::from_secs(20), "{unit:?} {:?}", started.elapsed());
-        assert!(tokenizer.decode(&token_ids).unwrap() == text, "{unit:?} lost text");
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "{unit:?} {:?}",
+            started.elapsed()
+        );
+        assert!(
+            tokenizer.decode(&token_ids).unwrap() == text,
+            "{unit:?} lost text"
+        );
     }
 }
 
