@@ -10,7 +10,7 @@ use anyhow::Context;
 use crate::{shell, weights};
 
 /// The program's own commands, as `chat --help` lists them.
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 16] = [
     "send",
     "list",
     "show",
@@ -24,7 +24,6 @@ const COMMANDS: [&str; 17] = [
     "doctor",
     "completions",
     "config",
-    "fork",
     "help",
     "--help",
     "--version",

@@ -32,7 +32,7 @@ cargo xtask COMMAND
   test [SUITE…] [--full]    run the test suites (all of them by default); --full: the long counts
   mutants SUITE             apply the planted bugs of tests/mutants/SUITE; each must turn a test red
   bench [NAME] [ARGS…]      build with optimisation and measure
-  ci                        formatting, lints, features, licences, docs, tests
+  ci [STEP…]                formatting, tidy, lints, features, licences, documentation, tests
   tidy                      the small rules of the repository
   weights                   fetch the embedded model into the user's cache folder
 ";
@@ -57,7 +57,7 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
         "test" => test::run(rest),
         "mutants" => mutants::run(rest),
         "bench" => bench::run(rest),
-        "ci" => ci::run(),
+        "ci" => ci::run(rest),
         "tidy" => tidy::run(),
         "weights" => weights::run(),
         "help" | "--help" | "-h" => {
