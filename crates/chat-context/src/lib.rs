@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod context;
+mod error;
+mod hash;
+mod history;
+mod limits;
+mod project;
+mod report;
+mod request;
+
+pub use context::ConversationContext;
+pub use error::{ContextError, PromptComponent};
+pub use limits::ContextLimits;
+pub use request::{BuiltContext, ContextRequest};

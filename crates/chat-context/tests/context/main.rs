@@ -1,0 +1,15 @@
+//! The promises of this crate, through its public interface.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "test helpers fail loudly"
+)]
+
+mod budget;
+mod common;
+mod cost;
+mod laws;
+mod reading;
+mod sections;
+mod window;
