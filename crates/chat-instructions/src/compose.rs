@@ -16,15 +16,14 @@ pub struct ComposedBlock {
     pub name: String,
     /// How often it changes.
     pub volatility: Volatility,
-    /// Hash of its trimmed text.
-    pub hash: ContentHash,
+    /// Its trimmed text.
+    pub text: String,
 }
 
 /// Instructions ready to be placed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComposedInstructions {
     text: String,
-    hash: ContentHash,
     blocks: Vec<ComposedBlock>,
 }
 
@@ -41,8 +40,8 @@ impl ComposedInstructions {
 
     /// Hash of [`ComposedInstructions::text`]: equal hashes, equal bytes.
     #[must_use]
-    pub fn hash(&self) -> &ContentHash {
-        &self.hash
+    pub fn hash(&self) -> ContentHash {
+        ContentHash::of([&self.text])
     }
 
     /// The blocks in the order they were joined, blank ones left out.
@@ -65,7 +64,7 @@ impl ComposedInstructions {
             .blocks
             .iter()
             .zip(&earlier.blocks)
-            .take_while(|(now, before)| now.hash == before.hash)
+            .take_while(|(now, before)| now.text == before.text)
             .count();
         let changed = self.blocks.get(common).or(earlier.blocks.get(common));
         changed.map(|block| block.name.as_str())
@@ -86,14 +85,13 @@ pub fn compose(blocks: &[InstructionBlock]) -> ComposedInstructions {
     let texts: Vec<&str> = said.iter().map(|(_, text)| *text).collect();
     let text = texts.join(SEPARATOR);
     ComposedInstructions {
-        hash: ContentHash::of([&text]),
         text,
         blocks: said
             .into_iter()
             .map(|(block, text)| ComposedBlock {
                 name: block.name.clone(),
                 volatility: block.volatility,
-                hash: ContentHash::of([text]),
+                text: text.to_owned(),
             })
             .collect(),
     }

@@ -41,7 +41,7 @@ fn blocks_go_from_static_to_volatile_and_blank_ones_go_away() {
     );
     let names: Vec<&str> = composed.blocks().iter().map(|b| b.name.as_str()).collect();
     assert_eq!(names, ["s1", "s2", "slow", "v"]);
-    assert_eq!(composed.hash(), &ContentHash::of([composed.text()]));
+    assert_eq!(composed.hash(), ContentHash::of([composed.text()]));
 }
 
 #[test]
