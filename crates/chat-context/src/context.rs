@@ -2,18 +2,15 @@
 //!
 //! What must be sent is measured first and refused if it cannot fit; history fills what is left.
 //! Sections stand in the order static to volatile, so that the prefix keeps its bytes from turn
-//! to turn. Not here: reading (`history`), what of a message is sent (`project`).
+//! to turn. Not here: reading (`history`), what of a message is sent (`project`), how
+//! items and report are written (`assembly`).
 
 use chat_instructions::{Placement, compose, place};
 use chat_truncation::{InstructionsPlacement, TruncationPolicy};
-use chat_types::{
-    BudgetReport, ContentHash, ContentPart, ContextReport, Message, Prompt, PromptItem, Role,
-    Section, SystemRole, Tokens,
-};
+use chat_types::{BudgetReport, ContentPart, ContextReport, Role, Section, Tokens};
 
-use crate::hash::{hash_items, hash_tools};
-use crate::history::{Counted, History, Kept};
-use crate::report::ReportWriter;
+use crate::assembly::Assembly;
+use crate::history::{History, Kept};
 use crate::{BuiltContext, ContextError, ContextLimits, ContextRequest, PromptComponent};
 
 /// Builds prompts. Cheap to make and to clone, holds no state: equal requests give equal prompts.
@@ -102,148 +99,34 @@ impl ConversationContext {
         fixed: Fixed,
         mut history: History<'_>,
     ) -> BuiltContext {
-        let provenance = request.counter.provenance();
-        let items_max = history.kept.len() + fixed.always.len() + history.not_sent.len() + 2;
-        let mut report = ReportWriter::new(provenance, items_max);
-        let mut prompt = Prompt {
-            items: Vec::with_capacity(items_max),
-            tools: if request.model.tools {
-                request.tools.to_vec()
-            } else {
-                Vec::new()
-            },
-        };
-        let mut input_tokens = request.counter.priming();
-        let counted = |tokens| Counted { tokens, provenance };
-
-        let mut system_item = None;
-        let mut before_user = None;
-        match fixed.placement {
-            Placement::SystemItem(item) => {
-                let hash = hash_items([&item].into_iter());
-                report.sent(
-                    Section::Instructions,
-                    None,
-                    counted(fixed.instructions),
-                    "always sent",
-                );
-                report.section(Section::Instructions, 1, fixed.instructions, hash);
-                system_item = Some(item);
-            }
-            Placement::InUserMessage { text } => {
-                let hash = ContentHash::of([&text]);
-                let reason = "merged into the newest message";
-                report.sent(
-                    Section::Instructions,
-                    None,
-                    counted(fixed.instructions),
-                    reason,
-                );
-                report.section(Section::Instructions, 0, fixed.instructions, hash);
-                before_user = Some(text);
-            }
-            Placement::Nowhere => {}
+        let items_max = history.kept.len() + fixed.always.len() + history.not_sent.len() + 3;
+        let mut assembly = Assembly::new(request, items_max);
+        let mut system_item = assembly.instructions(fixed.placement, fixed.instructions);
+        if self.policy.instructions == InstructionsPlacement::Prepend {
+            assembly.prompt.items.extend(system_item.take());
         }
-        input_tokens = input_tokens.plus(fixed.instructions);
-        let instructions_first = self.policy.instructions == InstructionsPlacement::Prepend;
-        if instructions_first {
-            prompt.items.extend(system_item.take());
-        }
-
-        if !prompt.tools.is_empty() {
-            report.sent(Section::Tools, None, counted(fixed.tools), "always sent");
-            report.section(
-                Section::Tools,
-                prompt.tools.len(),
-                fixed.tools,
-                hash_tools(&prompt.tools),
-            );
-            input_tokens = input_tokens.plus(fixed.tools);
-        }
-
+        assembly.tools(fixed.tools);
         if let Some(summary) = history.summary.take() {
-            let item = PromptItem {
-                section: Section::Summary,
-                role: Role::System,
-                parts: vec![ContentPart::Text { text: summary.text }],
-                source: Some(summary.carrier.clone()),
-                cache_mark: false,
-            };
-            let hash = hash_items([&item].into_iter());
-            let merges = request.model.system_role == SystemRole::MergedIntoUser;
-            report.sent(
-                Section::Summary,
-                Some(summary.carrier),
-                summary.count,
-                "stands for what is older",
-            );
-            report.section(
-                Section::Summary,
-                usize::from(!merges),
-                summary.count.tokens,
-                hash,
-            );
-            input_tokens = input_tokens.plus(summary.count.tokens);
-            if merges {
-                let text = before_user.get_or_insert_default();
-                if !text.is_empty() {
-                    text.push_str("\n\n");
-                }
-                if let Some(ContentPart::Text { text: summary }) = item.parts.first() {
-                    text.push_str(summary);
-                }
-            } else {
-                prompt.items.push(item);
-            }
+            assembly.summary(summary);
         }
-
         history.kept.reverse();
-        input_tokens = input_tokens.plus(push_messages(
-            Section::History,
-            std::mem::take(&mut history.kept),
-            "fits",
-            &mut prompt,
-            &mut report,
-        ));
-        if let Some(last) = prompt.items.last_mut() {
+        assembly.messages(Section::History, std::mem::take(&mut history.kept), "fits");
+        if let Some(last) = assembly.prompt.items.last_mut() {
             last.cache_mark = true;
         }
-        prompt.items.extend(system_item);
-
-        let mut always = fixed.always;
-        if let Some(text) = before_user {
-            match always.first_mut() {
-                Some(newest) if newest.message.role == Role::User => {
-                    Placement::InUserMessage { text }.merge_into_user(&mut newest.message.parts);
-                }
-                // Nothing to merge into: the user says it, since nobody else may.
-                _ => prompt.items.push(PromptItem {
-                    section: Section::Instructions,
-                    role: Role::User,
-                    parts: vec![ContentPart::Text { text }],
-                    source: None,
-                    cache_mark: false,
-                }),
-            }
-        }
-        input_tokens = input_tokens.plus(push_messages(
-            Section::User,
-            always,
-            "always sent",
-            &mut prompt,
-            &mut report,
-        ));
+        assembly.prompt.items.extend(system_item);
+        assembly.always(fixed.always);
         for message in &history.not_sent {
-            report.not_sent(message);
+            assembly.report.not_sent(message);
         }
-        let (items, sections, provenance) = report.finish();
+        let (items, sections, provenance) = assembly.report.finish();
         BuiltContext {
-            prompt,
+            prompt: assembly.prompt,
             output_cap: fixed.budget.output_cap,
             report: ContextReport {
                 tokenizer: request.counter.tokenizer().clone(),
                 budget: fixed.budget,
-                input_tokens,
+                input_tokens: assembly.input_tokens,
                 provenance,
                 sections,
                 cut_before: history.cut_before,
@@ -286,36 +169,4 @@ fn instruction_tokens(placement: &Placement, request: &ContextRequest<'_>) -> To
             .counter
             .count_message(Role::System, &[ContentPart::text(text)]),
     }
-}
-
-/// Moves messages into the prompt and sums them up; says nothing of a section without any.
-fn push_messages(
-    section: Section,
-    messages: Vec<Kept>,
-    whole_reason: &'static str,
-    prompt: &mut Prompt,
-    report: &mut ReportWriter,
-) -> Tokens {
-    let first = prompt.items.len();
-    let mut tokens = Tokens::ZERO;
-    for kept in messages {
-        report.message(section, &kept, whole_reason);
-        tokens = tokens.plus(kept.count.tokens);
-        let Message {
-            id, role, parts, ..
-        } = kept.message;
-        prompt.items.push(PromptItem {
-            section,
-            role,
-            parts,
-            source: Some(id),
-            cache_mark: false,
-        });
-    }
-    let items = prompt.items.len().saturating_sub(first);
-    if items > 0 {
-        let hash = hash_items(prompt.items.iter().skip(first));
-        report.section(section, items, tokens, hash);
-    }
-    tokens
 }

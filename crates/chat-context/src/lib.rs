@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod assembly;
 mod context;
 mod error;
 mod hash;
