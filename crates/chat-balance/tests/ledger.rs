@@ -360,6 +360,52 @@ async fn a_hold_is_resolved_once() {
 }
 
 #[tokio::test]
+async fn a_hold_is_found_by_its_own_user_and_tenant_only() {
+    let ledger = MemoryLedger::new();
+    let spec = AccountSpec {
+        id: id("shared"),
+        owner: None,
+        kind: AccountKind::Limited,
+        opening: nano(9),
+    };
+    ledger.open_account(&scope("u"), &spec, NOW).await.unwrap();
+    let first = ledger
+        .hold(&scope("u"), &request("t", &[("shared", 5, 5)]))
+        .await
+        .unwrap();
+
+    let same_key = ledger
+        .hold(&scope("v"), &request("t", &[("shared", 5, 5)]))
+        .await;
+    assert_eq!(kind_of(same_key), BalanceErrorKind::Conflict);
+    let elsewhere = Scope::new(TenantId::new("t2").unwrap(), scope("u").user);
+    let no_account = ledger
+        .hold(&elsewhere, &request("t", &[("shared", 5, 5)]))
+        .await;
+    assert_eq!(kind_of(no_account), BalanceErrorKind::NotFound);
+    for other in [scope("v"), elsewhere] {
+        assert_eq!(ledger.hold_of(&other, &key("t")).await.unwrap(), None);
+        let not_found = BalanceErrorKind::NotFound;
+        assert_eq!(
+            kind_of(ledger.release(&other, &key("t"), NOW).await),
+            not_found
+        );
+        assert_eq!(
+            kind_of(ledger.extend(&other, &key("t"), 2, nano(1), NOW).await),
+            not_found
+        );
+        assert_eq!(
+            kind_of(ledger.settle(&other, &settlement("t", &[(1, 1)])).await),
+            not_found
+        );
+    }
+    assert_eq!(
+        ledger.hold_of(&scope("u"), &key("t")).await.unwrap(),
+        Some(first)
+    );
+}
+
+#[tokio::test]
 async fn senseless_settlements_change_nothing() {
     let ledger = ledger_with(&[("a", 100)]).await;
     ledger

@@ -417,3 +417,48 @@ fn an_audit_keeps_a_hundred_breaks_and_counts_the_rest() {
         "account t/a2: unique account: it is there twice"
     );
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn concurrent_holds_never_admit_more_than_there_is(
+        legs in prop::collection::vec(
+            (0..60_i64, 0..30_i64).prop_map(|(amount, floor)| (amount, floor.min(amount))),
+            2..24,
+        ),
+    ) {
+        let ledger = block_on(open_ledger());
+        let start = std::sync::Barrier::new(legs.len());
+        let admitted: i64 = std::thread::scope(|threads| {
+            let holds: Vec<_> = legs
+                .iter()
+                .zip(0_u8..)
+                .map(|(&(amount, floor), turn)| {
+                    let (ledger, start) = (&ledger, &start);
+                    threads.spawn(move || {
+                        let leg = LegRequest {
+                            account: account_id(0),
+                            amount: nano(amount),
+                            floor: nano(floor),
+                        };
+                        let at = Timestamp::default();
+                        let request = HoldRequest { key: step(turn), legs: vec![leg], at };
+                        start.wait();
+                        block_on(ledger.hold(&scope(), &request))
+                            .map_or(0, |hold| hold.covered().nano_usd())
+                    })
+                })
+                .collect();
+            holds.into_iter().map(|hold| hold.join().unwrap()).sum()
+        });
+        let rows = block_on(rows_of(&ledger));
+        let account = &rows.accounts[0].1;
+        prop_assert_eq!(account.held, nano(admitted));
+        prop_assert!(admitted <= 150);
+        let wanted: i64 = legs.iter().map(|(amount, _)| amount).sum();
+        prop_assert!(wanted > 150 || admitted == wanted, "enough for all, so all are given");
+        let report = audit(&rows);
+        prop_assert!(report.is_sound(), "{:?}", report.breaks);
+    }
+}

@@ -23,7 +23,7 @@ const ENTRIES_MAX: usize = 20_000;
 /// Dated prices, checked when they are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceBook {
-    /// Books in the order they are asked; each sorted by nothing, searched whole.
+    /// Books in the order they are asked. A lookup reads them whole: once a call, a few entries.
     layers: Vec<Vec<PriceEntry>>,
 }
 
