@@ -136,14 +136,14 @@ impl<'a> History<'a> {
     ) -> Result<(), ContextError> {
         self.fill = WindowFill::new(budget, Tokens::ZERO);
         if let Some(checkpoint) = checkpoint {
-            let reads_on = checkpoint.read_until.is_some();
+            let covers_all_older = self.seen.contains(&checkpoint.summary.covers_to);
             self.pass_checkpoint(checkpoint);
             if self.summary.is_none() {
                 // Its carrier is sent all the same, so the cut lies below the carrier.
                 let newest_left_out = in_memory.last().map(|message| &message.id);
                 self.cut_before = newest_left_out.or(self.request.below).cloned();
             }
-            self.is_done |= !reads_on;
+            self.is_done |= covers_all_older;
         }
         for message in in_memory.iter().rev() {
             if self.is_done {
@@ -220,7 +220,8 @@ impl<'a> History<'a> {
         if !self.has_checkpoint
             && let Some(checkpoint) = take_checkpoint(&mut message)
         {
-            ends_here = checkpoint.read_until.is_none();
+            // It covers up to its carrier, or to what was read before: nothing older is left.
+            ends_here = self.seen.contains(&checkpoint.summary.covers_to);
             self.pass_checkpoint(checkpoint);
         }
         let left_out = self.project(&mut message);
@@ -261,7 +262,7 @@ impl<'a> History<'a> {
         };
         match self.fill.offer(tokens) {
             Offer::Kept => {
-                self.read_until = checkpoint.read_until;
+                self.read_until = Some(checkpoint.summary.covers_to);
                 self.summary = Some(SentSummary {
                     carrier: checkpoint.carrier,
                     text,

@@ -10,6 +10,7 @@ mod project;
 mod report;
 mod request;
 
+pub use chat_instructions::InstructionBlock;
 pub use context::ConversationContext;
 pub use error::{ContextError, PromptComponent};
 pub use limits::ContextLimits;

@@ -40,25 +40,17 @@ impl LeftOut {
 pub(crate) struct Checkpoint {
     pub(crate) carrier: MessageId,
     pub(crate) summary: Summary,
-    /// Older messages that are still to be sent end above this one; none: there are none.
-    pub(crate) read_until: Option<MessageId>,
 }
 
 /// Takes the newest summary that says something, and what it stands for, out of its carrier.
 pub(crate) fn take_checkpoint(message: &mut Message) -> Option<Checkpoint> {
     let (part, summary) = newest_summary(message)?;
     let summary = summary.clone();
-    let covers_itself = summary.covers_to == message.id;
-    let covers_all_above = message
-        .parent
-        .as_ref()
-        .is_none_or(|parent| *parent == summary.covers_to);
-    if covers_itself {
+    if summary.covers_to == message.id {
         message.parts.drain(..part);
     }
     Some(Checkpoint {
         carrier: message.id.clone(),
-        read_until: (!covers_itself && !covers_all_above).then(|| summary.covers_to.clone()),
         summary,
     })
 }

@@ -287,14 +287,20 @@ async fn a_summary_that_does_not_fit_is_left_out_and_noted() {
 
 #[tokio::test]
 async fn a_continued_reply_may_carry_the_summary() {
-    let question = counted(message("q", Some("m-5"), Role::User, "go on"), 2);
-    let reply = Message {
-        parts: vec![summary("old", "m-3"), ContentPart::text("so far")],
-        ..message("r", Some("q"), Role::Assistant, "")
+    let check = async |covers_to: &str, sent: &[&str], read: usize| {
+        let question = counted(message("q", Some("m-5"), Role::User, "go on"), 2);
+        let reply = Message {
+            parts: vec![summary("old", covers_to), ContentPart::text("so far")],
+            ..message("r", Some("q"), Role::Assistant, "")
+        };
+        let mut messages = chain(&[5; 6]);
+        messages.push(reply);
+        let mut case = Case::new(messages, 100);
+        case.tail.insert(0, question);
+        assert_eq!(check_summary(case, Some("old"), sent).await, read);
     };
-    let mut messages = chain(&[5; 6]);
-    messages.push(reply);
-    let mut case = Case::new(messages, 100);
-    case.tail.insert(0, question);
-    check_summary(case, Some("old"), &["m-4", "m-5", "q", "r"]).await;
+    check("m-3", &["m-4", "m-5", "q", "r"], 6).await;
+    check("m-5", &["q", "r"], 0).await;
+    check("q", &["q", "r"], 0).await;
+    check("r", &["q", "r"], 0).await;
 }
