@@ -254,3 +254,12 @@ async fn sealed_reasoning_goes_back_to_its_origin_only() {
     );
     assert_eq!(built.report.input_tokens, Tokens::new(3 + 3 + 1));
 }
+
+#[tokio::test]
+async fn building_can_move_between_threads() {
+    fn must_be_send<T: Send>(future: T) -> T {
+        future
+    }
+    let case = Case::new(chain(&[5]), 100);
+    assert_eq!(sent(&must_be_send(case.build()).await), ["m-0"]);
+}
