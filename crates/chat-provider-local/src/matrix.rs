@@ -18,8 +18,9 @@ pub(crate) struct QuantizedMatrix {
 }
 
 impl QuantizedMatrix {
-    /// Requantises `tensor` (any GGUF type) to Q8_0. From Q4_1 this is lossless in effect: the dot
-    /// products come out within the noise of the activations' own rounding, three times faster.
+    /// Requantises `tensor` (any GGUF type) to Q8_0: there is no fast dot product for Q4_1.
+    ///
+    /// Larger blocks (Q8_K) are a third faster but round enough to change first tokens.
     pub(crate) fn from_tensor(tensor: &QTensor) -> Result<Self> {
         let (rows, columns) = tensor.shape().dims2()?;
         if rows == 0 || columns == 0 || !columns.is_multiple_of(BlockQ8_0::BLCK_SIZE) {

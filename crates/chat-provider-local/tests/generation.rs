@@ -202,6 +202,24 @@ async fn cancel_stops_the_work_and_keeps_what_came() {
 }
 
 #[tokio::test]
+async fn cancel_is_heard_while_a_long_prompt_is_read() {
+    let engine = engine();
+    engine.load().await.unwrap();
+    // Reading this takes about a minute.
+    let long = user(&"word ".repeat(6_000));
+    let mut generating = engine.generate(long, greedy(10)).await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(300), generating.next()).await;
+    assert!(early.is_err(), "the prompt was read at once: {early:?}");
+    generating.cancel();
+    let rest = tokio::time::timeout(Duration::from_secs(10), collect(generating)).await.unwrap();
+    assert_eq!(
+        (rest.summary.output_tokens, rest.summary.finish_reason),
+        (0, FinishReason::Cancelled)
+    );
+    assert!(rest.summary.input_tokens > 6_000);
+}
+
+#[tokio::test]
 async fn dropping_the_answer_frees_the_engine() {
     let engine = engine();
     let long = user("Write a very long story about a journey.");
