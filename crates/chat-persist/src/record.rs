@@ -2,6 +2,8 @@
 //!
 //! These are the port's words, not a stored shape: each store converts them field by field.
 
+use std::borrow::Borrow;
+
 use chat_types::{
     AttemptKey, Conversation, ConversationId, IdempotencyKey, Message, MessageId, ModelRef, Money,
     OwnerId, Purpose, Scope, StepKey, StepState, Timestamp, Tokens, TurnEvent, TurnFailure, TurnId,
@@ -94,7 +96,7 @@ impl EventSegment {
     ///
     /// # Errors
     /// `Corrupt` if `events` is empty or cannot be encoded.
-    pub fn encode(events: &[TurnEvent]) -> Result<Self> {
+    pub fn encode<E: Borrow<TurnEvent>>(events: &[E]) -> Result<Self> {
         let corrupt = |detail: &str| {
             PersistError::new(
                 PersistErrorKind::Corrupt,
@@ -105,11 +107,20 @@ impl EventSegment {
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return Err(corrupt("a segment holds at least one event"));
         };
-        let payload = serde_json::to_string(events)
-            .map_err(|error| corrupt("the events have no JSON form").with_source(error))?;
+        let (first_seq, last_seq) = (first.borrow().seq, last.borrow().seq);
+        let mut payload = String::from("[");
+        for event in events {
+            if payload.len() > 1 {
+                payload.push(',');
+            }
+            let json = serde_json::to_string(event.borrow())
+                .map_err(|error| corrupt("an event has no JSON form").with_source(error))?;
+            payload.push_str(&json);
+        }
+        payload.push(']');
         Ok(Self {
-            first_seq: first.seq,
-            last_seq: last.seq,
+            first_seq,
+            last_seq,
             payload,
         })
     }

@@ -13,7 +13,7 @@ pub struct GrantTerms {
     pub output_cap: Tokens,
     /// The input bound that was held.
     pub input_bound: Tokens,
-    /// How much is held over all accounts.
+    /// The least that any of the paying accounts holds: what the step may cost.
     pub held: Money,
 }
 

@@ -306,7 +306,7 @@ impl UsageRecorder {
             purpose: request.purpose,
             output_cap,
             input_bound: request.input_bound,
-            held: Money::sum(hold.legs.iter().map(|leg| leg.amount))?,
+            held: hold.covered(),
         })
     }
 }

@@ -1,0 +1,173 @@
+//! What a step is billed, however it ended.
+//!
+//! The provider's own numbers win. Without them an attempt that may have been charged is billed
+//! its estimated input and the counted output that was seen, and says so (`estimated`). An attempt
+//! that surely cost nothing has no amount.
+
+use chat_persist::{AttemptAmount, StepRecord};
+use chat_tokens::TokenCounter;
+use chat_types::{
+    AttemptKey, ContentPart, ConversationId, ModelRef, Money, Purpose, StepGrant, StepKey,
+    Timestamp, Tokens, Usage, UsageSource,
+};
+use chat_usage::{SettledStep, UsageRecorder, UsageRow};
+
+/// What is known of one attempt at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AttemptEnd {
+    pub(crate) attempt: u32,
+    /// The provider's last usage snapshot.
+    pub(crate) reported: Option<Usage>,
+    /// What the provider surely produced, counted by us.
+    pub(crate) output_seen: Usage,
+    pub(crate) provider_request_id: Option<String>,
+}
+
+/// Prices the attempts of one step.
+#[derive(Clone, Debug)]
+pub(crate) struct StepBill<'a> {
+    pub(crate) recorder: &'a UsageRecorder,
+    pub(crate) model: &'a ModelRef,
+    pub(crate) opened_at: Timestamp,
+    pub(crate) input_estimate: Tokens,
+    /// Billed if a price cannot be worked out: what was held.
+    pub(crate) fallback: Money,
+}
+
+impl StepBill<'_> {
+    /// The amount of an attempt whose call was answered, at least in part, or may have been.
+    pub(crate) fn amount(&self, end: &AttemptEnd) -> AttemptAmount {
+        let (usage, source) = match end.reported {
+            Some(reported) => (reported, UsageSource::Provider),
+            None => {
+                let input = Usage {
+                    input_uncached: self.input_estimate,
+                    ..Usage::default()
+                };
+                (input.plus(&end.output_seen), UsageSource::Estimated)
+            }
+        };
+        let (amount, price_version) = match self.recorder.cost(self.model, self.opened_at, &usage) {
+            Ok(cost) => (cost.amount, cost.price_version),
+            Err(error) => {
+                tracing::error!(model = %self.model, code = error.code(), "a step is billed its hold");
+                (self.fallback, "held".to_owned())
+            }
+        };
+        AttemptAmount {
+            attempt: end.attempt,
+            usage,
+            source,
+            amount,
+            price_version,
+            provider_request_id: end.provider_request_id.clone(),
+        }
+    }
+
+    /// The amount of an earlier attempt that was never answered: its input may be charged.
+    pub(crate) fn unanswered(&self, attempt: u32) -> AttemptAmount {
+        self.amount(&AttemptEnd {
+            attempt,
+            reported: None,
+            output_seen: Usage::default(),
+            provider_request_id: None,
+        })
+    }
+}
+
+/// All attempts of all steps together.
+pub(crate) fn total<'a>(amounts: impl IntoIterator<Item = &'a AttemptAmount>) -> (Usage, Money) {
+    let mut usage = Usage::default();
+    let mut money = Money::ZERO;
+    for amount in amounts {
+        usage = usage.plus(&amount.usage);
+        money = money.plus(amount.amount).unwrap_or(Money::MAX);
+    }
+    (usage, money)
+}
+
+/// What a grant holds, or nothing.
+pub(crate) fn held(grant: Option<&StepGrant>) -> Money {
+    grant.map_or(Money::ZERO, |grant| grant.terms().held)
+}
+
+/// What a provider surely produced: the parts of the reply less those it started with, counted.
+pub(crate) fn output_seen(
+    counter: &dyn TokenCounter,
+    parts: &[ContentPart],
+    kept: &[ContentPart],
+) -> Usage {
+    let count = |parts: &[ContentPart]| {
+        let mut usage = Usage::default();
+        for part in parts {
+            match part {
+                ContentPart::Text { text } => {
+                    usage.output = usage.output.plus(counter.count_text(text));
+                }
+                ContentPart::Reasoning { text, .. } => {
+                    usage.reasoning = usage.reasoning.plus(counter.count_text(text));
+                }
+                ContentPart::ToolCall {
+                    name, arguments, ..
+                } => {
+                    let call = counter.count_text(name).plus(counter.count_text(arguments));
+                    usage.output = usage.output.plus(call);
+                }
+                _ => {}
+            }
+        }
+        usage
+    };
+    let (all, before) = (count(parts), count(kept));
+    Usage {
+        output: all.output.minus(before.output),
+        reasoning: all.reasoning.minus(before.reasoning),
+        ..Usage::default()
+    }
+}
+
+/// A step whose amounts are durable in the journal.
+#[derive(Clone, Debug)]
+pub(crate) struct ClosedStep<'a> {
+    pub(crate) key: StepKey,
+    pub(crate) purpose: Purpose,
+    pub(crate) model: &'a ModelRef,
+    pub(crate) amounts: &'a [AttemptAmount],
+}
+
+impl<'a> ClosedStep<'a> {
+    /// A step as the journal has it.
+    pub(crate) fn of(record: &'a StepRecord) -> Self {
+        Self {
+            key: record.key.clone(),
+            purpose: record.purpose,
+            model: &record.model,
+            amounts: &record.amounts,
+        }
+    }
+
+    /// What the ledger and the usage rows get: the same rows whenever and wherever it is redone.
+    pub(crate) fn to_settled(&self, conversation: &ConversationId, at: Timestamp) -> SettledStep {
+        let rows = self.amounts.iter().map(|amount| UsageRow {
+            key: AttemptKey {
+                step: self.key.clone(),
+                attempt: amount.attempt,
+            },
+            conversation: conversation.clone(),
+            purpose: self.purpose,
+            model: self.model.clone(),
+            usage: amount.usage,
+            source: amount.source,
+            amount: amount.amount,
+            price_version: amount.price_version.clone(),
+            provider_request_id: amount.provider_request_id.clone(),
+            at,
+        });
+        SettledStep {
+            key: self.key.clone(),
+            conversation: conversation.clone(),
+            rows: rows.collect(),
+            at,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Assembles a `BaseClient` from its ports.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::{Arc, Mutex};
+
+use chat_balance::{BalanceAdapter, LedgerMaintenance};
+use chat_context::ConversationContext;
+use chat_persist::{Maintenance, PersistenceAdapter};
+use chat_provider::ProviderRegistry;
+use chat_types::{Clock, IdSource, IdSourceExt, SystemClock, UuidIds};
+use chat_usage::{PriceBook, UsageRecorder, UsageStore};
+
+use crate::accounts::{AccountPolicy, OneAccountPerUser};
+use crate::base_client::{BaseClient, Inner};
+use crate::config::TurnConfig;
+use crate::hooks::{LifecycleObserver, PromptGuard};
+use crate::task_scope::TaskScope;
+use crate::{Result, TurnError, owner};
+
+/// Collects ports and limits; everything but the ports has a default.
+#[derive(Debug)]
+#[must_use]
+pub struct BaseClientBuilder {
+    store: Arc<dyn PersistenceAdapter>,
+    maintenance: Arc<dyn Maintenance>,
+    ledger: Arc<dyn BalanceAdapter>,
+    ledger_maintenance: Arc<dyn LedgerMaintenance>,
+    usage: Arc<dyn UsageStore>,
+    providers: ProviderRegistry,
+    prices: PriceBook,
+    context: ConversationContext,
+    accounts: Arc<dyn AccountPolicy>,
+    instructions: Option<String>,
+    guards: Vec<Arc<dyn PromptGuard>>,
+    observers: Vec<Arc<dyn LifecycleObserver>>,
+    config: TurnConfig,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+}
+
+impl BaseClientBuilder {
+    /// Starts from a store, a ledger, a usage store (often one object), providers and prices.
+    pub fn new<S, L, U>(
+        store: Arc<S>,
+        ledger: Arc<L>,
+        usage: Arc<U>,
+        providers: ProviderRegistry,
+        prices: PriceBook,
+    ) -> Self
+    where
+        S: PersistenceAdapter + Maintenance,
+        L: BalanceAdapter + LedgerMaintenance,
+        U: UsageStore,
+    {
+        Self {
+            maintenance: Arc::clone(&store) as Arc<dyn Maintenance>,
+            store,
+            ledger_maintenance: Arc::clone(&ledger) as Arc<dyn LedgerMaintenance>,
+            ledger,
+            usage,
+            providers,
+            prices,
+            context: ConversationContext::new(),
+            accounts: Arc::new(OneAccountPerUser::unlimited()),
+            instructions: None,
+            guards: Vec::new(),
+            observers: Vec::new(),
+            config: TurnConfig::default(),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(UuidIds),
+        }
+    }
+
+    /// Who pays; by default one unlimited account per user.
+    pub fn accounts(mut self, accounts: Arc<dyn AccountPolicy>) -> Self {
+        self.accounts = accounts;
+        self
+    }
+
+    /// Instructions of the product, before each conversation's own.
+    pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
+        self.instructions = Some(instructions.into());
+        self
+    }
+
+    /// How prompts are built.
+    pub fn context(mut self, context: ConversationContext) -> Self {
+        self.context = context;
+        self
+    }
+
+    /// One more check of the model-bound prompt; all must let it through.
+    pub fn prompt_guard(mut self, guard: Arc<dyn PromptGuard>) -> Self {
+        self.guards.push(guard);
+        self
+    }
+
+    /// One more observer of lifecycle marks.
+    pub fn observer(mut self, observer: Arc<dyn LifecycleObserver>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
+    /// Limits.
+    pub fn config(mut self, config: TurnConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Another clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Another source of ids.
+    pub fn ids(mut self, ids: Arc<dyn IdSource>) -> Self {
+        self.ids = ids;
+        self
+    }
+
+    /// Builds the client, finishes what crashed processes left behind, and starts the owner's
+    /// task.
+    ///
+    /// # Errors
+    /// `NoProvider`; `InvalidId` from the id source; `Store` or `Balance` if recovery fails.
+    pub async fn start(self) -> Result<BaseClient> {
+        if self.providers.default_model().is_none() {
+            return Err(TurnError::NoProvider);
+        }
+        let recorder = UsageRecorder::new(
+            Arc::new(self.prices),
+            Arc::clone(&self.ledger),
+            Arc::clone(&self.usage),
+        );
+        let inner = Arc::new(Inner {
+            store: self.store,
+            maintenance: self.maintenance,
+            ledger: self.ledger,
+            ledger_maintenance: self.ledger_maintenance,
+            recorder,
+            providers: self.providers,
+            context: self.context,
+            accounts: self.accounts,
+            instructions: self.instructions,
+            guards: self.guards,
+            observers: self.observers,
+            config: self.config,
+            clock: self.clock,
+            owner: self.ids.owner_id()?,
+            ids: self.ids,
+            lease_until: AtomicI64::new(i64::MIN),
+            turns: Mutex::new(HashMap::new()),
+            tasks: TaskScope::default(),
+            draining: AtomicBool::new(false),
+            store_given_up: AtomicBool::new(false),
+            settled_marks: Mutex::new(Vec::new()),
+        });
+        let client = BaseClient { inner };
+        client.recover().await?;
+        let keeper = TaskScope::default();
+        keeper.spawn(owner::run(Arc::downgrade(&client.inner)));
+        Ok(client)
+    }
+}

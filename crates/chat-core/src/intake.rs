@@ -1,0 +1,457 @@
+//! From a request to an accepted turn: checked, resolved, durable, started.
+
+use std::sync::Arc;
+
+use chat_persist::{Accept, Accepted, EventSegment, Fence, NewTurn};
+use chat_thread::{Place, ThreadError};
+use chat_types::{
+    ContentHash, ContentPart, Conversation, ConversationId, EVENT_VERSION, EventKind, IdSourceExt,
+    Message, MessageId, MessageStatus, ModelInfo, Purpose, Role, Scope, StepKey, Timestamp,
+    TurnEvent, TurnKind,
+};
+use chat_usage::GrantRequest;
+
+use crate::base_client::{BaseClient, Inner};
+use crate::conduct::{Plan, conduct};
+use crate::hooks::LifecycleEvent;
+use crate::live::LiveTurn;
+use crate::patience::persistently;
+use crate::request::{ConversationChoice, Placement, TurnRequest};
+use crate::{Explanation, Result, Turn, TurnError};
+
+/// The longest title made from a first line: what a list shows in one row.
+const TITLE_CHARS_MAX: usize = 80;
+
+/// Where a turn goes, looked up in the stored tree.
+struct Placed {
+    kind: TurnKind,
+    /// What the user says; none when an existing message is answered again.
+    new_parts: Option<Vec<ContentPart>>,
+    /// The parent of the new user message.
+    parent: Option<MessageId>,
+    /// The existing user message that is answered again.
+    answered: Option<Message>,
+    /// The reply that is gone on from.
+    kept: Option<Message>,
+}
+
+impl Placed {
+    fn new_message(kind: TurnKind, parent: Option<MessageId>, parts: Vec<ContentPart>) -> Self {
+        Self {
+            kind,
+            new_parts: Some(parts),
+            parent,
+            answered: None,
+            kept: None,
+        }
+    }
+}
+
+pub(crate) async fn send_message(
+    inner: &Arc<Inner>,
+    scope: &Scope,
+    request: TurnRequest,
+) -> Result<Turn> {
+    if inner.is_draining() {
+        return Err(TurnError::Draining);
+    }
+    let turns_max = inner.config.turns_max;
+    if inner.lock_turns().len() >= turns_max {
+        return Err(TurnError::Overloaded { turns_max });
+    }
+    check_content(&request.placement, inner.config.message_bytes_max)?;
+    let now = inner.clock.now();
+    let (mut conversation, is_new) = find_conversation(inner, scope, &request, now).await?;
+    let info = choose_model(inner, &request, &mut conversation)?;
+    let placed = place(inner, scope, &conversation, &request.placement).await?;
+    if conversation.title.is_empty()
+        && let Some(parts) = &placed.new_parts
+    {
+        conversation.title = title_of(parts);
+    }
+    let accept = accept_of(inner, scope, &request, &conversation, &placed, &info, now)?;
+    let beat = crate::owner::ensure_lease(inner);
+    let (beat, accepted) =
+        futures::join!(beat, persistently(|| inner.store.accept(scope, &accept)));
+    beat?;
+    let client = BaseClient {
+        inner: Arc::clone(inner),
+    };
+    if let Accepted::Existing(record) = accepted? {
+        let turn = record.turn;
+        return Ok(Turn {
+            client,
+            scope: scope.clone(),
+            id: turn.id,
+            conversation: turn.conversation,
+            user_message: turn.user_message,
+            reply: turn.reply,
+            attached: true,
+        });
+    }
+    let turn = &accept.turn;
+    let handle = Turn {
+        client,
+        scope: scope.clone(),
+        id: turn.id.clone(),
+        conversation: turn.conversation.clone(),
+        user_message: turn.user_message.clone(),
+        reply: turn.reply.clone(),
+        attached: false,
+    };
+    inner.observe(&LifecycleEvent::Accepted {
+        turn: turn.id.clone(),
+        conversation: turn.conversation.clone(),
+        user_message: turn.user_message.clone(),
+        reply: turn.reply.clone(),
+        new_conversation: is_new,
+    });
+    let segment = accept.segment.clone();
+    let plan = plan_of(inner, scope, &request, &conversation, info, accept, placed)?;
+    start(inner, plan, &segment);
+    Ok(handle)
+}
+
+/// Everything the turn's task needs.
+fn plan_of(
+    inner: &Inner,
+    scope: &Scope,
+    request: &TurnRequest,
+    conversation: &Conversation,
+    info: ModelInfo,
+    accept: Accept,
+    placed: Placed,
+) -> Result<Plan> {
+    let mut tail: Vec<Message> = accept
+        .user_message
+        .or(placed.answered)
+        .into_iter()
+        .collect();
+    let below = tail.first().and_then(|message| message.parent.clone());
+    let kept = placed
+        .kept
+        .as_ref()
+        .map(|reply| reply.parts.clone())
+        .unwrap_or_default();
+    tail.extend(placed.kept);
+    Ok(Plan {
+        fence: Fence {
+            scope: scope.clone(),
+            turn: accept.turn.id.clone(),
+            epoch: 1,
+        },
+        provider: inner.providers.find(&info.model)?.0,
+        instructions: conversation.instructions.clone(),
+        options: request.options.or(&conversation.options),
+        stream: request.stream,
+        turn: accept.turn,
+        info,
+        tail,
+        below,
+        kept,
+    })
+}
+
+fn start(inner: &Arc<Inner>, plan: Plan, accepted: &EventSegment) {
+    let live = LiveTurn::new(plan.turn.id.clone(), plan.fence.epoch, accepted.last_seq);
+    inner
+        .lock_turns()
+        .insert(plan.turn.id.clone(), Arc::clone(&live));
+    inner.tasks.spawn(conduct(Arc::clone(inner), live, plan));
+}
+
+fn check_content(placement: &Placement, bytes_max: usize) -> Result<()> {
+    let (Placement::AfterHead { parts }
+    | Placement::After { parts, .. }
+    | Placement::AtRoot { parts }
+    | Placement::Edit { parts, .. }) = placement
+    else {
+        return Ok(());
+    };
+    let mut bytes = 0_usize;
+    let mut says_something = false;
+    for part in parts {
+        match part {
+            ContentPart::Text { text } => {
+                bytes = bytes.saturating_add(text.len());
+                says_something |= !text.trim().is_empty();
+            }
+            _ => says_something = true,
+        }
+    }
+    if !says_something {
+        return Err(TurnError::EmptyMessage);
+    }
+    if bytes > bytes_max {
+        return Err(TurnError::MessageTooLarge { bytes, bytes_max });
+    }
+    Ok(())
+}
+
+/// The conversation as it is, or as it will be created; and whether it is new.
+async fn find_conversation(
+    inner: &Inner,
+    scope: &Scope,
+    request: &TurnRequest,
+    now: Timestamp,
+) -> Result<(Conversation, bool)> {
+    let create = |id: ConversationId| Conversation {
+        instructions: request.instructions.clone(),
+        options: request.options.clone(),
+        expires_at: request.expires_at,
+        ..Conversation::new(id, "", now)
+    };
+    match &request.conversation {
+        ConversationChoice::New => Ok((create(inner.ids.conversation_id()?), true)),
+        ConversationChoice::Named(id) => match inner.store.conversation(scope, id).await? {
+            Some(conversation) => Ok((conversation, false)),
+            None => Ok((create(id.clone()), true)),
+        },
+        ConversationChoice::Existing(id) => match inner.store.conversation(scope, id).await? {
+            Some(conversation) => Ok((conversation, false)),
+            None => Err(TurnError::UnknownConversation {
+                conversation: id.clone(),
+            }),
+        },
+    }
+}
+
+/// The model asked for, else the conversation's, else the default. A new conversation keeps it.
+fn choose_model(
+    inner: &Inner,
+    request: &TurnRequest,
+    conversation: &mut Conversation,
+) -> Result<ModelInfo> {
+    let model = match (&request.model, &conversation.model) {
+        (Some(name), _) => inner.providers.resolve(name)?,
+        (None, Some(model)) => model.clone(),
+        (None, None) => inner
+            .providers
+            .default_model()
+            .ok_or(TurnError::NoProvider)?
+            .clone(),
+    };
+    let (_, info) = inner.providers.find(&model)?;
+    conversation.model = Some(model);
+    Ok(info)
+}
+
+async fn place(
+    inner: &Inner,
+    scope: &Scope,
+    conversation: &Conversation,
+    placement: &Placement,
+) -> Result<Placed> {
+    let read = async |id: &MessageId| -> Result<Message> {
+        let message = inner.store.message(scope, &conversation.id, id).await?;
+        message.ok_or_else(|| TurnError::UnknownMessage {
+            message: id.clone(),
+        })
+    };
+    let new = |parent: Option<MessageId>, parts: &[ContentPart]| {
+        let kind = TurnKind::New {
+            parent: parent.clone(),
+            parts: Vec::new(),
+        };
+        Placed::new_message(kind, parent, parts.to_vec())
+    };
+    Ok(match placement {
+        Placement::AfterHead { parts } => new(conversation.head.clone(), parts),
+        Placement::After { parent, parts } => new(Some(parent.clone()), parts),
+        Placement::AtRoot { parts } => new(None, parts),
+        Placement::Edit { message, parts } => {
+            let old = read(message).await?;
+            let place = Place::of_edit(&old).map_err(|error| wrong(message, &error))?;
+            let kind = TurnKind::Edit {
+                message: message.clone(),
+                parts: Vec::new(),
+            };
+            Placed::new_message(kind, place.parent, parts.clone())
+        }
+        Placement::Regenerate { message } => {
+            let old = read(message).await?;
+            let answered = if old.role == Role::User {
+                old
+            } else {
+                answered_by(&read, &old).await?
+            };
+            let kind = TurnKind::Regenerate {
+                message: message.clone(),
+            };
+            Placed {
+                kind,
+                new_parts: None,
+                parent: None,
+                answered: Some(answered),
+                kept: None,
+            }
+        }
+        Placement::Continue { message } => {
+            let reply = read(message).await?;
+            Place::of_continue(&reply).map_err(|error| wrong(message, &error))?;
+            let answered = answered_by(&read, &reply).await?;
+            let kind = TurnKind::Continue {
+                message: message.clone(),
+            };
+            Placed {
+                kind,
+                new_parts: None,
+                parent: None,
+                answered: Some(answered),
+                kept: Some(reply),
+            }
+        }
+    })
+}
+
+/// The user message that a reply answers.
+async fn answered_by(
+    read: &impl AsyncFn(&MessageId) -> Result<Message>,
+    reply: &Message,
+) -> Result<Message> {
+    let place = Place::of_regenerate(reply).map_err(|error| wrong(&reply.id, &error))?;
+    let parent = place.parent.ok_or_else(|| TurnError::WrongMessage {
+        message: reply.id.clone(),
+        reason: ThreadError::NothingToAnswer.to_string(),
+    })?;
+    read(&parent).await
+}
+
+fn wrong(message: &MessageId, error: &ThreadError) -> TurnError {
+    TurnError::WrongMessage {
+        message: message.clone(),
+        reason: error.to_string(),
+    }
+}
+
+fn accept_of(
+    inner: &Inner,
+    scope: &Scope,
+    request: &TurnRequest,
+    conversation: &Conversation,
+    placed: &Placed,
+    info: &ModelInfo,
+    now: Timestamp,
+) -> Result<Accept> {
+    let turn = inner.ids.turn_id()?;
+    let reply = match &request.reply {
+        Some(id) => id.clone(),
+        None => inner.ids.message_id()?,
+    };
+    let user_message = match (&placed.new_parts, &placed.answered) {
+        (None, Some(answered)) => answered.id.clone(),
+        _ => match &request.user_message {
+            Some(id) => id.clone(),
+            None => inner.ids.message_id()?,
+        },
+    };
+    let message = placed.new_parts.as_ref().map(|parts| Message {
+        id: user_message.clone(),
+        conversation: conversation.id.clone(),
+        parent: placed.parent.clone(),
+        role: Role::User,
+        parts: parts.clone(),
+        created_at: now,
+        turn: Some(turn.clone()),
+        model: None,
+        status: MessageStatus::Complete,
+        finish_reason: None,
+        token_counts: Vec::new(),
+    });
+    let accepted = TurnEvent {
+        v: EVENT_VERSION,
+        turn: turn.clone(),
+        epoch: 1,
+        seq: 1,
+        event: EventKind::Accepted {
+            conversation: conversation.id.clone(),
+            user_message: user_message.clone(),
+            reply: reply.clone(),
+            model: info.model.clone(),
+        },
+    };
+    Ok(Accept {
+        conversation: conversation.clone(),
+        user_message: message,
+        turn: NewTurn {
+            id: turn,
+            conversation: conversation.id.clone(),
+            kind: placed.kind.clone(),
+            user_message,
+            reply,
+            model: info.model.clone(),
+            owner: inner.owner.clone(),
+            idempotency_key: request.idempotency_key.clone(),
+            request_hash: request_hash(scope, request),
+            created_at: now,
+        },
+        segment: EventSegment::encode(&[Arc::new(accepted)])?,
+    })
+}
+
+/// What makes two requests the same under one idempotency key: everything but the ids that are
+/// made up for it.
+fn request_hash(scope: &Scope, request: &TurnRequest) -> String {
+    let asked = (
+        &request.conversation,
+        &request.placement,
+        &request.model,
+        &request.instructions,
+        &request.options,
+    );
+    let json = serde_json::to_string(&asked).unwrap_or_default();
+    ContentHash::of([scope.user.as_str(), &json])
+        .as_str()
+        .to_owned()
+}
+
+/// A first line of at most 80 characters; empty for a message without text.
+fn title_of(parts: &[ContentPart]) -> String {
+    let text = parts.iter().find_map(|part| match part {
+        ContentPart::Text { text } => text.lines().map(str::trim).find(|line| !line.is_empty()),
+        _ => None,
+    });
+    let line = text.unwrap_or_default();
+    let mut title: String = line.chars().take(TITLE_CHARS_MAX).collect();
+    if title.len() < line.len() {
+        title.pop();
+        title.push('…');
+    }
+    title
+}
+
+/// Builds what `send_message` would send; see `BaseClient::explain`.
+pub(crate) async fn explain(
+    inner: &Arc<Inner>,
+    scope: &Scope,
+    request: &TurnRequest,
+) -> Result<Explanation> {
+    check_content(&request.placement, inner.config.message_bytes_max)?;
+    let now = inner.clock.now();
+    let (mut conversation, _) = find_conversation(inner, scope, request, now).await?;
+    let info = choose_model(inner, request, &mut conversation)?;
+    let placed = place(inner, scope, &conversation, &request.placement).await?;
+    let accept = accept_of(inner, scope, request, &conversation, &placed, &info, now)?;
+    let key = StepKey {
+        turn: accept.turn.id.clone(),
+        step: 1,
+    };
+    let plan = plan_of(inner, scope, request, &conversation, info, accept, placed)?;
+    let (_, context, prepared) = crate::conduct::build_prompt(inner, &plan).await?;
+    let quote = inner.recorder.quote(&GrantRequest {
+        key,
+        purpose: Purpose::Reply,
+        model: plan.info.model.clone(),
+        input_bound: prepared.input_bound,
+        output_cap: context.output_cap,
+        accounts: Vec::new(),
+        at: now,
+    })?;
+    Ok(Explanation {
+        model: plan.info.model,
+        report: context.report,
+        prompt: context.prompt,
+        input_bound: prepared.input_bound,
+        quote,
+    })
+}

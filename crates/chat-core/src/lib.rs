@@ -1,0 +1,44 @@
+#![doc = include_str!("../README.md")]
+
+mod accounts;
+mod audit;
+mod base_client;
+mod billing;
+mod builder;
+mod conduct;
+mod config;
+mod error;
+mod explain;
+mod feed;
+mod fork;
+mod gate;
+mod hooks;
+mod intake;
+mod listen;
+mod live;
+mod narrate;
+mod owner;
+mod patience;
+mod reaper;
+mod recovery;
+mod replay;
+mod request;
+mod task_scope;
+mod turn;
+mod turn_log;
+
+pub use accounts::{AccountPolicy, OneAccountPerUser};
+pub use audit::{Audit, AuditSummary};
+pub use base_client::BaseClient;
+pub use builder::BaseClientBuilder;
+pub use config::TurnConfig;
+pub use error::TurnError;
+pub use explain::Explanation;
+pub use hooks::{GuardRefusal, LifecycleEvent, LifecycleObserver, PromptGuard};
+pub use recovery::Recovered;
+pub use replay::EventStream;
+pub use request::{ConversationChoice, Placement, TurnRequest};
+pub use turn::{Turn, TurnOutcome};
+
+/// What every call of the conductor answers with.
+pub type Result<T, E = TurnError> = std::result::Result<T, E>;

@@ -1,0 +1,105 @@
+//! What is put right from time to time: lapsed turns, unsettled steps, holds nobody resolved.
+
+use std::sync::Arc;
+
+use chat_balance::Hold;
+use chat_persist::OpenStep;
+use chat_types::StepState;
+
+use crate::base_client::Inner;
+use crate::billing::ClosedStep;
+use crate::{Recovered, Result};
+
+/// Rows per sweep: enough for a crash of a busy process, small enough for one short query.
+const ROWS_PER_SWEEP: u32 = 256;
+
+/// One sweep. Whatever fails is found again by the next one.
+pub(crate) async fn reap(inner: &Arc<Inner>) {
+    write_settled_marks(inner).await;
+    match crate::recovery::recover(inner).await {
+        Ok(recovered) if recovered != Recovered::default() => {
+            tracing::info!(?recovered, "unfinished business was put right");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(code = error.code(), "recovery will be tried again"),
+    }
+    let now = inner.clock.now();
+    let logs_before = now.plus_ms(-i64::from(inner.config.event_log_ttl_ms));
+    if let Err(error) = inner
+        .maintenance
+        .sweep(now, logs_before, ROWS_PER_SWEEP)
+        .await
+    {
+        tracing::warn!(code = error.code(), "expired rows were not deleted");
+    }
+}
+
+/// Marks settled steps in the journal, all in one write. Losing the marks costs a redo.
+pub(crate) async fn write_settled_marks(inner: &Inner) {
+    let marks = std::mem::take(&mut *inner.lock_marks());
+    if marks.is_empty() {
+        return;
+    }
+    if let Err(error) = inner.maintenance.mark_settled(&marks).await {
+        tracing::warn!(code = error.code(), "settled steps were not marked yet");
+        inner.lock_marks().extend(marks);
+    }
+}
+
+/// Settles steps whose amounts are in the journal and perhaps not in the ledger.
+pub(crate) async fn settle_closed_steps(inner: &Inner) -> Result<u64> {
+    let before = inner.clock.now().plus_ms(-two_leases(inner));
+    let steps = inner
+        .maintenance
+        .unsettled_steps(before, ROWS_PER_SWEEP)
+        .await?;
+    let mut settled = 0_u64;
+    for open in &steps {
+        inner
+            .settle(&open.scope, &open.conversation, ClosedStep::of(&open.step))
+            .await;
+        settled = settled.saturating_add(1);
+    }
+    write_settled_marks(inner).await;
+    Ok(settled)
+}
+
+/// Resolves holds by what the journal says of their step.
+pub(crate) async fn resolve_holds(inner: &Inner) -> Result<u64> {
+    let before = inner.clock.now().plus_ms(-two_leases(inner));
+    let mut resolved = 0_u64;
+    for hold in inner
+        .ledger_maintenance
+        .open_holds(before, ROWS_PER_SWEEP)
+        .await?
+    {
+        let step = inner
+            .maintenance
+            .step(&hold.scope.tenant, &hold.key)
+            .await?;
+        if resolve(inner, &hold, step).await {
+            resolved = resolved.saturating_add(1);
+        }
+    }
+    Ok(resolved)
+}
+
+async fn resolve(inner: &Inner, hold: &Hold, step: Option<OpenStep>) -> bool {
+    match step {
+        None => inner.release(&hold.scope, &hold.key).await,
+        Some(open) => match open.step.state {
+            StepState::Held | StepState::Dispatched | StepState::Streaming => return false,
+            StepState::Settling | StepState::Settled | StepState::Released => {
+                inner
+                    .settle(&open.scope, &open.conversation, ClosedStep::of(&open.step))
+                    .await;
+            }
+        },
+    }
+    true
+}
+
+/// A step younger than this may still be settled by its own task.
+fn two_leases(inner: &Inner) -> i64 {
+    i64::from(inner.config.lease_ms).saturating_mul(2)
+}
