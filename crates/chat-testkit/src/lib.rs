@@ -8,9 +8,11 @@
 
 mod fixtures;
 mod harness;
+pub mod ledger;
 pub mod persistence;
+pub mod usage;
 
-pub use harness::{Harness, Store};
+pub use harness::{Harness, Ledger, LedgerHarness, Store, UsageHarness};
 
 /// What the macros need from other crates; no part of the API.
 #[doc(hidden)]

@@ -20,7 +20,7 @@ macro_rules! persistence_suite {
     ($open:expr) => {
         mod persistence_conformance {
             use super::*;
-            $crate::conformance_cases! { persistence, store, $open;
+            $crate::conformance_cases! { persistence, $open;
                 conversations {
                     unknown_conversation_is_none,
                     accept_creates_the_conversation,
@@ -184,11 +184,11 @@ macro_rules! persistence_suite {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! conformance_cases {
-    ($suite:ident, $port:ident, $open:expr; $($theme:ident { $($case:ident),+ $(,)? })+) => {
-        $crate::conformance_cases!(@themes $suite, $port, [$open] $($theme { $($case)+ })+);
+    ($suite:ident, $open:expr; $($theme:ident { $($case:ident),+ $(,)? })+) => {
+        $crate::conformance_cases!(@themes $suite, [$open] $($theme { $($case)+ })+);
     };
-    (@themes $suite:ident, $port:ident, [$open:expr]) => {};
-    (@themes $suite:ident, $port:ident, [$open:expr] $theme:ident { $($case:ident)+ } $($rest:tt)*) => {
+    (@themes $suite:ident, [$open:expr]) => {};
+    (@themes $suite:ident, [$open:expr] $theme:ident { $($case:ident)+ } $($rest:tt)*) => {
         mod $theme {
             use super::*;
             $(
@@ -199,11 +199,11 @@ macro_rules! conformance_cases {
                 )]
                 async fn $case() {
                     let harness = $open.await;
-                    $crate::$suite::$theme::$case(&harness.$port).await;
+                    $crate::$suite::$theme::$case(&harness.port).await;
                     drop(harness);
                 }
             )+
         }
-        $crate::conformance_cases!(@themes $suite, $port, [$open] $($rest)*);
+        $crate::conformance_cases!(@themes $suite, [$open] $($rest)*);
     };
 }

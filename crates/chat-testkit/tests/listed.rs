@@ -2,50 +2,62 @@
 
 #![expect(clippy::expect_used, reason = "a test reads its own sources")]
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-fn sources() -> Vec<std::path::PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/persistence");
-    let entries = fs::read_dir(root).expect("the themes are there");
-    entries
-        .map(|entry| entry.expect("readable").path())
-        .collect()
+/// Theme and case, in the order of the list.
+fn listed(list: &str) -> Vec<(String, String)> {
+    let is_name = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_lowercase() || b"0123456789_".contains(&b))
+    };
+    let mut theme = String::new();
+    let mut cases = Vec::new();
+    for line in list.lines().map(str::trim) {
+        if let Some(opened) = line.strip_suffix(" {").filter(|name| is_name(name)) {
+            theme = opened.to_owned();
+        } else if let Some(case) = line.strip_suffix(',').filter(|name| is_name(name)) {
+            cases.push((theme.clone(), case.to_owned()));
+        }
+    }
+    cases
+}
+
+/// Every public case of every theme, in the order of the files.
+fn written(folder: &Path) -> BTreeMap<String, Vec<String>> {
+    let mut themes = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("the themes are there") {
+        let path = entry.expect("readable").path();
+        let theme = path
+            .file_stem()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        let source = fs::read_to_string(&path).expect("readable");
+        let names = source
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub async fn "));
+        let cases: Vec<String> = names
+            .filter_map(|rest| rest.split('(').next())
+            .map(str::to_owned)
+            .collect();
+        if !cases.is_empty() {
+            themes.insert(theme, cases);
+        }
+    }
+    themes
 }
 
 #[test]
-fn every_persistence_case_is_listed_once() {
-    let list = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/persistence.rs"))
-        .expect("the list is there");
-    let listed: Vec<&str> = list
-        .lines()
-        .filter_map(|line| line.trim().strip_suffix(','))
-        .filter(|name| {
-            name.bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        })
-        .collect();
-    let written: BTreeSet<String> = sources()
-        .iter()
-        .map(|path| fs::read_to_string(path).expect("readable"))
-        .flat_map(|source| {
-            let names = source
-                .lines()
-                .filter_map(|line| line.strip_prefix("pub async fn "));
-            names
-                .filter_map(|rest| rest.split('(').next())
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    assert_eq!(
-        listed.len(),
-        written.len(),
-        "no name stands in two themes or twice in the list"
-    );
-    assert!(
-        listed.iter().all(|name| written.contains(*name)),
-        "{listed:?}"
-    );
+fn every_case_is_listed_once() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for suite in ["persistence", "ledger", "usage"] {
+        let list = fs::read_to_string(sources.join(format!("{suite}.rs"))).expect("readable");
+        let mut themes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (theme, case) in listed(&list) {
+            themes.entry(theme).or_default().push(case);
+        }
+        assert_eq!(themes, written(&sources.join(suite)), "the list of {suite}");
+    }
 }

@@ -2,11 +2,23 @@
 
 use std::sync::Arc;
 
+use chat_balance::MemoryLedger;
 use chat_persist::MemoryStore;
-use chat_testkit::Harness;
+use chat_testkit::{Harness, LedgerHarness, UsageHarness};
+use chat_usage::MemoryUsageStore;
 
-async fn open() -> Harness {
+async fn open_store() -> Harness {
     Harness::new(Arc::new(MemoryStore::new()))
 }
 
-chat_testkit::persistence_suite!(open());
+async fn open_ledger() -> LedgerHarness {
+    LedgerHarness::new(Arc::new(MemoryLedger::new()))
+}
+
+async fn open_usage() -> UsageHarness {
+    UsageHarness::new(Arc::new(MemoryUsageStore::new()))
+}
+
+chat_testkit::persistence_suite!(open_store());
+chat_testkit::ledger_suite!(open_ledger());
+chat_testkit::usage_suite!(open_usage());

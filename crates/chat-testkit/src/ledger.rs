@@ -1,0 +1,89 @@
+//! What `BalanceAdapter` and `LedgerMaintenance` promise, one function per promise.
+//!
+//! Each case gets a fresh, empty ledger. The macro lists every case. Books are checked from the
+//! rows themselves, not with the ledger's own audit.
+
+pub mod accounts;
+pub mod concurrency;
+pub mod holds;
+pub mod isolation;
+pub mod settling;
+pub mod upkeep;
+
+mod books;
+
+/// Emits one test per promise of a ledger. The argument is an expression whose value is a future
+/// of a fresh [`LedgerHarness`](crate::LedgerHarness); it is evaluated once per test.
+#[macro_export]
+macro_rules! ledger_suite {
+    ($open:expr) => {
+        mod ledger_conformance {
+            use super::*;
+            $crate::conformance_cases! { ledger, $open;
+                accounts {
+                    opening_writes_the_account_and_its_grant,
+                    opening_with_nothing_has_no_entry,
+                    opening_again_changes_nothing,
+                    opening_a_taken_id_is_a_conflict,
+                    negative_opening_is_refused,
+                    shared_accounts_are_found_in_their_tenant,
+                    credits_add_up,
+                    credit_again_is_one_credit,
+                    credit_key_with_another_amount_is_a_conflict,
+                    bad_credits_are_refused,
+                }
+                holds {
+                    hold_reserves,
+                    hold_again_is_one_hold,
+                    hold_again_after_its_end_changes_nothing,
+                    hold_over_other_accounts_is_a_conflict,
+                    hold_shrinks_down_to_its_floor,
+                    hold_below_its_floor_is_refused,
+                    refused_hold_succeeds_after_a_grant,
+                    hold_takes_all_legs_or_none,
+                    bad_holds_are_refused,
+                    unlimited_accounts_hold_and_post,
+                    extend_reserves_more_once_per_attempt,
+                    extend_takes_all_legs_or_none,
+                    extend_needs_an_open_hold,
+                    the_largest_amounts_fit,
+                }
+                settling {
+                    settle_posts_and_gives_back,
+                    settle_posts_attempt_by_attempt,
+                    settle_beyond_the_hold_is_an_overrun,
+                    settle_posts_on_every_leg,
+                    settle_again_gives_the_first_result,
+                    bad_settlements_are_refused,
+                    release_gives_everything_back,
+                    a_hold_is_resolved_in_one_way,
+                    books_hold_after_every_operation,
+                }
+                isolation {
+                    strangers_read_nothing,
+                    strangers_spend_nothing,
+                    strangers_move_no_hold,
+                    holds_on_shared_accounts_are_their_users,
+                    equal_names_of_two_tenants_are_two_things,
+                }
+                upkeep {
+                    open_holds_come_oldest_first,
+                    scan_pages_through_all_accounts,
+                    scan_pages_through_all_holds,
+                    entries_are_only_appended,
+                }
+                concurrency {
+                    parallel_holds_never_exceed_the_balance,
+                    parallel_shrinking_holds_share_what_there_is,
+                    parallel_holds_in_either_order_do_not_deadlock,
+                    parallel_repeats_of_a_hold_are_one,
+                    parallel_extensions_for_one_attempt_are_one,
+                    parallel_settles_post_once,
+                    parallel_settle_and_release_have_one_winner,
+                    parallel_credits_count_once,
+                    dropped_call_leaves_ledger_healthy,
+                }
+            }
+        }
+    };
+}
