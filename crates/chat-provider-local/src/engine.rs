@@ -25,6 +25,9 @@ use crate::weights::check_weights;
 /// Tokens of prompt and answer together.
 pub(crate) const WINDOW_TOKENS: u32 = 8_192;
 
+/// [`WINDOW_TOKENS`] as a length in memory.
+pub(crate) const WINDOW_TOKENS_LEN: usize = 8_192;
+
 /// Generations running or waiting. At some ten seconds each a longer line only hides that the
 /// machine is too small; the caller hears `Busy` and can decide.
 const LINE_LENGTH_MAX: usize = 16;
@@ -294,6 +297,17 @@ fn load_once<T>(
     Ok(loaded)
 }
 
+/// One token of the window must be left for the answer.
+fn check_window(input_tokens: usize, window_tokens: usize) -> Result<(), LocalError> {
+    if input_tokens < window_tokens {
+        return Ok(());
+    }
+    Err(LocalError::new(
+        LocalErrorKind::PromptTooLong,
+        format!("the prompt has {input_tokens} tokens or more and the window {window_tokens}"),
+    ))
+}
+
 /// One generation on its blocking thread.
 struct Job {
     shared: Arc<Shared>,
@@ -323,16 +337,13 @@ impl Job {
 
     fn generate(&self, lines: &[ChatLine]) -> Result<GenerationSummary, LocalError> {
         let tokenizer = self.shared.tokenizer()?;
+        check_window(tokenizer.count_chat_at_least(lines), WINDOW_TOKENS_LEN)?;
         let prompt = tokenizer.encode_chat(lines)?;
-        let model = self.shared.model()?;
         let input_tokens = prompt.len();
-        let window_tokens = model.shape.window_tokens;
-        if input_tokens >= window_tokens {
-            return Err(LocalError::new(
-                LocalErrorKind::PromptTooLong,
-                format!("the prompt has {input_tokens} tokens and the window {window_tokens}"),
-            ));
-        }
+        check_window(input_tokens, WINDOW_TOKENS_LEN)?;
+        let model = self.shared.model()?;
+        let window_tokens = model.shape.window_tokens.min(WINDOW_TOKENS_LEN);
+        check_window(input_tokens, window_tokens)?;
         let summary = |output_tokens: u32, finish_reason| GenerationSummary {
             input_tokens: u64::try_from(input_tokens).unwrap_or(u64::MAX),
             output_tokens: u64::from(output_tokens),

@@ -25,6 +25,7 @@ use futures::{FutureExt, StreamExt, stream};
 use crate::counter::LocalCounter;
 use crate::engine::{
     GenerateOptions, Generating, GenerationEvent, GenerationSummary, LocalEngine, WINDOW_TOKENS,
+    WINDOW_TOKENS_LEN,
 };
 use crate::error::{LocalError, LocalErrorKind};
 use crate::sampler::Sampling;
@@ -143,11 +144,14 @@ impl ModelProvider for LocalProvider {
             .with_source(error)
         })?;
         let mut prepared = Prepared::new(request, body);
-        let exact = self
-            .engine
-            .tokenizer()
-            .and_then(|tokens| tokens.count_chat(&local.lines));
-        if let Ok(input_tokens) = exact {
+        let exact = self.engine.tokenizer().and_then(|tokenizer| {
+            // What cannot fit the window anyway is not worth the time.
+            let is_countable = tokenizer.count_chat_at_least(&local.lines) < WINDOW_TOKENS_LEN;
+            is_countable
+                .then(|| tokenizer.count_chat(&local.lines))
+                .transpose()
+        });
+        if let Ok(Some(input_tokens)) = exact {
             prepared.input_bound = Tokens::new(input_tokens);
             prepared.input_estimate = Tokens::new(input_tokens);
         }

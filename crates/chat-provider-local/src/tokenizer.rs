@@ -29,6 +29,7 @@ pub struct ChatTokenizer {
     start_mark_id: u32,
     end_mark_id: u32,
     end_of_text_id: Option<u32>,
+    token_bytes_max: usize,
 }
 
 impl ChatTokenizer {
@@ -70,6 +71,20 @@ impl ChatTokenizer {
         };
         let (start_mark_id, end_mark_id) = (mark_id(START_MARK)?, mark_id(END_MARK)?);
         let end_of_text_id = tokenizer.token_to_id(END_OF_TEXT_MARK);
+        // In this vocabulary each character stands for one byte.
+        let tokens = header
+            .metadata
+            .get("tokenizer.ggml.tokens")
+            .and_then(|value| value.to_vec().ok());
+        let lengths = tokens
+            .into_iter()
+            .flatten()
+            .filter_map(|token| token.to_string().ok());
+        let token_bytes_max = lengths
+            .map(|token| token.chars().count())
+            .max()
+            .unwrap_or(1)
+            .max(1);
         // Marks are put in by id only: one that a user typed stays text.
         tokenizer.set_encode_special_tokens(true);
         Ok(Self {
@@ -77,6 +92,7 @@ impl ChatTokenizer {
             start_mark_id,
             end_mark_id,
             end_of_text_id,
+            token_bytes_max,
         })
     }
 
@@ -109,6 +125,15 @@ impl ChatTokenizer {
             }
         }
         Ok(token_ids)
+    }
+
+    /// A lower bound of [`Self::count_chat`] that costs nothing: whoever is over the window by it
+    /// need not tokenize megabytes to know.
+    pub(crate) fn count_chat_at_least(&self, lines: &[ChatLine]) -> usize {
+        let text_bytes = lines
+            .iter()
+            .fold(0_usize, |sum, line| sum.saturating_add(line.text.len()));
+        text_bytes / self.token_bytes_max
     }
 
     /// How many tokens `text` is.

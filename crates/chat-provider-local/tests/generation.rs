@@ -211,7 +211,9 @@ async fn cancel_is_heard_while_a_long_prompt_is_read() {
     let early = tokio::time::timeout(Duration::from_millis(300), generating.next()).await;
     assert!(early.is_err(), "the prompt was read at once: {early:?}");
     generating.cancel();
-    let rest = tokio::time::timeout(Duration::from_secs(10), collect(generating)).await.unwrap();
+    let rest = tokio::time::timeout(Duration::from_secs(10), collect(generating))
+        .await
+        .unwrap();
     assert_eq!(
         (rest.summary.output_tokens, rest.summary.finish_reason),
         (0, FinishReason::Cancelled)
@@ -276,6 +278,16 @@ async fn full_line_is_refused_as_busy_and_opens_again() {
 #[tokio::test]
 async fn prompt_beyond_the_window_is_refused_before_any_work() {
     let engine = engine();
+    let huge = engine
+        .generate(user(&"word ".repeat(10_000_000)), greedy(1))
+        .await
+        .unwrap()
+        .next()
+        .await;
+    assert_eq!(
+        huge.unwrap().unwrap_err().kind(),
+        LocalErrorKind::PromptTooLong
+    );
     let long = user(&"word ".repeat(8_200));
     let mut generating = engine.generate(long, greedy(1)).await.unwrap();
     let error = generating.next().await.unwrap().unwrap_err();
