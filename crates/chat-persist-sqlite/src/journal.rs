@@ -1,0 +1,303 @@
+//! Accepting a turn: conversation, user message, turn row, key and first events in one commit.
+//!
+//! One query looks at everything a refusal can depend on, one program writes everything.
+
+use async_trait::async_trait;
+use chat_persist::{Accept, Accepted, PersistErrorKind, Result};
+use chat_types::{MessageId, Scope};
+use sqlx::SqliteConnection;
+
+use crate::error::EngineResult;
+use crate::record::{kind_record, message_record, options_record, role_name, token_counts_record};
+use crate::refusal::refused;
+use crate::row::{Columns, stored};
+use crate::turns::{follows, turn_by_number};
+use crate::writer::Write;
+
+const OPERATION: &str = "accept turn";
+
+/// Everything but a new user message. Numbered parameters are shared by all statements.
+macro_rules! program {
+    () => {
+        "INSERT INTO scopes (pk, tenant, user) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+         INSERT INTO conversations (pk, scope, id, title, created_at, updated_at, head, model,
+                instructions, options, archived, expires_at)
+            VALUES ($4, $1, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+            ON CONFLICT DO UPDATE SET head = $9, updated_at = $8;
+         INSERT INTO turns (pk, scope, tenant, id, conversation, kind, user_message, reply, model,
+                first_owner, idempotency_key, request_hash, created_at, owner, state, epoch,
+                last_seq)
+            VALUES ($15, $1, $2, $16, $4, $17, $18, $9, $19, $20, $21, $22, $8, $20,
+                'accepted', 1, $24);
+         INSERT INTO event_segments (turn, first_seq, last_seq, payload)
+            VALUES ($15, $23, $24, $25);"
+    };
+}
+
+macro_rules! message_program {
+    () => {
+        "INSERT INTO messages (pk, scope, conversation, id, parent, role, record, token_counts)
+            VALUES ($26, $1, $4, $18, $27, $28, $29, $30);"
+    };
+}
+
+/// Makes a turn durable.
+#[derive(Debug)]
+pub(crate) struct AcceptTurn {
+    pub(crate) scope: Scope,
+    pub(crate) accept: Accept,
+}
+
+/// What is there already, as numbers of rows.
+struct Found {
+    scope: Option<i64>,
+    conversation: Option<i64>,
+    turn_of_key: Option<i64>,
+    turn_of_id: Option<i64>,
+    user_message: Place,
+    parent: Place,
+    reply: Place,
+    is_user: bool,
+    next: Next,
+}
+
+/// Where an id is in use within the scope: by a message, by a reply being written, or not.
+struct Place {
+    message: Option<i64>,
+    conversation: Option<i64>,
+    unfinished_in: Option<i64>,
+}
+
+impl Place {
+    fn read(columns: &mut Columns<'_>) -> EngineResult<Self> {
+        Ok(Self {
+            message: columns.optional_integer()?,
+            conversation: columns.optional_integer()?,
+            unfinished_in: columns.optional_integer()?,
+        })
+    }
+
+    /// The message's number if it is in `conversation`.
+    fn within(&self, conversation: Option<i64>) -> Option<i64> {
+        self.message
+            .filter(|_| conversation.is_some() && self.conversation == conversation)
+    }
+
+    fn is_free(&self) -> bool {
+        self.message.is_none() && self.unfinished_in.is_none()
+    }
+}
+
+/// The numbers that new rows get. Nobody else can take them: the transaction is the only one.
+struct Next {
+    scope: i64,
+    conversation: i64,
+    message: i64,
+    turn: i64,
+}
+
+#[async_trait]
+impl Write for AcceptTurn {
+    type Output = Result<Accepted>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+        let found = self.look(connection).await?;
+        if let Some(pk) = found.turn_of_key.or(found.turn_of_id) {
+            return self
+                .earlier(connection, pk, found.turn_of_key.is_some())
+                .await;
+        }
+        if let Err(refusal) = self.check(&found) {
+            return Ok(Err(refusal));
+        }
+        self.write(connection, &found).await?;
+        Ok(Ok(Accepted::New))
+    }
+}
+
+impl AcceptTurn {
+    fn parent(&self) -> Option<&MessageId> {
+        self.accept.user_message.as_ref()?.parent.as_ref()
+    }
+
+    async fn look(&self, connection: &mut SqliteConnection) -> EngineResult<Found> {
+        let turn = &self.accept.turn;
+        let row = sqlx::query(
+            "SELECT s.pk, c.pk, k.pk, t.pk,
+                    m.pk, m.conversation, mw.conversation,
+                    p.pk, p.conversation, pw.conversation,
+                    r.pk, r.conversation, rw.conversation,
+                    coalesce(m.role = 'user', 0),
+                    (SELECT coalesce(max(pk), 0) + 1 FROM scopes),
+                    (SELECT coalesce(max(pk), 0) + 1 FROM conversations),
+                    (SELECT coalesce(max(pk), 0) + 1 FROM messages),
+                    (SELECT coalesce(max(pk), 0) + 1 FROM turns)
+               FROM (SELECT 1)
+               LEFT JOIN scopes s ON s.tenant = $1 AND s.user = $2
+               LEFT JOIN conversations c ON c.scope = s.pk AND c.id = $3
+               LEFT JOIN turns k ON k.scope = s.pk AND k.idempotency_key = $5
+               LEFT JOIN turns t ON t.tenant = $1 AND t.id = $4
+               LEFT JOIN messages m ON m.scope = s.pk AND m.id = $6
+               LEFT JOIN turns mw ON mw.scope = s.pk AND mw.reply = $6 AND mw.closed_at IS NULL
+               LEFT JOIN messages p ON p.scope = s.pk AND p.id = $7
+               LEFT JOIN turns pw ON pw.scope = s.pk AND pw.reply = $7 AND pw.closed_at IS NULL
+               LEFT JOIN messages r ON r.scope = s.pk AND r.id = $8
+               LEFT JOIN turns rw ON rw.scope = s.pk AND rw.reply = $8 AND rw.closed_at IS NULL",
+        )
+        .bind(self.scope.tenant.as_str())
+        .bind(self.scope.user.as_str())
+        .bind(turn.conversation.as_str())
+        .bind(turn.id.as_str())
+        .bind(turn.idempotency_key.as_ref().map(|key| key.as_str()))
+        .bind(turn.user_message.as_str())
+        .bind(self.parent().map(|parent| parent.as_str()))
+        .bind(turn.reply.as_str())
+        .fetch_one(connection)
+        .await?;
+        let mut columns = Columns::of(&row);
+        Ok(Found {
+            scope: columns.optional_integer()?,
+            conversation: columns.optional_integer()?,
+            turn_of_key: columns.optional_integer()?,
+            turn_of_id: columns.optional_integer()?,
+            user_message: Place::read(&mut columns)?,
+            parent: Place::read(&mut columns)?,
+            reply: Place::read(&mut columns)?,
+            is_user: columns.flag()?,
+            next: Next {
+                scope: columns.integer()?,
+                conversation: columns.integer()?,
+                message: columns.integer()?,
+                turn: columns.integer()?,
+            },
+        })
+    }
+
+    /// The turn that an earlier, equal request made: by its key, or by being the very same turn.
+    async fn earlier(
+        &self,
+        connection: &mut SqliteConnection,
+        pk: i64,
+        by_key: bool,
+    ) -> EngineResult<Result<Accepted>> {
+        let turn = &self.accept.turn;
+        let (scope, record) = turn_by_number(connection, pk).await?;
+        let is_same = if by_key {
+            record.turn.request_hash == turn.request_hash
+        } else {
+            scope == self.scope && record.turn == *turn
+        };
+        if is_same {
+            return Ok(Ok(Accepted::Existing(Box::new(record))));
+        }
+        Ok(if by_key {
+            let detail = "the idempotency key stands for another request";
+            refused(PersistErrorKind::IdempotencyConflict, OPERATION, detail)
+        } else {
+            let detail = format!("turn id {} is taken", turn.id);
+            refused(PersistErrorKind::Conflict, OPERATION, detail)
+        })
+    }
+
+    /// The rules of a new turn, before anything is written.
+    fn check(&self, found: &Found) -> Result<()> {
+        let turn = &self.accept.turn;
+        let is_consistent = self.accept.conversation.id == turn.conversation
+            && turn.reply != turn.user_message
+            && self.accept.user_message.as_ref().is_none_or(|message| {
+                message.conversation == turn.conversation && message.id == turn.user_message
+            });
+        if !is_consistent {
+            let detail = format!("the ids of turn {} do not fit together", turn.id);
+            return refused(PersistErrorKind::Conflict, OPERATION, detail);
+        }
+        follows(&self.accept.segment, 0, OPERATION)?;
+        if self.accept.user_message.is_none() {
+            if found.user_message.within(found.conversation).is_none() || !found.is_user {
+                let detail = format!(
+                    "there is no user message {} in conversation {}",
+                    turn.user_message, turn.conversation
+                );
+                return refused(PersistErrorKind::NotFound, OPERATION, detail);
+            }
+            return check_free(&found.reply, &turn.reply);
+        }
+        if let Some(parent) = self.parent()
+            && found.parent.within(found.conversation).is_none()
+        {
+            if found.conversation.is_some() && found.parent.unfinished_in == found.conversation {
+                let detail = format!("message {parent} is still being written");
+                return refused(PersistErrorKind::ParentUnfinished, OPERATION, detail);
+            }
+            let detail = format!(
+                "message {parent} is not in conversation {}",
+                turn.conversation
+            );
+            return refused(PersistErrorKind::ParentMissing, OPERATION, detail);
+        }
+        check_free(&found.user_message, &turn.user_message)?;
+        check_free(&found.reply, &turn.reply)
+    }
+
+    async fn write(&self, connection: &mut SqliteConnection, found: &Found) -> EngineResult<()> {
+        let Accept {
+            conversation,
+            user_message,
+            turn,
+            segment,
+        } = &self.accept;
+        let message = user_message.as_ref();
+        let program = match message {
+            Some(_) => concat!(program!(), message_program!()),
+            None => program!(),
+        };
+        let query = sqlx::query(program)
+            .bind(found.scope.unwrap_or(found.next.scope)) // 1
+            .bind(self.scope.tenant.as_str())
+            .bind(self.scope.user.as_str())
+            .bind(found.conversation.unwrap_or(found.next.conversation)) // 4
+            .bind(conversation.id.as_str())
+            .bind(conversation.title.as_str())
+            .bind(conversation.created_at.unix_ms())
+            .bind(turn.created_at.unix_ms()) // 8
+            .bind(turn.reply.as_str())
+            .bind(conversation.model.as_ref().map(ToString::to_string))
+            .bind(conversation.instructions.as_deref())
+            .bind(options_record(&conversation.options)?) // 12
+            .bind(conversation.archived)
+            .bind(conversation.expires_at.map(chat_types::Timestamp::unix_ms))
+            .bind(found.next.turn) // 15
+            .bind(turn.id.as_str())
+            .bind(kind_record(&turn.kind)?)
+            .bind(turn.user_message.as_str())
+            .bind(turn.model.to_string())
+            .bind(turn.owner.as_str()) // 20
+            .bind(turn.idempotency_key.as_ref().map(|key| key.as_str()))
+            .bind(turn.request_hash.as_str())
+            .bind(stored(segment.first_seq)?) // 23
+            .bind(stored(segment.last_seq)?)
+            .bind(segment.payload.as_str());
+        let query = match message {
+            Some(message) => query
+                .bind(found.next.message) // 26
+                .bind(found.parent.within(found.conversation))
+                .bind(role_name(message.role))
+                .bind(message_record(message)?)
+                .bind(token_counts_record(&message.token_counts)?),
+            None => query,
+        };
+        query.execute(connection).await?;
+        Ok(())
+    }
+}
+
+fn check_free(place: &Place, id: &MessageId) -> Result<()> {
+    if place.is_free() {
+        return Ok(());
+    }
+    refused(
+        PersistErrorKind::Conflict,
+        OPERATION,
+        format!("message id {id} is taken"),
+    )
+}

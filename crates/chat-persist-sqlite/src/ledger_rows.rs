@@ -1,0 +1,393 @@
+//! Rows of the ledger: accounts, holds with their legs, entries.
+
+use std::borrow::Cow;
+
+use chat_balance::{
+    Account, AccountKind, BalanceError, BalanceErrorKind, Entry, EntryKind, Hold, HoldLeg,
+    HoldState, Result, Side,
+};
+use chat_types::{AccountId, Money, Scope, StepKey, TenantId};
+use serde::{Deserialize, Serialize};
+use sqlx::SqliteConnection;
+
+use crate::error::{EngineResult, Failure, FailureKind};
+use crate::row::{Columns, decode, encode, parse};
+
+/// One of `holds.legs`.
+#[derive(Debug, Serialize, Deserialize)]
+struct LegRecord<'a> {
+    account: Cow<'a, str>,
+    amount: i64,
+    posted: i64,
+}
+
+/// One account as the writing program takes it.
+#[derive(Debug, Serialize)]
+struct AccountRecord<'a> {
+    id: &'a str,
+    owner: Option<&'a str>,
+    kind: &'static str,
+    granted: i64,
+    refunded: i64,
+    held: i64,
+    posted: i64,
+    expired: i64,
+}
+
+/// One entry as the writing program takes it.
+#[derive(Debug, Serialize)]
+struct EntryRecord<'a> {
+    user: &'a str,
+    debit: Cow<'a, str>,
+    credit: Cow<'a, str>,
+    amount: i64,
+    kind: &'static str,
+    reference: &'a str,
+    at: i64,
+}
+
+pub(crate) fn refused<T>(
+    kind: BalanceErrorKind,
+    operation: &'static str,
+    detail: &'static str,
+) -> Result<T> {
+    Err(BalanceError::new(kind, operation, detail))
+}
+
+/// The columns `account_of_row` reads, of table `a`.
+macro_rules! account_columns {
+    () => {
+        "a.id, a.owner, a.kind, a.granted, a.refunded, a.held, a.posted, a.expired"
+    };
+}
+pub(crate) use account_columns;
+
+pub(crate) fn account_of_row(columns: &mut Columns<'_>) -> EngineResult<Account> {
+    Ok(Account {
+        id: columns.parsed()?,
+        owner: columns.optional_parsed()?,
+        kind: columns.named(|name| match name {
+            "limited" => Some(AccountKind::Limited),
+            "unlimited" => Some(AccountKind::Unlimited),
+            _ => None,
+        })?,
+        granted: columns.money()?,
+        refunded: columns.money()?,
+        held: columns.money()?,
+        posted: columns.money()?,
+        expired: columns.money()?,
+    })
+}
+
+/// The columns `hold_of_row` reads, of table `h`.
+macro_rules! hold_columns {
+    () => {
+        "h.tenant, h.user, h.turn, h.step, h.state, h.legs, h.extended_to, h.opened_at, h.closed_at"
+    };
+}
+pub(crate) use hold_columns;
+
+pub(crate) fn hold_of_row(columns: &mut Columns<'_>) -> EngineResult<Hold> {
+    Ok(Hold {
+        scope: Scope::new(columns.parsed()?, columns.parsed()?),
+        key: StepKey {
+            turn: columns.parsed()?,
+            step: columns.small()?,
+        },
+        state: columns.named(|name| match name {
+            "open" => Some(HoldState::Open),
+            "posted" => Some(HoldState::Posted),
+            "released" => Some(HoldState::Released),
+            _ => None,
+        })?,
+        legs: legs_of(columns.text()?)?,
+        extended_to: columns.small()?,
+        opened_at: columns.time()?,
+        closed_at: columns.optional_time()?,
+    })
+}
+
+fn legs_of(text: &str) -> EngineResult<Vec<HoldLeg>> {
+    let records: Vec<LegRecord<'static>> = decode(text)?;
+    records
+        .into_iter()
+        .map(|record| {
+            Ok(HoldLeg {
+                account: parse(&record.account)?,
+                amount: Money::from_nano_usd(record.amount),
+                posted: Money::from_nano_usd(record.posted),
+            })
+        })
+        .collect()
+}
+
+fn legs_record(legs: &[HoldLeg]) -> EngineResult<String> {
+    let records: Vec<LegRecord<'_>> = legs
+        .iter()
+        .map(|leg| LegRecord {
+            account: leg.account.as_str().into(),
+            amount: leg.amount.nano_usd(),
+            posted: leg.posted.nano_usd(),
+        })
+        .collect();
+    encode(&records)
+}
+
+/// The columns `entry_of_row` reads, of table `e`.
+macro_rules! entry_columns {
+    () => {
+        "e.tenant, e.user, e.debit, e.credit, e.amount, e.kind, e.reference, e.at"
+    };
+}
+pub(crate) use entry_columns;
+
+pub(crate) fn entry_of_row(columns: &mut Columns<'_>) -> EngineResult<Entry> {
+    Ok(Entry {
+        scope: Scope::new(columns.parsed()?, columns.parsed()?),
+        debit: side_of(columns.text()?)?,
+        credit: side_of(columns.text()?)?,
+        amount: columns.money()?,
+        kind: columns.named(entry_kind_of)?,
+        reference: columns.text()?.to_owned(),
+        at: columns.time()?,
+    })
+}
+
+fn side_name(side: &Side) -> Cow<'static, str> {
+    match side {
+        Side::Source => "source".into(),
+        Side::Revenue => "revenue".into(),
+        Side::Expired => "expired".into(),
+        Side::Wallet(account) => format!("wallet:{account}").into(),
+    }
+}
+
+fn side_of(name: &str) -> EngineResult<Side> {
+    Ok(match name {
+        "source" => Side::Source,
+        "revenue" => Side::Revenue,
+        "expired" => Side::Expired,
+        _ => match name.strip_prefix("wallet:") {
+            Some(account) => Side::Wallet(parse(account)?),
+            None => return Err(Failure::corrupt("an entry has an unknown side")),
+        },
+    })
+}
+
+fn entry_kind_name(kind: EntryKind) -> EngineResult<&'static str> {
+    Ok(match kind {
+        EntryKind::Grant => "grant",
+        EntryKind::Refund => "refund",
+        EntryKind::Usage => "usage",
+        EntryKind::Overrun => "overrun",
+        EntryKind::Expiry => "expiry",
+        _ => {
+            let detail = "this kind of entry has no stored form yet";
+            return Err(Failure::new(FailureKind::Unsupported, detail));
+        }
+    })
+}
+
+fn entry_kind_of(name: &str) -> Option<EntryKind> {
+    Some(match name {
+        "grant" => EntryKind::Grant,
+        "refund" => EntryKind::Refund,
+        "usage" => EntryKind::Usage,
+        "overrun" => EntryKind::Overrun,
+        "expiry" => EntryKind::Expiry,
+        _ => return None,
+    })
+}
+
+/// The tenant's account of this id, whoever owns it.
+pub(crate) async fn account_at(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    id: &AccountId,
+) -> EngineResult<Option<Account>> {
+    let row = sqlx::query(concat!(
+        "SELECT ",
+        account_columns!(),
+        " FROM accounts a WHERE a.tenant = $1 AND a.id = $2"
+    ))
+    .bind(tenant.as_str())
+    .bind(id.as_str())
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref()
+        .map(|row| account_of_row(&mut Columns::of(row)))
+        .transpose()
+}
+
+/// The entry with this reference.
+pub(crate) async fn entry_at(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    kind: EntryKind,
+    reference: &str,
+) -> EngineResult<Option<Entry>> {
+    let row = sqlx::query(concat!(
+        "SELECT ",
+        entry_columns!(),
+        " FROM entries e WHERE e.tenant = $1 AND e.kind = $2 AND e.reference = $3"
+    ))
+    .bind(tenant.as_str())
+    .bind(entry_kind_name(kind)?)
+    .bind(reference)
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref()
+        .map(|row| entry_of_row(&mut Columns::of(row)))
+        .transpose()
+}
+
+/// The tenant's hold of this key with its accounts; without one, the `wanted` accounts.
+pub(crate) async fn hold_with_accounts(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    key: &StepKey,
+    wanted: &[AccountId],
+) -> EngineResult<(Option<Hold>, Vec<Account>)> {
+    let wanted: Vec<&str> = wanted.iter().map(AccountId::as_str).collect();
+    // The first column tells the two kinds of rows apart.
+    let rows = sqlx::query(concat!(
+        "SELECT 'hold', ",
+        hold_columns!(),
+        " FROM holds h WHERE h.tenant = $1 AND h.turn = $2 AND h.step = $3;
+         SELECT 'account', ",
+        account_columns!(),
+        " FROM json_each(coalesce((SELECT legs FROM holds
+                WHERE tenant = $1 AND turn = $2 AND step = $3), $4)) leg
+          JOIN accounts a ON a.tenant = $1
+           AND a.id = CASE leg.type WHEN 'text' THEN leg.value ELSE leg.value ->> 'account' END"
+    ))
+    .bind(tenant.as_str())
+    .bind(key.turn.as_str())
+    .bind(i64::from(key.step))
+    .bind(encode(&wanted)?)
+    .fetch_all(connection)
+    .await?;
+    let mut hold = None;
+    let mut accounts = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let mut columns = Columns::of(row);
+        if columns.text()? == "hold" {
+            hold = Some(hold_of_row(&mut columns)?);
+        } else {
+            accounts.push(account_of_row(&mut columns)?);
+        }
+    }
+    Ok((hold, accounts))
+}
+
+/// What a rule has changed.
+pub(crate) struct Change<'a> {
+    pub(crate) accounts: &'a [Account],
+    pub(crate) hold: Option<&'a Hold>,
+    pub(crate) entries: &'a [Entry],
+}
+
+macro_rules! accounts_program {
+    () => {
+        "INSERT INTO accounts (tenant, id, owner, kind, granted, refunded, held, posted, expired)
+            SELECT $1, value ->> 'id', value ->> 'owner', value ->> 'kind', value ->> 'granted',
+                   value ->> 'refunded', value ->> 'held', value ->> 'posted', value ->> 'expired'
+              FROM json_each($2) WHERE true
+            ON CONFLICT DO UPDATE SET granted = excluded.granted, refunded = excluded.refunded,
+                held = excluded.held, posted = excluded.posted, expired = excluded.expired;"
+    };
+}
+
+macro_rules! entries_program {
+    () => {
+        "INSERT INTO entries (tenant, user, debit, credit, amount, kind, reference, at)
+            SELECT $1, value ->> 'user', value ->> 'debit', value ->> 'credit',
+                   value ->> 'amount', value ->> 'kind', value ->> 'reference', value ->> 'at'
+              FROM json_each($3) ORDER BY key;"
+    };
+}
+
+macro_rules! hold_program {
+    () => {
+        "INSERT INTO holds (tenant, turn, step, user, state, legs, extended_to, opened_at,
+                closed_at)
+            VALUES ($1, $4, $5, $6, $7, $8, $9, $10, $11)
+            ON CONFLICT DO UPDATE SET state = $7, legs = $8, extended_to = $9, closed_at = $11;"
+    };
+}
+
+/// Writes what a rule has changed, in one program.
+pub(crate) async fn save(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    change: &Change<'_>,
+) -> EngineResult<()> {
+    let accounts: Vec<AccountRecord<'_>> = change.accounts.iter().map(account_record).collect();
+    let entries = change
+        .entries
+        .iter()
+        .map(entry_record)
+        .collect::<EngineResult<Vec<EntryRecord<'_>>>>()?;
+    let program = match (change.hold, entries.is_empty()) {
+        (None, true) => accounts_program!(),
+        (None, false) => concat!(accounts_program!(), entries_program!()),
+        (Some(_), true) => concat!(accounts_program!(), hold_program!()),
+        (Some(_), false) => {
+            concat!(accounts_program!(), entries_program!(), hold_program!())
+        }
+    };
+    let query = sqlx::query(program)
+        .bind(tenant.as_str())
+        .bind(encode(&accounts)?)
+        .bind(encode(&entries)?);
+    let query = match change.hold {
+        Some(hold) => query
+            .bind(hold.key.turn.as_str()) // 4
+            .bind(i64::from(hold.key.step))
+            .bind(hold.scope.user.as_str())
+            .bind(hold_state_name(hold.state))
+            .bind(legs_record(&hold.legs)?) // 8
+            .bind(i64::from(hold.extended_to))
+            .bind(hold.opened_at.unix_ms())
+            .bind(hold.closed_at.map(chat_types::Timestamp::unix_ms)),
+        None => query,
+    };
+    query.execute(connection).await?;
+    Ok(())
+}
+
+const fn hold_state_name(state: HoldState) -> &'static str {
+    match state {
+        HoldState::Open => "open",
+        HoldState::Posted => "posted",
+        HoldState::Released => "released",
+    }
+}
+
+fn account_record(account: &Account) -> AccountRecord<'_> {
+    AccountRecord {
+        id: account.id.as_str(),
+        owner: account.owner.as_ref().map(|owner| owner.as_str()),
+        kind: match account.kind {
+            AccountKind::Limited => "limited",
+            AccountKind::Unlimited => "unlimited",
+        },
+        granted: account.granted.nano_usd(),
+        refunded: account.refunded.nano_usd(),
+        held: account.held.nano_usd(),
+        posted: account.posted.nano_usd(),
+        expired: account.expired.nano_usd(),
+    }
+}
+
+fn entry_record(entry: &Entry) -> EngineResult<EntryRecord<'_>> {
+    Ok(EntryRecord {
+        user: entry.scope.user.as_str(),
+        debit: side_name(&entry.debit),
+        credit: side_name(&entry.credit),
+        amount: entry.amount.nano_usd(),
+        kind: entry_kind_name(entry.kind)?,
+        reference: entry.reference.as_str(),
+        at: entry.at.unix_ms(),
+    })
+}
