@@ -4,6 +4,7 @@
 //! written nothing. The rules live in the submodules, one per theme. Not here: durability, other
 //! processes, and limits on size.
 
+mod accept;
 mod conversations;
 mod journal;
 mod maintenance;

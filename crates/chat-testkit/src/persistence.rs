@@ -4,9 +4,11 @@
 
 pub mod concurrency;
 pub mod conversations;
+pub mod ends;
 pub mod events;
 pub mod fencing;
 pub mod isolation;
+pub mod leases;
 pub mod messages;
 pub mod steps;
 pub mod turns;
@@ -88,6 +90,8 @@ macro_rules! persistence_suite {
                     close_step_again_changes_nothing,
                     close_step_refuses_an_unknown_step,
                     step_amounts_round_trip,
+                }
+                ends {
                     close_turn_writes_everything,
                     close_turn_without_a_reply_goes_back,
                     close_turn_leaves_a_moved_head,
@@ -125,7 +129,7 @@ macro_rules! persistence_suite {
                     expired_log_says_so,
                     payloads_round_trip_exactly,
                 }
-                upkeep {
+                leases {
                     turns_without_a_lease_have_lapsed,
                     a_lease_protects_until_it_ends,
                     retiring_ends_a_lease,
@@ -135,6 +139,8 @@ macro_rules! persistence_suite {
                     a_stop_follows_the_takeover,
                     a_stop_after_the_end_says_how_it_ended,
                     a_stop_of_nothing_is_not_found,
+                }
+                upkeep {
                     unsettled_steps_are_found,
                     unsettled_steps_of_running_turns_are_found,
                     mark_settled_leaves_other_states_alone,
