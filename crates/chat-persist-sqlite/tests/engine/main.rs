@@ -1,0 +1,12 @@
+//! What this engine promises beyond the ports: files, groups, several processes, stored shapes.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests prepare their files and stop at the first broken promise"
+)]
+
+mod common;
+mod files;
+mod shapes;
+mod writer;
