@@ -173,7 +173,7 @@ async fn a_grant_is_held_on_every_account() {
         purpose: Purpose::Reply,
         output_cap: Tokens::new(200),
         input_bound: Tokens::new(100),
-        held: nano(1_800_000),
+        held: nano(900_000),
     };
     assert_eq!(terms, expected);
     assert_eq!(
