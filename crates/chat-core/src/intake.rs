@@ -77,7 +77,10 @@ pub(crate) async fn send_message(
     let client = BaseClient {
         inner: Arc::clone(inner),
     };
-    if let Accepted::Existing(record) = accepted? {
+    // The same turn again is our own accept, whose first answer was lost.
+    if let Accepted::Existing(record) = accepted?
+        && record.turn.id != accept.turn.id
+    {
         let turn = record.turn;
         return Ok(Turn {
             client,
@@ -153,7 +156,12 @@ fn plan_of(
 }
 
 fn start(inner: &Arc<Inner>, plan: Plan, accepted: &EventSegment) {
-    let live = LiveTurn::new(plan.turn.id.clone(), plan.fence.epoch, accepted.last_seq);
+    let live = LiveTurn::new(
+        plan.fence.scope.clone(),
+        plan.turn.id.clone(),
+        plan.fence.epoch,
+        accepted.last_seq,
+    );
     inner
         .lock_turns()
         .insert(plan.turn.id.clone(), Arc::clone(&live));

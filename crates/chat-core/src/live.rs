@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chat_types::TurnId;
+use chat_types::{Scope, TurnId};
 use tokio::sync::watch;
 
 use crate::feed::Feed;
@@ -19,16 +19,19 @@ pub(crate) enum StopCause {
 /// Shared by the turn's task, its readers and whoever stops it.
 #[derive(Debug)]
 pub(crate) struct LiveTurn {
+    /// Whose turn it is: nobody else may read its feed.
+    pub(crate) scope: Scope,
     pub(crate) feed: Feed,
     stop: watch::Sender<Option<StopCause>>,
     settled: watch::Sender<bool>,
 }
 
 impl LiveTurn {
-    pub(crate) fn new(turn: TurnId, epoch: u64, last_seq: u64) -> Arc<Self> {
+    pub(crate) fn new(scope: Scope, turn: TurnId, epoch: u64, last_seq: u64) -> Arc<Self> {
         let feed = Feed::new(turn, epoch, last_seq);
         let stop = watch::Sender::new(None);
         Arc::new(Self {
+            scope,
             feed,
             stop,
             settled: watch::Sender::new(false),

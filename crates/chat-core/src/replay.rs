@@ -29,6 +29,9 @@ const EVENTS_PER_READ: usize = 256;
 /// Segments read from the log at a time, for the same reason.
 const SEGMENTS_PER_READ: u32 = 16;
 
+/// A sequence number that no turn reaches and every engine can store.
+const AFTER_EVERYTHING: u64 = u64::MAX >> 1;
+
 /// How often the log of another process's turn is looked at: half a checkpoint.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -57,10 +60,10 @@ pub(crate) async fn open(
     turn: TurnId,
     cursor: Cursor,
 ) -> Result<EventStream> {
-    let live = inner.live(&turn);
-    if live.is_none() || cursor != Cursor::START {
-        // Also the check that the scope has this turn; a fresh live one was handed out with it.
-        inner.store.events(&scope, &turn, u64::MAX, 1).await?;
+    let live = inner.live(&turn).filter(|live| live.scope == scope);
+    if live.is_none() {
+        // Nothing comes after it: this only checks that the scope has this turn.
+        inner.store.events(&scope, &turn, AFTER_EVERYTHING, 1).await?;
     }
     let reader = Reader {
         inner,
