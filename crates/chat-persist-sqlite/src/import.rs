@@ -116,11 +116,11 @@ impl Import {
             let rows = sqlx::query(
                 "SELECT m.pk, c.id, m.id, p.id, m.role, m.record, m.token_counts
                    FROM json_each($2) wanted
-                   JOIN messages m ON m.scope = $1 AND m.id = wanted.value
+                   CROSS JOIN messages m ON m.scope = $1 AND m.id = wanted.value
                    JOIN conversations c ON c.pk = m.conversation
                    LEFT JOIN messages p ON p.pk = m.parent;
                  SELECT NULL, t.reply FROM json_each($2) wanted
-                   JOIN turns t ON t.scope = $1 AND t.reply = wanted.value AND t.closed_at IS NULL",
+                   CROSS JOIN turns t ON t.scope = $1 AND t.reply = wanted.value AND t.closed_at IS NULL",
             )
             .bind(scope)
             .bind(encode(&ids)?)
@@ -241,7 +241,7 @@ impl Import {
                         token_counts)
                  SELECT value ->> 'pk', $1, $2, value ->> 'id', value ->> 'parent',
                         value ->> 'role', value ->> 'record', value ->> 'token_counts'
-                   FROM json_each($3) ORDER BY value ->> 'pk'",
+                   FROM json_each($3)",
             )
             .bind(scope)
             .bind(conversation)

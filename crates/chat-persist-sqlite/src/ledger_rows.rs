@@ -258,7 +258,7 @@ pub(crate) async fn hold_with_accounts(
         account_columns!(),
         " FROM json_each(coalesce((SELECT legs FROM holds
                 WHERE tenant = $1 AND turn = $2 AND step = $3), $4)) leg
-          JOIN accounts a ON a.tenant = $1
+          CROSS JOIN accounts a ON a.tenant = $1
            AND a.id = CASE leg.type WHEN 'text' THEN leg.value ELSE leg.value ->> 'account' END"
     ))
     .bind(tenant.as_str())

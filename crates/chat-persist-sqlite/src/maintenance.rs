@@ -293,11 +293,10 @@ impl Write for MarkSettled {
             .collect();
         sqlx::query(
             "UPDATE steps SET state = 'settled', settling_since = NULL
-               FROM json_each($1) AS named
-               CROSS JOIN turns t ON t.tenant = named.value ->> 'tenant'
-                AND t.id = named.value ->> 'turn'
-              WHERE steps.turn = t.pk AND steps.step = named.value ->> 'step'
-                AND steps.state = 'settling'",
+              WHERE state = 'settling' AND (turn, step) IN
+                (SELECT t.pk, named.value ->> 'step' FROM json_each($1) named
+                  CROSS JOIN turns t ON t.tenant = named.value ->> 'tenant'
+                     AND t.id = named.value ->> 'turn')",
         )
         .bind(encode(&settled)?)
         .execute(connection)

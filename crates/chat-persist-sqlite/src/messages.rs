@@ -154,8 +154,8 @@ impl Write for KeepTokenCounts {
         let ids: Vec<&str> = self.counts.iter().map(|(id, _)| id.as_str()).collect();
         let rows = sqlx::query(
             "SELECT m.pk, m.id, m.token_counts FROM scopes s
-               JOIN json_each($4) wanted
-               JOIN messages m ON m.scope = s.pk AND m.id = wanted.value
+               CROSS JOIN json_each($4) wanted
+               CROSS JOIN messages m ON m.scope = s.pk AND m.id = wanted.value
                JOIN conversations c ON c.pk = m.conversation AND c.id = $3
               WHERE s.tenant = $1 AND s.user = $2",
         )

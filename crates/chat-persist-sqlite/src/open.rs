@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection};
+use tokio::time::Instant;
 
 use crate::SqliteConfig;
 use crate::error::{EngineResult, Failure, FailureKind};
@@ -27,9 +28,9 @@ const STATEMENTS_KEPT: usize = 200;
 /// Rows the driver may read ahead: a whole page of history without a thread switch.
 const ROWS_AHEAD: usize = 512;
 
-/// Tries to switch a new file to WAL while another process does the same; the switch does not
-/// wait for the busy timeout by itself.
-const OPEN_TRIES_MAX: u32 = 40;
+/// The pause between tries to switch a new file to WAL while another process does the same; the
+/// switch does not wait for the busy timeout by itself.
+const OPEN_PAUSE: Duration = Duration::from_millis(5);
 
 /// An open file: the writer's connection, and how to open more.
 pub(crate) struct Opened {
@@ -43,12 +44,11 @@ pub(crate) async fn open(config: &SqliteConfig) -> EngineResult<Opened> {
     look_at(&config.path)?;
     check_content(config).await?;
     let writer_options = writer_options(config);
-    let mut tries = 1;
+    let give_up = Instant::now() + Duration::from_millis(u64::from(config.busy_timeout_ms));
     let writer = loop {
         match open_writer(&writer_options).await {
-            Err(failure) if failure.kind == FailureKind::Busy && tries < OPEN_TRIES_MAX => {
-                tokio::time::sleep(Duration::from_millis(u64::from(tries))).await;
-                tries += 1;
+            Err(failure) if failure.kind == FailureKind::Busy && Instant::now() < give_up => {
+                tokio::time::sleep(OPEN_PAUSE).await;
             }
             outcome => break outcome?,
         }

@@ -1,10 +1,6 @@
 //! What this engine promises beyond the ports: files, groups, several processes, stored shapes.
 
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "tests prepare their files and stop at the first broken promise"
-)]
+#![expect(clippy::expect_used, reason = "tests stop at the first broken promise")]
 
 mod common;
 mod files;
