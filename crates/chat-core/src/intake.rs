@@ -12,10 +12,11 @@ use chat_types::{
 use chat_usage::GrantRequest;
 
 use crate::base_client::{BaseClient, Inner};
-use crate::conduct::{Plan, conduct};
+use crate::conduct::conduct;
 use crate::hooks::LifecycleEvent;
 use crate::live::LiveTurn;
 use crate::patience::persistently;
+use crate::plan::{Plan, build_prompt};
 use crate::request::{ConversationChoice, Placement, TurnRequest};
 use crate::{Explanation, Result, Turn, TurnError};
 
@@ -445,7 +446,7 @@ pub(crate) async fn explain(
         step: 1,
     };
     let plan = plan_of(inner, scope, request, &conversation, info, accept, placed)?;
-    let (_, context, prepared) = crate::conduct::build_prompt(inner, &plan).await?;
+    let (_, context, prepared) = build_prompt(inner, &plan).await?;
     let quote = inner.recorder.quote(&GrantRequest {
         key,
         purpose: Purpose::Reply,

@@ -9,12 +9,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use chat_persist::{EventPage, PersistError, PersistErrorKind, PersistenceAdapter, TurnRecord};
-use chat_thread::{BranchError, BranchReader};
+use chat_persist::{EventPage, PersistError, PersistErrorKind, TurnRecord};
 use chat_types::{
-    BranchPage, ConversationId, Cursor, EVENT_VERSION, EventKind, MessageId, PartAssembler,
-    ResetReason, Scope, TurnEvent, TurnId,
+    Cursor, EVENT_VERSION, EventKind, PartAssembler, ResetReason, Scope, TurnEvent, TurnId,
 };
 use futures::stream::{BoxStream, Stream, StreamExt};
 
@@ -63,7 +60,10 @@ pub(crate) async fn open(
     let live = inner.live(&turn).filter(|live| live.scope == scope);
     if live.is_none() {
         // Nothing comes after it: this only checks that the scope has this turn.
-        inner.store.events(&scope, &turn, AFTER_EVERYTHING, 1).await?;
+        inner
+            .store
+            .events(&scope, &turn, AFTER_EVERYTHING, 1)
+            .await?;
     }
     let reader = Reader {
         inner,
@@ -255,41 +255,5 @@ fn ended_of(record: &TurnRecord, message: Option<&chat_types::Message>) -> Event
         cost,
         finish_reason: message.and_then(|message| message.finish_reason),
         failure: record.failure.clone(),
-    }
-}
-
-/// Lets the context builder read one conversation's branches from the store.
-#[derive(Debug)]
-pub(crate) struct StoredBranch {
-    store: Arc<dyn PersistenceAdapter>,
-    scope: Scope,
-    conversation: ConversationId,
-}
-
-impl StoredBranch {
-    pub(crate) fn new(
-        store: Arc<dyn PersistenceAdapter>,
-        scope: Scope,
-        conversation: ConversationId,
-    ) -> Self {
-        Self {
-            store,
-            scope,
-            conversation,
-        }
-    }
-}
-
-#[async_trait]
-impl BranchReader for StoredBranch {
-    async fn page(&self, head: &MessageId, limit: usize) -> Result<BranchPage, BranchError> {
-        let page = self
-            .store
-            .branch(&self.scope, &self.conversation, head, limit)
-            .await;
-        page.map_err(|error| match error.kind() {
-            PersistErrorKind::NotFound => BranchError::not_found(),
-            _ => BranchError::unavailable(error),
-        })
     }
 }

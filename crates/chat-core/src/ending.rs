@@ -1,0 +1,333 @@
+//! How a turn ends: its outcome, what it costs, and the commit that makes both durable.
+
+use std::sync::Arc;
+
+use chat_persist::{AttemptAmount, EventSegment, PersistErrorKind, StepClose, TurnClose};
+use chat_provider::{Exposure, Prepared, ProviderError, ProviderErrorKind};
+use chat_tokens::TokenCounter;
+use chat_types::{
+    ContentPart, EventKind, FinishReason, Message, MessageStatus, Provenance, Purpose, Role,
+    StepKey, TokenCount, TurnFailure, TurnState, Usage,
+};
+use chat_usage::UsageError;
+
+use crate::TurnError;
+use crate::billing::{self, AttemptEnd, ClosedStep, StepBill};
+use crate::conduct::{Conductor, Opened, REPLY_STEP};
+use crate::hooks::LifecycleEvent;
+use crate::listen::Heard;
+use crate::live::StopCause;
+
+/// The turn belongs to another process now: nothing more may be written.
+pub(crate) struct FencedOut;
+
+/// Whether the reply's step is in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StepRow {
+    None,
+    Unknown,
+    Open,
+}
+
+/// How the turn will be closed.
+pub(crate) struct End {
+    pub(crate) state: TurnState,
+    pub(crate) failure: Option<TurnFailure>,
+    pub(crate) finish_reason: Option<FinishReason>,
+    pub(crate) step: StepRow,
+    pub(crate) amounts: Vec<AttemptAmount>,
+}
+
+impl End {
+    fn unbilled(state: TurnState, failure: TurnFailure, step: StepRow) -> Self {
+        Self {
+            state,
+            failure: Some(failure),
+            finish_reason: None,
+            step,
+            amounts: Vec::new(),
+        }
+    }
+
+    /// No call was made: refused for good is `rejected`, the rest `failed`.
+    pub(crate) fn before_call(error: &TurnError, step: StepRow) -> Self {
+        let state = match error {
+            TurnError::Usage(
+                UsageError::Refused { .. }
+                | UsageError::UnknownPrice { .. }
+                | UsageError::CapTooSmall { .. },
+            )
+            | TurnError::Guarded { .. } => TurnState::Rejected,
+            TurnError::Context(error) if !error.is_transient() => TurnState::Rejected,
+            _ => TurnState::Failed,
+        };
+        Self::unbilled(state, error.to_failure(), step)
+    }
+}
+
+impl Conductor<'_> {
+    /// Decides how the turn ended and what it costs.
+    pub(crate) async fn finish(
+        &mut self,
+        heard: Heard,
+        prepared: &Prepared,
+        opened: &Opened,
+    ) -> Result<End, FencedOut> {
+        if matches!(heard, Heard::Fenced) {
+            return Err(FencedOut);
+        }
+        let mut told = Vec::new();
+        self.narrator.close_part(&mut told);
+        self.log.append(told);
+        if let Err(error) = self.log.finish_writing().await {
+            if error.kind() == PersistErrorKind::Fenced {
+                return Err(FencedOut);
+            }
+            tracing::warn!(
+                code = error.code(),
+                "a checkpoint failed; its events go with the close"
+            );
+        }
+        let owes = match &heard {
+            Heard::Broken(error) => {
+                self.narrator.said_something()
+                    || self.narrator.usage().is_some()
+                    || error.exposure() == Exposure::Unknown
+            }
+            _ => true,
+        };
+        let amounts = self.amounts(owes, prepared, opened);
+        let (state, failure) = self.outcome(heard);
+        let finish_reason = match state {
+            TurnState::Aborted => Some(FinishReason::Cancelled),
+            _ => self.narrator.finish(),
+        };
+        Ok(End {
+            state,
+            failure,
+            finish_reason,
+            step: StepRow::Open,
+            amounts,
+        })
+    }
+
+    fn outcome(&self, heard: Heard) -> (TurnState, Option<TurnFailure>) {
+        let finish = self.narrator.finish();
+        let nothing = self.log.parts().is_empty();
+        match (heard, finish) {
+            (Heard::End | Heard::Broken(_), Some(FinishReason::ContentFilter)) if nothing => {
+                let message = "the provider's content filter left nothing of the reply";
+                (
+                    TurnState::Failed,
+                    Some(TurnFailure::new("content_filtered", message, false)),
+                )
+            }
+            (
+                Heard::End | Heard::Broken(_),
+                Some(FinishReason::Length | FinishReason::ContentFilter),
+            ) => (TurnState::Truncated, None),
+            (Heard::End | Heard::Broken(_), Some(_)) if nothing => {
+                let message = "the model ended without saying anything; send again or rephrase";
+                (
+                    TurnState::Failed,
+                    Some(TurnFailure::new("empty_reply", message, true)),
+                )
+            }
+            (Heard::End | Heard::Broken(_), Some(_)) => (TurnState::Completed, None),
+            (Heard::End, None) => {
+                let error = ProviderError::new(
+                    ProviderErrorKind::Protocol,
+                    "the provider's stream ended before the reply was whole",
+                );
+                (self.broken(), Some(TurnError::from(error).to_failure()))
+            }
+            (Heard::Broken(error), None) => {
+                (self.broken(), Some(TurnError::from(error).to_failure()))
+            }
+            (Heard::Stopped(cause), _) => stopped(cause),
+            (Heard::DeadlineExceeded, _) => {
+                let message = "the turn took longer than its deadline";
+                (
+                    self.broken(),
+                    Some(TurnFailure::new("deadline_exceeded", message, true)),
+                )
+            }
+            (Heard::StoreFailed(error), _) => {
+                (self.broken(), Some(TurnError::from(error).to_failure()))
+            }
+            (Heard::Fenced, _) => (TurnState::Interrupted, None),
+        }
+    }
+
+    fn broken(&self) -> TurnState {
+        if self.narrator.said_something() {
+            TurnState::Interrupted
+        } else {
+            TurnState::Failed
+        }
+    }
+
+    fn amounts(&self, owes: bool, prepared: &Prepared, opened: &Opened) -> Vec<AttemptAmount> {
+        let bill = StepBill {
+            recorder: &self.inner.recorder,
+            model: &self.plan.info.model,
+            opened_at: opened.request.at,
+            input_estimate: prepared.input_estimate,
+            fallback: billing::held(Some(&opened.grant)),
+        };
+        let mut amounts: Vec<AttemptAmount> = opened
+            .gate
+            .exposed()
+            .into_iter()
+            .map(|attempt| bill.unanswered(attempt))
+            .collect();
+        if owes {
+            amounts.push(bill.amount(&AttemptEnd {
+                attempt: opened.gate.admitted(),
+                reported: self.narrator.usage(),
+                output_seen: self.output_seen(),
+                provider_request_id: self.narrator.request_id().map(str::to_owned),
+            }));
+        }
+        amounts
+    }
+
+    /// What was surely produced in this turn, by our count; only needed without a report.
+    fn output_seen(&self) -> Usage {
+        match (self.narrator.usage(), &self.counter) {
+            (None, Some(counter)) => {
+                billing::output_seen(counter.as_ref(), &self.log.parts(), &self.plan.kept)
+            }
+            _ => Usage::default(),
+        }
+    }
+
+    /// Makes the end durable in one commit, shows it, and brings the ledger up to date.
+    pub(crate) async fn close(mut self, end: End) -> Result<(), FencedOut> {
+        let plan = self.plan;
+        let now = self.inner.clock.now();
+        let message = self.reply(&end, now);
+        let (usage, cost) = billing::total(&end.amounts);
+        let ended = self.live.feed.number(
+            0,
+            EventKind::Ended {
+                outcome: end.state,
+                message: message.as_ref().map(|message| message.id.clone()),
+                usage,
+                cost,
+                finish_reason: end.finish_reason,
+                failure: end.failure.clone(),
+            },
+        );
+        let mut events = self.log.take_pending();
+        events.push(Arc::clone(&ended));
+        let segment = match EventSegment::encode(&events) {
+            Ok(segment) => segment,
+            Err(error) => {
+                tracing::error!(code = error.code(), "the last events cannot be encoded");
+                return Err(FencedOut);
+            }
+        };
+        let in_journal = match end.step {
+            StepRow::None => false,
+            StepRow::Open => true,
+            StepRow::Unknown => self.inner.has_step(&plan.fence, REPLY_STEP).await,
+        };
+        let step = StepClose {
+            step: REPLY_STEP,
+            amounts: end.amounts,
+        };
+        let steps = if in_journal { vec![step] } else { Vec::new() };
+        let close = TurnClose {
+            state: end.state,
+            message,
+            steps,
+            segment,
+            failure: end.failure,
+            closed_at: now,
+        };
+        self.inner
+            .close_turn(&plan.fence, &close)
+            .await
+            .map_err(|_fenced| FencedOut)?;
+        self.live.feed.show(&[ended]);
+        self.live.feed.end();
+        let turn = plan.fence.turn.clone();
+        self.inner.observe(&LifecycleEvent::Closed {
+            turn: turn.clone(),
+            outcome: close.state,
+        });
+        for step in &close.steps {
+            let closed = ClosedStep {
+                key: StepKey {
+                    turn: turn.clone(),
+                    step: step.step,
+                },
+                purpose: Purpose::Reply,
+                model: &plan.info.model,
+                amounts: &step.amounts,
+            };
+            self.inner
+                .settle(&plan.fence.scope, &plan.turn.conversation, closed)
+                .await;
+        }
+        self.inner.observe(&LifecycleEvent::Settled { turn });
+        Ok(())
+    }
+
+    fn reply(&self, end: &End, now: chat_types::Timestamp) -> Option<Message> {
+        let parts = self.log.parts();
+        let whole = matches!(end.state, TurnState::Completed | TurnState::Truncated);
+        if parts.is_empty() || !(whole || self.narrator.said_something()) {
+            return None;
+        }
+        let mut token_counts = Vec::new();
+        if let Some(counter) = &self.counter {
+            token_counts.push(self.reply_count(counter.as_ref(), &parts));
+        }
+        Some(Message {
+            id: self.plan.turn.reply.clone(),
+            conversation: self.plan.turn.conversation.clone(),
+            parent: Some(self.plan.turn.user_message.clone()),
+            role: Role::Assistant,
+            parts,
+            created_at: now,
+            turn: Some(self.plan.fence.turn.clone()),
+            model: Some(self.plan.info.model.clone()),
+            status: if whole {
+                MessageStatus::Complete
+            } else {
+                MessageStatus::Partial
+            },
+            finish_reason: end.finish_reason,
+            token_counts,
+        })
+    }
+
+    /// The provider's own count where the reply is all its work, ours elsewhere.
+    fn reply_count(&self, counter: &dyn TokenCounter, parts: &[ContentPart]) -> TokenCount {
+        match self.narrator.usage() {
+            Some(usage) if self.plan.kept.is_empty() => TokenCount {
+                tokens: usage
+                    .output
+                    .plus(counter.count_message(Role::Assistant, &[])),
+                tokenizer: counter.tokenizer().clone(),
+                provenance: Provenance::Reported,
+            },
+            _ => counter.token_count(counter.count_message(Role::Assistant, parts)),
+        }
+    }
+}
+
+pub(crate) fn stopped(cause: StopCause) -> (TurnState, Option<TurnFailure>) {
+    match cause {
+        StopCause::User => (TurnState::Aborted, None),
+        StopCause::Shutdown => {
+            let message = "the process that ran this turn was shut down; continue or regenerate";
+            (
+                TurnState::Interrupted,
+                Some(TurnFailure::new("server_draining", message, true)),
+            )
+        }
+    }
+}

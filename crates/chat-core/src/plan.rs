@@ -1,0 +1,107 @@
+//! What a turn will send: everything resolved before it was accepted, and the prompt built from it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chat_context::{BuiltContext, ContextRequest};
+use chat_persist::{Fence, NewTurn, PersistErrorKind, PersistenceAdapter};
+use chat_provider::{ModelProvider, ModelRequest, Prepared};
+use chat_thread::{BranchError, BranchReader};
+use chat_tokens::TokenCounter;
+use chat_types::{
+    BranchPage, ContentPart, ConversationId, Message, MessageId, ModelInfo, ModelOptions, Scope,
+};
+
+use crate::TurnError;
+use crate::base_client::Inner;
+
+/// Everything the task needs, resolved before the turn was accepted.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) fence: Fence,
+    pub(crate) turn: NewTurn,
+    pub(crate) provider: Arc<dyn ModelProvider>,
+    pub(crate) info: ModelInfo,
+    pub(crate) instructions: Option<String>,
+    pub(crate) options: ModelOptions,
+    pub(crate) stream: bool,
+    /// The newest messages, in memory already: the user's, and a kept reply to go on from.
+    pub(crate) tail: Vec<Message>,
+    /// Where older history starts.
+    pub(crate) below: Option<MessageId>,
+    /// The parts a continued reply starts with.
+    pub(crate) kept: Vec<ContentPart>,
+}
+
+/// Builds and translates the prompt of a plan: what a turn sends, and what `explain` shows.
+pub(crate) async fn build_prompt(
+    inner: &Inner,
+    plan: &Plan,
+) -> Result<(Arc<dyn TokenCounter>, BuiltContext, Prepared), TurnError> {
+    plan.provider.warm_up().await?;
+    let counter = plan.provider.counter(&plan.info);
+    let scope = plan.fence.scope.clone();
+    let reader = StoredBranch::new(
+        Arc::clone(&inner.store),
+        scope,
+        plan.turn.conversation.clone(),
+    );
+    let instructions = inner.instructions(plan.instructions.as_deref());
+    let context = inner
+        .context
+        .build(ContextRequest {
+            reader: &reader,
+            tail: &plan.tail,
+            below: plan.below.as_ref(),
+            instructions: &instructions,
+            tools: &[],
+            model: &plan.info,
+            counter: counter.as_ref(),
+            output_cap: plan.options.output_tokens_max,
+        })
+        .await?;
+    let prepared = plan.provider.prepare(&ModelRequest {
+        model: plan.info.model.model.clone(),
+        prompt: context.prompt.clone(),
+        options: plan.options.clone(),
+        stream: plan.stream,
+        input_tokens: context.report.input_tokens,
+    })?;
+    Ok((counter, context, prepared))
+}
+
+/// Lets the context builder read one conversation's branches from the store.
+#[derive(Debug)]
+pub(crate) struct StoredBranch {
+    store: Arc<dyn PersistenceAdapter>,
+    scope: Scope,
+    conversation: ConversationId,
+}
+
+impl StoredBranch {
+    pub(crate) fn new(
+        store: Arc<dyn PersistenceAdapter>,
+        scope: Scope,
+        conversation: ConversationId,
+    ) -> Self {
+        Self {
+            store,
+            scope,
+            conversation,
+        }
+    }
+}
+
+#[async_trait]
+impl BranchReader for StoredBranch {
+    async fn page(&self, head: &MessageId, limit: usize) -> Result<BranchPage, BranchError> {
+        let page = self
+            .store
+            .branch(&self.scope, &self.conversation, head, limit)
+            .await;
+        page.map_err(|error| match error.kind() {
+            PersistErrorKind::NotFound => BranchError::not_found(),
+            _ => BranchError::unavailable(error),
+        })
+    }
+}
