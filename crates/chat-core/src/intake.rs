@@ -5,9 +5,9 @@ use std::sync::Arc;
 use chat_persist::{Accept, Accepted, EventSegment, Fence, NewTurn};
 use chat_thread::{Place, ThreadError};
 use chat_types::{
-    ContentHash, ContentPart, Conversation, ConversationId, EVENT_VERSION, EventKind, IdSourceExt,
-    Message, MessageId, MessageStatus, ModelInfo, Purpose, Role, Scope, StepKey, Timestamp,
-    TurnEvent, TurnKind,
+    Change, ContentHash, ContentPart, Conversation, ConversationId, ConversationPatch,
+    EVENT_VERSION, EventKind, IdSourceExt, Message, MessageId, MessageStatus, ModelInfo, Purpose,
+    Role, Scope, StepKey, Timestamp, TurnEvent, TurnKind,
 };
 use chat_usage::GrantRequest;
 
@@ -63,6 +63,7 @@ pub(crate) async fn send_message(
     check_content(&request.placement, inner.config.message_bytes_max)?;
     let now = inner.clock.now();
     let (mut conversation, is_new) = find_conversation(inner, scope, &request, now).await?;
+    let model_before = conversation.model.clone();
     let info = choose_model(inner, &request, &mut conversation)?;
     let placed = place(inner, scope, &conversation, &request.placement).await?;
     if conversation.title.is_empty()
@@ -92,6 +93,9 @@ pub(crate) async fn send_message(
             reply: turn.reply,
             attached: true,
         });
+    }
+    if !is_new && conversation.model != model_before {
+        keep_model(inner, scope, &conversation, now).await;
     }
     let turn = &accept.turn;
     let handle = Turn {
@@ -225,6 +229,25 @@ async fn find_conversation(
     }
 }
 
+/// Keeps a newly chosen model with its conversation; the turn itself does not depend on it.
+async fn keep_model(inner: &Inner, scope: &Scope, conversation: &Conversation, now: Timestamp) {
+    let model = conversation
+        .model
+        .clone()
+        .map_or(Change::Unset, Change::Set);
+    let patch = ConversationPatch {
+        model,
+        ..ConversationPatch::default()
+    };
+    let kept = inner
+        .store
+        .patch_conversation(scope, &conversation.id, &patch, now)
+        .await;
+    if let Err(error) = kept {
+        tracing::warn!(code = error.code(), "the chosen model was not kept");
+    }
+}
+
 /// The model asked for, else the conversation's, else the default. A new conversation keeps it.
 fn choose_model(
     inner: &Inner,
@@ -251,11 +274,10 @@ async fn place(
     conversation: &Conversation,
     placement: &Placement,
 ) -> Result<Placed> {
-    let read = async |id: &MessageId| -> Result<Message> {
-        let message = inner.store.message(scope, &conversation.id, id).await?;
-        message.ok_or_else(|| TurnError::UnknownMessage {
-            message: id.clone(),
-        })
+    let tree = Tree {
+        inner,
+        scope,
+        conversation: &conversation.id,
     };
     let new = |parent: Option<MessageId>, parts: &[ContentPart]| {
         let kind = TurnKind::New {
@@ -269,7 +291,7 @@ async fn place(
         Placement::After { parent, parts } => new(Some(parent.clone()), parts),
         Placement::AtRoot { parts } => new(None, parts),
         Placement::Edit { message, parts } => {
-            let old = read(message).await?;
+            let old = tree.message(message).await?;
             let place = Place::of_edit(&old).map_err(|error| wrong(message, &error))?;
             let kind = TurnKind::Edit {
                 message: message.clone(),
@@ -278,11 +300,11 @@ async fn place(
             Placed::new_message(kind, place.parent, parts.clone())
         }
         Placement::Regenerate { message } => {
-            let old = read(message).await?;
+            let old = tree.message(message).await?;
             let answered = if old.role == Role::User {
                 old
             } else {
-                answered_by(&read, &old).await?
+                tree.answered_by(&old).await?
             };
             let kind = TurnKind::Regenerate {
                 message: message.clone(),
@@ -296,9 +318,9 @@ async fn place(
             }
         }
         Placement::Continue { message } => {
-            let reply = read(message).await?;
+            let reply = tree.message(message).await?;
             Place::of_continue(&reply).map_err(|error| wrong(message, &error))?;
-            let answered = answered_by(&read, &reply).await?;
+            let answered = tree.answered_by(&reply).await?;
             let kind = TurnKind::Continue {
                 message: message.clone(),
             };
@@ -313,17 +335,34 @@ async fn place(
     })
 }
 
-/// The user message that a reply answers.
-async fn answered_by(
-    read: &impl AsyncFn(&MessageId) -> Result<Message>,
-    reply: &Message,
-) -> Result<Message> {
-    let place = Place::of_regenerate(reply).map_err(|error| wrong(&reply.id, &error))?;
-    let parent = place.parent.ok_or_else(|| TurnError::WrongMessage {
-        message: reply.id.clone(),
-        reason: ThreadError::NothingToAnswer.to_string(),
-    })?;
-    read(&parent).await
+/// Reads single messages of one conversation.
+struct Tree<'a> {
+    inner: &'a Inner,
+    scope: &'a Scope,
+    conversation: &'a ConversationId,
+}
+
+impl Tree<'_> {
+    async fn message(&self, id: &MessageId) -> Result<Message> {
+        let message = self
+            .inner
+            .store
+            .message(self.scope, self.conversation, id)
+            .await?;
+        message.ok_or_else(|| TurnError::UnknownMessage {
+            message: id.clone(),
+        })
+    }
+
+    /// The user message that a reply answers.
+    async fn answered_by(&self, reply: &Message) -> Result<Message> {
+        let place = Place::of_regenerate(reply).map_err(|error| wrong(&reply.id, &error))?;
+        let parent = place.parent.ok_or_else(|| TurnError::WrongMessage {
+            message: reply.id.clone(),
+            reason: ThreadError::NothingToAnswer.to_string(),
+        })?;
+        self.message(&parent).await
+    }
 }
 
 fn wrong(message: &MessageId, error: &ThreadError) -> TurnError {
