@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use chat_persist::{AttemptAmount, Fence, PersistErrorKind, Result, TurnClose};
 use chat_types::{ConversationId, MessageId, StepState};
 use serde::Serialize;
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use crate::error::{EngineResult, Failure};
@@ -15,6 +14,7 @@ use crate::record::{
 };
 use crate::refusal::refused;
 use crate::row::{Columns, encode, stored};
+use crate::session::{Session, fused};
 use crate::steps::{check_close, closed_as};
 use crate::turns::{FENCED_COLUMNS, Fenced, fenced, fenced_columns, follows, is_open};
 use crate::writer::Write;
@@ -75,8 +75,8 @@ struct StepEnd {
 impl Write for CloseTurn {
     type Output = Result<()>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
-        let rows = sqlx::query(concat!(
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        let query = sqlx::query(session.first(&fused!(
             "SELECT ",
             fenced_columns!(),
             ", t.conversation, c.id, t.user_message, t.reply, t.scope, m.pk,
@@ -86,11 +86,10 @@ impl Write for CloseTurn {
               LEFT JOIN messages m ON m.scope = t.scope AND m.id = t.user_message
               LEFT JOIN steps p ON p.turn = t.pk
              WHERE t.tenant = $1 AND t.id = $2"
-        ))
+        )))
         .bind(self.fence.scope.tenant.as_str())
-        .bind(self.fence.turn.as_str())
-        .fetch_all(&mut *connection)
-        .await?;
+        .bind(self.fence.turn.as_str());
+        let rows = session.load(query).await?;
         let turn = match fenced(rows.first(), &self.fence, OPERATION)? {
             Ok(turn) => turn,
             Err(refusal) => return Ok(Err(refusal)),
@@ -99,7 +98,7 @@ impl Write for CloseTurn {
         if let Err(refusal) = self.check(&running) {
             return Ok(Err(refusal));
         }
-        self.write(connection, &running).await?;
+        self.write(session, &running).await?;
         Ok(Ok(()))
     }
 }
@@ -164,11 +163,7 @@ impl CloseTurn {
         Ok(())
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        running: &Running,
-    ) -> EngineResult<()> {
+    async fn write(&self, session: &mut Session<'_>, running: &Running) -> EngineResult<()> {
         let TurnClose {
             state,
             message,
@@ -188,10 +183,10 @@ impl CloseTurn {
             })
             .collect::<EngineResult<Vec<_>>>()?;
         let program = match message {
-            Some(_) => concat!(program!(), reply_program!()),
-            None => program!(),
+            Some(_) => fused!(program!(), reply_program!()),
+            None => fused!(program!()),
         };
-        let query = sqlx::query(program)
+        let query = sqlx::query(session.last(&program))
             .bind(running.turn.pk) // 1
             .bind(closed_at.unix_ms())
             .bind(encode(&ends)?)
@@ -213,7 +208,6 @@ impl CloseTurn {
                 .bind(token_counts_record(&message.token_counts)?),
             None => query,
         };
-        query.execute(connection).await?;
-        Ok(())
+        session.save(query).await
     }
 }

@@ -15,6 +15,7 @@ use crate::readers::Read;
 use crate::record::{options_of, options_record};
 use crate::refusal::{page_rows, refused};
 use crate::row::Columns;
+use crate::session::Session;
 use crate::writer::Write;
 
 /// The columns `conversation_of` reads, in its order.
@@ -160,7 +161,8 @@ pub(crate) struct PatchConversation {
 impl Write for PatchConversation {
     type Output = Result<Conversation>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        let connection = session.connection().await?;
         const OPERATION: &str = "patch conversation";
         let find = ReadConversation {
             scope: self.scope.clone(),
@@ -252,7 +254,8 @@ pub(crate) struct DeleteConversation {
 impl Write for DeleteConversation {
     type Output = Result<bool>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        let connection = session.connection().await?;
         let row = sqlx::query(concat!(
             "SELECT c.pk, ",
             is_busy!(),

@@ -10,6 +10,7 @@ use crate::error::EngineResult;
 use crate::readers::Read;
 use crate::refusal::{page_rows, refused};
 use crate::row::Columns;
+use crate::session::Session;
 use crate::writer::Write;
 
 /// Reads a page of segments.
@@ -86,7 +87,8 @@ pub(crate) struct RequestStop {
 impl Write for RequestStop {
     type Output = Result<StopAck>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        let connection = session.connection().await?;
         let row = sqlx::query(
             "SELECT t.pk, t.state FROM turns t JOIN scopes s ON s.pk = t.scope
               WHERE t.tenant = $1 AND t.id = $3 AND s.user = $2",

@@ -14,6 +14,7 @@ use crate::messages::message_of;
 use crate::record::{message_record, role_name, token_counts_record};
 use crate::refusal::refused;
 use crate::row::{Columns, encode};
+use crate::session::Session;
 use crate::writer::Write;
 
 const OPERATION: &str = "import conversation";
@@ -61,7 +62,8 @@ struct NewRow<'a> {
 impl Write for Import {
     type Output = Result<()>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        let connection = session.connection().await?;
         let place = self.place(connection).await?;
         let taken = match place.scope {
             Some(scope) => self.taken(connection, scope).await?,

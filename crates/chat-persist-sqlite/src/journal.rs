@@ -7,10 +7,11 @@ use chat_persist::{Accept, Accepted, PersistErrorKind, Result};
 use chat_types::{MessageId, Scope};
 use sqlx::SqliteConnection;
 
-use crate::error::EngineResult;
+use crate::error::{EngineResult, Failure};
 use crate::record::{kind_record, message_record, options_record, role_name, token_counts_record};
 use crate::refusal::refused;
 use crate::row::{Columns, stored};
+use crate::session::{Session, fused};
 use crate::turns::{follows, turn_by_number};
 use crate::writer::Write;
 
@@ -100,17 +101,16 @@ struct Next {
 impl Write for AcceptTurn {
     type Output = Result<Accepted>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
-        let found = self.look(connection).await?;
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        let found = self.look(session).await?;
         if let Some(pk) = found.turn_of_key.or(found.turn_of_id) {
-            return self
-                .earlier(connection, pk, found.turn_of_key.is_some())
-                .await;
+            let by_key = found.turn_of_key.is_some();
+            return self.earlier(session.connection().await?, pk, by_key).await;
         }
         if let Err(refusal) = self.check(&found) {
             return Ok(Err(refusal));
         }
-        self.write(connection, &found).await?;
+        self.write(session, &found).await?;
         Ok(Ok(Accepted::New))
     }
 }
@@ -120,9 +120,9 @@ impl AcceptTurn {
         self.accept.user_message.as_ref()?.parent.as_ref()
     }
 
-    async fn look(&self, connection: &mut SqliteConnection) -> EngineResult<Found> {
+    async fn look(&self, session: &mut Session<'_>) -> EngineResult<Found> {
         let turn = &self.accept.turn;
-        let row = sqlx::query(
+        let query = sqlx::query(session.first(&fused!(
             "SELECT s.pk, c.pk, k.pk, t.pk,
                     m.pk, m.conversation, mw.conversation,
                     p.pk, p.conversation, pw.conversation,
@@ -142,8 +142,8 @@ impl AcceptTurn {
                LEFT JOIN messages p ON p.scope = s.pk AND p.id = $7
                LEFT JOIN turns pw ON pw.scope = s.pk AND pw.reply = $7 AND pw.closed_at IS NULL
                LEFT JOIN messages r ON r.scope = s.pk AND r.id = $8
-               LEFT JOIN turns rw ON rw.scope = s.pk AND rw.reply = $8 AND rw.closed_at IS NULL",
-        )
+               LEFT JOIN turns rw ON rw.scope = s.pk AND rw.reply = $8 AND rw.closed_at IS NULL"
+        )))
         .bind(self.scope.tenant.as_str())
         .bind(self.scope.user.as_str())
         .bind(turn.conversation.as_str())
@@ -151,10 +151,12 @@ impl AcceptTurn {
         .bind(turn.idempotency_key.as_ref().map(|key| key.as_str()))
         .bind(turn.user_message.as_str())
         .bind(self.parent().map(|parent| parent.as_str()))
-        .bind(turn.reply.as_str())
-        .fetch_one(connection)
-        .await?;
-        let mut columns = Columns::of(&row);
+        .bind(turn.reply.as_str());
+        let rows = session.load(query).await?;
+        let row = rows
+            .first()
+            .ok_or_else(|| Failure::corrupt("a query of one row had none"))?;
+        let mut columns = Columns::of(row);
         Ok(Found {
             scope: columns.optional_integer()?,
             conversation: columns.optional_integer()?,
@@ -239,7 +241,7 @@ impl AcceptTurn {
         check_free(&found.reply, &turn.reply)
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, found: &Found) -> EngineResult<()> {
+    async fn write(&self, session: &mut Session<'_>, found: &Found) -> EngineResult<()> {
         let Accept {
             conversation,
             user_message,
@@ -248,10 +250,10 @@ impl AcceptTurn {
         } = &self.accept;
         let message = user_message.as_ref();
         let program = match message {
-            Some(_) => concat!(program!(), message_program!()),
-            None => program!(),
+            Some(_) => fused!(program!(), message_program!()),
+            None => fused!(program!()),
         };
-        let query = sqlx::query(program)
+        let query = sqlx::query(session.last(&program))
             .bind(found.scope.unwrap_or(found.next.scope)) // 1
             .bind(self.scope.tenant.as_str())
             .bind(self.scope.user.as_str())
@@ -286,8 +288,7 @@ impl AcceptTurn {
                 .bind(token_counts_record(&message.token_counts)?),
             None => query,
         };
-        query.execute(connection).await?;
-        Ok(())
+        session.save(query).await
     }
 }
 

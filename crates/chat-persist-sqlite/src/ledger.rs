@@ -17,6 +17,7 @@ use crate::error::EngineResult;
 use crate::ledger_rows::{Change, account_at, entry_at, hold_with_accounts, refused, save};
 use crate::ledger_scans::{OpenHolds, ReadHold, ScanAccounts, ScanEntries, ScanHolds};
 use crate::readers::Read;
+use crate::session::Session;
 use crate::writer::Write;
 
 #[async_trait]
@@ -188,7 +189,8 @@ struct OpenAccount {
 impl Write for OpenAccount {
     type Output = Result<Account>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        let connection = session.connection().await?;
         if let Some(existing) = account_at(connection, &self.scope.tenant, &self.spec.id).await? {
             return Ok(repeat_open(&self.scope, &existing));
         }
@@ -203,7 +205,7 @@ impl Write for OpenAccount {
             hold: None,
             entries: &entries,
         };
-        save(connection, &self.scope.tenant, &change).await?;
+        save(session, &self.scope.tenant, &change).await?;
         Ok(Ok(account))
     }
 }
@@ -217,7 +219,8 @@ struct GiveCredit {
 impl Write for GiveCredit {
     type Output = Result<Entry>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        let connection = session.connection().await?;
         let Credit {
             account: id,
             kind,
@@ -251,7 +254,7 @@ impl Write for GiveCredit {
             hold: None,
             entries: std::slice::from_ref(&entry),
         };
-        save(connection, tenant, &change).await?;
+        save(session, tenant, &change).await?;
         Ok(Ok(entry))
     }
 }
@@ -265,11 +268,11 @@ struct PlaceHold {
 impl Write for PlaceHold {
     type Output = Result<Hold>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
         let wanted = rules::accounts_of(&self.request);
         let tenant = &self.scope.tenant;
         let (existing, mut accounts) =
-            hold_with_accounts(connection, tenant, &self.request.key, &wanted).await?;
+            hold_with_accounts(session, tenant, &self.request.key, &wanted).await?;
         if let Some(existing) = existing {
             return Ok(repeat_hold(&self.scope, &existing, &self.request));
         }
@@ -277,7 +280,7 @@ impl Write for PlaceHold {
             Ok(hold) => hold,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        save_hold(connection, &hold, &accounts, &[]).await?;
+        save_hold(session, &hold, &accounts, &[]).await?;
         Ok(Ok(hold))
     }
 }
@@ -293,14 +296,14 @@ struct ExtendHold {
 impl Write for ExtendHold {
     type Output = Result<Hold>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
         let (mut hold, mut accounts) =
-            match existing(connection, "extend", &self.scope, &self.key).await? {
+            match existing(session, "extend", &self.scope, &self.key).await? {
                 Ok(found) => found,
                 Err(refusal) => return Ok(Err(refusal)),
             };
         match rules::extend(&mut hold, &mut accounts, self.attempt, self.extra) {
-            Ok(true) => save_hold(connection, &hold, &accounts, &[]).await?,
+            Ok(true) => save_hold(session, &hold, &accounts, &[]).await?,
             Ok(false) => {}
             Err(refusal) => return Ok(Err(refusal)),
         }
@@ -317,13 +320,12 @@ struct SettleHold {
 impl Write for SettleHold {
     type Output = Result<Hold>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
         let key = &self.settlement.key;
-        let (mut hold, mut accounts) =
-            match existing(connection, "settle", &self.scope, key).await? {
-                Ok(found) => found,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
+        let (mut hold, mut accounts) = match existing(session, "settle", &self.scope, key).await? {
+            Ok(found) => found,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         if let Some(first) = repeat_settle(&hold).transpose() {
             return Ok(first);
         }
@@ -331,7 +333,7 @@ impl Write for SettleHold {
             Ok(entries) => entries,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        save_hold(connection, &hold, &accounts, &entries).await?;
+        save_hold(session, &hold, &accounts, &entries).await?;
         Ok(Ok(hold))
     }
 }
@@ -346,9 +348,9 @@ struct ReleaseHold {
 impl Write for ReleaseHold {
     type Output = Result<Hold>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
         let (mut hold, mut accounts) =
-            match existing(connection, "release", &self.scope, &self.key).await? {
+            match existing(session, "release", &self.scope, &self.key).await? {
                 Ok(found) => found,
                 Err(refusal) => return Ok(Err(refusal)),
             };
@@ -358,19 +360,19 @@ impl Write for ReleaseHold {
         if let Err(refusal) = rules::release(&mut hold, &mut accounts, self.at) {
             return Ok(Err(refusal));
         }
-        save_hold(connection, &hold, &accounts, &[]).await?;
+        save_hold(session, &hold, &accounts, &[]).await?;
         Ok(Ok(hold))
     }
 }
 
 /// The scope's hold with its accounts, or `NotFound`.
 async fn existing(
-    connection: &mut SqliteConnection,
+    session: &mut Session<'_>,
     operation: &'static str,
     scope: &Scope,
     key: &StepKey,
 ) -> EngineResult<Result<(Hold, Vec<Account>)>> {
-    let (hold, accounts) = hold_with_accounts(connection, &scope.tenant, key, &[]).await?;
+    let (hold, accounts) = hold_with_accounts(session, &scope.tenant, key, &[]).await?;
     Ok(match hold.filter(|hold| hold.scope == *scope) {
         Some(hold) => Ok((hold, accounts)),
         None => refused(
@@ -382,7 +384,7 @@ async fn existing(
 }
 
 async fn save_hold(
-    connection: &mut SqliteConnection,
+    session: &mut Session<'_>,
     hold: &Hold,
     accounts: &[Account],
     entries: &[Entry],
@@ -392,5 +394,5 @@ async fn save_hold(
         hold: Some(hold),
         entries,
     };
-    save(connection, &hold.scope.tenant, &change).await
+    save(session, &hold.scope.tenant, &change).await
 }

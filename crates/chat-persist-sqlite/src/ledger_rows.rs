@@ -12,6 +12,7 @@ use sqlx::SqliteConnection;
 
 use crate::error::{EngineResult, Failure, FailureKind};
 use crate::row::{Columns, decode, encode, parse};
+use crate::session::{Session, fused};
 
 /// One of `holds.legs`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -243,14 +244,14 @@ pub(crate) async fn entry_at(
 
 /// The tenant's hold of this key with its accounts; without one, the `wanted` accounts.
 pub(crate) async fn hold_with_accounts(
-    connection: &mut SqliteConnection,
+    session: &mut Session<'_>,
     tenant: &TenantId,
     key: &StepKey,
     wanted: &[AccountId],
 ) -> EngineResult<(Option<Hold>, Vec<Account>)> {
     let wanted: Vec<&str> = wanted.iter().map(AccountId::as_str).collect();
     // The first column tells the two kinds of rows apart.
-    let rows = sqlx::query(concat!(
+    let query = sqlx::query(session.first(&fused!(
         "SELECT 'hold', ",
         hold_columns!(),
         " FROM holds h WHERE h.tenant = $1 AND h.turn = $2 AND h.step = $3;
@@ -260,13 +261,12 @@ pub(crate) async fn hold_with_accounts(
                 WHERE tenant = $1 AND turn = $2 AND step = $3), $4)) leg
           CROSS JOIN accounts a ON a.tenant = $1
            AND a.id = CASE leg.type WHEN 'text' THEN leg.value ELSE leg.value ->> 'account' END"
-    ))
+    )))
     .bind(tenant.as_str())
     .bind(key.turn.as_str())
     .bind(i64::from(key.step))
-    .bind(encode(&wanted)?)
-    .fetch_all(connection)
-    .await?;
+    .bind(encode(&wanted)?);
+    let rows = session.load(query).await?;
     let mut hold = None;
     let mut accounts = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -318,7 +318,7 @@ macro_rules! hold_program {
 
 /// Writes what a rule has changed, in one program.
 pub(crate) async fn save(
-    connection: &mut SqliteConnection,
+    session: &mut Session<'_>,
     tenant: &TenantId,
     change: &Change<'_>,
 ) -> EngineResult<()> {
@@ -329,14 +329,14 @@ pub(crate) async fn save(
         .map(entry_record)
         .collect::<EngineResult<Vec<EntryRecord<'_>>>>()?;
     let program = match (change.hold, entries.is_empty()) {
-        (None, true) => accounts_program!(),
-        (None, false) => concat!(accounts_program!(), entries_program!()),
-        (Some(_), true) => concat!(accounts_program!(), hold_program!()),
+        (None, true) => fused!(accounts_program!()),
+        (None, false) => fused!(accounts_program!(), entries_program!()),
+        (Some(_), true) => fused!(accounts_program!(), hold_program!()),
         (Some(_), false) => {
-            concat!(accounts_program!(), entries_program!(), hold_program!())
+            fused!(accounts_program!(), entries_program!(), hold_program!())
         }
     };
-    let query = sqlx::query(program)
+    let query = sqlx::query(session.last(&program))
         .bind(tenant.as_str())
         .bind(encode(&accounts)?)
         .bind(encode(&entries)?);
@@ -352,8 +352,7 @@ pub(crate) async fn save(
             .bind(hold.closed_at.map(chat_types::Timestamp::unix_ms)),
         None => query,
     };
-    query.execute(connection).await?;
-    Ok(())
+    session.save(query).await
 }
 
 const fn hold_state_name(state: HoldState) -> &'static str {

@@ -21,6 +21,7 @@ mod record;
 mod refusal;
 mod row;
 mod schema;
+mod session;
 mod steps;
 mod turns;
 mod usage;

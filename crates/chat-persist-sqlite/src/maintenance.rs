@@ -12,6 +12,7 @@ use crate::error::EngineResult;
 use crate::readers::Read;
 use crate::refusal::page_rows;
 use crate::row::{Columns, encode, stored};
+use crate::session::{Session, fused};
 use crate::turns::{open_step_columns, open_step_of};
 use crate::writer::Write;
 
@@ -123,7 +124,8 @@ struct Heartbeat {
 impl Write for Heartbeat {
     type Output = ();
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<()> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<()> {
+        let connection = session.connection().await?;
         sqlx::query(
             "INSERT INTO owners (id, lease_until) VALUES ($1, $2)
                 ON CONFLICT DO UPDATE SET lease_until = $2",
@@ -144,7 +146,8 @@ struct Retire {
 impl Write for Retire {
     type Output = ();
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<()> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<()> {
+        let connection = session.connection().await?;
         sqlx::query("DELETE FROM owners WHERE id = $1")
             .bind(self.owner.as_str())
             .execute(connection)
@@ -218,7 +221,8 @@ struct TakeOver {
 impl Write for TakeOver {
     type Output = Option<Fence>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        let connection = session.connection().await?;
         let Some(epoch) = self.lapsed.epoch.checked_add(1) else {
             return Ok(None);
         };
@@ -281,7 +285,8 @@ struct SettledStep<'a> {
 impl Write for MarkSettled {
     type Output = ();
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<()> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<()> {
+        session.connection().await?;
         let settled: Vec<SettledStep<'_>> = self
             .steps
             .iter()
@@ -291,17 +296,15 @@ impl Write for MarkSettled {
                 step: key.step,
             })
             .collect();
-        sqlx::query(
+        let query = sqlx::query(session.last(&fused!(
             "UPDATE steps SET state = 'settled', settling_since = NULL
               WHERE state = 'settling' AND (turn, step) IN
                 (SELECT t.pk, named.value ->> 'step' FROM json_each($1) named
                   CROSS JOIN turns t ON t.tenant = named.value ->> 'tenant'
-                     AND t.id = named.value ->> 'turn')",
-        )
-        .bind(encode(&settled)?)
-        .execute(connection)
-        .await?;
-        Ok(())
+                     AND t.id = named.value ->> 'turn')"
+        )))
+        .bind(encode(&settled)?);
+        session.save(query).await
     }
 }
 
@@ -341,7 +344,8 @@ struct Sweep {
 impl Write for Sweep {
     type Output = Expired;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        let connection = session.connection().await?;
         let limit = page_rows(self.limit);
         let conversations = conversations::sweep(connection, self.now, limit).await?;
         let rows = sqlx::query(

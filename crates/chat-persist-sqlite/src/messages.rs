@@ -13,6 +13,7 @@ use crate::readers::Read;
 use crate::record::{MessageRow, token_counts_of, token_counts_record};
 use crate::refusal::{page_rows_of, refused};
 use crate::row::{Columns, encode};
+use crate::session::Session;
 use crate::writer::Write;
 
 /// The columns `message_of` reads, in its order; `p` is the parent.
@@ -150,7 +151,8 @@ pub(crate) struct KeepTokenCounts {
 impl Write for KeepTokenCounts {
     type Output = ();
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        let connection = session.connection().await?;
         let ids: Vec<&str> = self.counts.iter().map(|(id, _)| id.as_str()).collect();
         let rows = sqlx::query(
             "SELECT m.pk, m.id, m.token_counts FROM scopes s
@@ -218,7 +220,8 @@ macro_rules! below {
 impl Write for DeleteSubtree {
     type Output = Result<u64>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        let connection = session.connection().await?;
         let top = sqlx::query(
             "SELECT m.pk, c.pk, s.pk FROM scopes s
                JOIN messages m ON m.scope = s.pk AND m.id = $4

@@ -5,23 +5,23 @@
 use async_trait::async_trait;
 use chat_persist::{Checkpoint, Fence, NewStep, PersistErrorKind, Result, StepClose};
 use chat_types::{AttemptKey, StepState, Tokens};
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use crate::error::EngineResult;
 use crate::record::{amounts_of, amounts_record};
 use crate::refusal::refused;
 use crate::row::{Columns, stored};
+use crate::session::{Session, fused};
 use crate::turns::{FENCED_COLUMNS, Fenced, fenced, fenced_columns, follows, is_open};
 use crate::writer::Write;
 
 /// Reads the turn of `fence` and, in the columns after its own, what is stored of step `number`.
 async fn turn_and_step(
-    connection: &mut SqliteConnection,
+    session: &mut Session<'_>,
     fence: &Fence,
     number: u32,
 ) -> EngineResult<Option<SqliteRow>> {
-    let row = sqlx::query(concat!(
+    let query = sqlx::query(session.first(&fused!(
         "SELECT ",
         fenced_columns!(),
         ", p.state, p.attempts, p.amounts, p.purpose, p.model, p.input_bound, p.input_estimate,
@@ -29,13 +29,11 @@ async fn turn_and_step(
           FROM turns t JOIN scopes s ON s.pk = t.scope
           LEFT JOIN steps p ON p.turn = t.pk AND p.step = $3
          WHERE t.tenant = $1 AND t.id = $2"
-    ))
+    )))
     .bind(fence.scope.tenant.as_str())
     .bind(fence.turn.as_str())
-    .bind(i64::from(number))
-    .fetch_optional(connection)
-    .await?;
-    Ok(row)
+    .bind(i64::from(number));
+    Ok(session.load(query).await?.into_iter().next())
 }
 
 /// The stored step's state, with the reader placed behind it; none if there is no such step.
@@ -60,10 +58,10 @@ pub(crate) struct OpenStep {
 impl Write for OpenStep {
     type Output = Result<()>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
         const OPERATION: &str = "open step";
         let step = &self.step;
-        let row = turn_and_step(connection, &self.fence, step.step).await?;
+        let row = turn_and_step(session, &self.fence, step.step).await?;
         let turn = match fenced(row.as_ref(), &self.fence, OPERATION)? {
             Ok(turn) => turn,
             Err(refusal) => return Ok(Err(refusal)),
@@ -80,12 +78,12 @@ impl Write for OpenStep {
         } else {
             (StepState::Held, 0)
         };
-        sqlx::query(
+        let query = sqlx::query(session.last(&fused!(
             "INSERT INTO steps (turn, step, purpose, model, state, attempts, input_bound,
                     input_estimate, opened_at, amounts)
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '[]');
-             UPDATE turns SET state = 'running' WHERE pk = $1 AND state <> 'running'",
-        )
+             UPDATE turns SET state = 'running' WHERE pk = $1 AND state <> 'running'"
+        )))
         .bind(turn.pk)
         .bind(i64::from(step.step))
         .bind(step.purpose.as_str())
@@ -94,9 +92,8 @@ impl Write for OpenStep {
         .bind(attempts)
         .bind(stored(step.input_bound.get())?)
         .bind(stored(step.input_estimate.get())?)
-        .bind(step.opened_at.unix_ms())
-        .execute(connection)
-        .await?;
+        .bind(step.opened_at.unix_ms());
+        session.save(query).await?;
         Ok(Ok(()))
     }
 }
@@ -126,10 +123,10 @@ pub(crate) struct Dispatch {
 impl Write for Dispatch {
     type Output = Result<()>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
         const OPERATION: &str = "dispatch";
         let number = self.attempt.step.step;
-        let row = turn_and_step(connection, &self.fence, number).await?;
+        let row = turn_and_step(session, &self.fence, number).await?;
         let turn = match fenced(row.as_ref(), &self.fence, OPERATION)? {
             Ok(turn) => turn,
             Err(refusal) => return Ok(Err(refusal)),
@@ -156,16 +153,15 @@ impl Write for Dispatch {
             let detail = format!("attempt {attempt} does not follow attempt {attempts}");
             return Ok(refused(PersistErrorKind::IllegalState, OPERATION, detail));
         }
-        sqlx::query(
+        let query = sqlx::query(session.last(&fused!(
             "UPDATE steps SET attempts = $3,
                     state = CASE state WHEN 'held' THEN 'dispatched' ELSE state END
-              WHERE turn = $1 AND step = $2",
-        )
+              WHERE turn = $1 AND step = $2"
+        )))
         .bind(turn.pk)
         .bind(i64::from(number))
-        .bind(i64::from(attempt))
-        .execute(connection)
-        .await?;
+        .bind(i64::from(attempt));
+        session.save(query).await?;
         Ok(Ok(()))
     }
 }
@@ -181,13 +177,13 @@ pub(crate) struct AppendEvents {
 impl Write for AppendEvents {
     type Output = Result<bool>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
         const OPERATION: &str = "checkpoint";
         let Checkpoint {
             segment,
             streaming_step,
         } = &self.checkpoint;
-        let row = turn_and_step(connection, &self.fence, streaming_step.unwrap_or(0)).await?;
+        let row = turn_and_step(session, &self.fence, streaming_step.unwrap_or(0)).await?;
         let turn = match fenced(row.as_ref(), &self.fence, OPERATION)? {
             Ok(turn) => turn,
             Err(refusal) => return Ok(Err(refusal)),
@@ -198,20 +194,19 @@ impl Write for AppendEvents {
         if let Err(refusal) = follows(segment, turn.last_seq, OPERATION) {
             return Ok(Err(refusal));
         }
-        sqlx::query(
+        let query = sqlx::query(session.last(&fused!(
             "INSERT INTO event_segments (turn, first_seq, last_seq, payload)
                 VALUES ($1, $2, $3, $4);
              UPDATE turns SET last_seq = $3 WHERE pk = $1;
              UPDATE steps SET state = 'streaming'
-              WHERE turn = $1 AND step = $5 AND state = 'dispatched'",
-        )
+              WHERE turn = $1 AND step = $5 AND state = 'dispatched'"
+        )))
         .bind(turn.pk)
         .bind(stored(segment.first_seq)?)
         .bind(stored(segment.last_seq)?)
         .bind(segment.payload.as_str())
-        .bind(streaming_step.map(i64::from))
-        .execute(connection)
-        .await?;
+        .bind(streaming_step.map(i64::from));
+        session.save(query).await?;
         Ok(Ok(turn.stop_requested))
     }
 }
@@ -227,10 +222,10 @@ pub(crate) struct CloseStep {
 impl Write for CloseStep {
     type Output = Result<()>;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
         const OPERATION: &str = "close step";
         let number = self.close.step;
-        let row = turn_and_step(connection, &self.fence, number).await?;
+        let row = turn_and_step(session, &self.fence, number).await?;
         let Fenced { pk, .. } = match fenced(row.as_ref(), &self.fence, OPERATION)? {
             Ok(turn) => turn,
             Err(refusal) => return Ok(Err(refusal)),
@@ -246,17 +241,16 @@ impl Write for CloseStep {
             return Ok(Err(refusal));
         }
         // The ledger is late from the moment the step was opened: the call carries no other time.
-        sqlx::query(
+        let query = sqlx::query(session.last(&fused!(
             "UPDATE steps SET state = $3, amounts = $4,
                     settling_since = CASE $3 WHEN 'settling' THEN opened_at END
-              WHERE turn = $1 AND step = $2 AND state IN ('held', 'dispatched', 'streaming')",
-        )
+              WHERE turn = $1 AND step = $2 AND state IN ('held', 'dispatched', 'streaming')"
+        )))
         .bind(pk)
         .bind(i64::from(number))
         .bind(closed_as(&self.close).as_str())
-        .bind(amounts_record(&self.close.amounts)?)
-        .execute(connection)
-        .await?;
+        .bind(amounts_record(&self.close.amounts)?);
+        session.save(query).await?;
         Ok(Ok(()))
     }
 }

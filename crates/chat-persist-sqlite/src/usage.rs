@@ -12,6 +12,7 @@ use crate::readers::Read;
 use crate::record::{source_name, source_of};
 use crate::refusal::page_rows;
 use crate::row::{Columns, encode, stored};
+use crate::session::{Session, fused};
 use crate::writer::Write;
 
 #[async_trait]
@@ -92,13 +93,14 @@ fn row_record(row: &UsageRow) -> EngineResult<RowRecord<'_>> {
 impl Write for RecordUsage {
     type Output = ();
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<()> {
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<()> {
+        session.connection().await?;
         let records = self
             .rows
             .iter()
             .map(row_record)
             .collect::<EngineResult<Vec<_>>>()?;
-        sqlx::query(
+        let query = sqlx::query(session.last(&fused!(
             "INSERT INTO usage (tenant, user, turn, step, attempt, conversation, purpose, model,
                     input_uncached, cache_read, cache_write, output, reasoning, source, amount,
                     price_version, provider_request_id, at)
@@ -109,14 +111,12 @@ impl Write for RecordUsage {
                     value ->> 'amount', value ->> 'price_version',
                     value ->> 'provider_request_id', value ->> 'at'
                FROM json_each($3) WHERE true ORDER BY key
-             ON CONFLICT DO NOTHING",
-        )
+             ON CONFLICT DO NOTHING"
+        )))
         .bind(self.scope.tenant.as_str())
         .bind(self.scope.user.as_str())
-        .bind(encode(&records)?)
-        .execute(connection)
-        .await?;
-        Ok(())
+        .bind(encode(&records)?);
+        session.save(query).await
     }
 }
 

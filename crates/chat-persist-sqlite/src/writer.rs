@@ -16,6 +16,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{EngineResult, Failure, FailureKind};
+use crate::session::Session;
 
 /// Tries of a transaction that met another process after `BEGIN`. In WAL mode that is a
 /// checkpoint or recovery, over in milliseconds; `BEGIN` itself waits for the busy timeout.
@@ -28,12 +29,12 @@ pub(crate) trait Write: Send + Sync + 'static {
     type Output: Send + 'static;
 
     /// Reads, decides, writes. Once it has written it must not refuse any more.
-    async fn apply(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output>;
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output>;
 }
 
 #[async_trait]
 pub(crate) trait Job: Send {
-    async fn run(&mut self, connection: &mut SqliteConnection) -> EngineResult<()>;
+    async fn run(&mut self, session: &mut Session<'_>) -> EngineResult<()>;
     fn answer(self: Box<Self>, outcome: EngineResult<()>);
 }
 
@@ -45,8 +46,8 @@ struct TypedJob<W: Write> {
 
 #[async_trait]
 impl<W: Write> Job for TypedJob<W> {
-    async fn run(&mut self, connection: &mut SqliteConnection) -> EngineResult<()> {
-        self.output = Some(self.write.apply(connection).await?);
+    async fn run(&mut self, session: &mut Session<'_>) -> EngineResult<()> {
+        self.output = Some(self.write.apply(session).await?);
         Ok(())
     }
 
@@ -170,46 +171,54 @@ impl Writer {
                 .await
                 .map_err(|error| Attempt::Early(error.into()))?,
         };
-        if let Err(error) = sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut connection)
-            .await
-        {
-            let failure = Failure::from(error);
-            // Anything but a lock means that this connection is no good any more.
-            if failure.kind == FailureKind::Busy {
+        let mut session = Session::new(&mut connection);
+        let outcome = fill_and_commit(group, &mut session).await;
+        let has_begun = session.has_begun;
+        match outcome {
+            Ok(()) => {
                 self.connection = Some(connection);
+                self.count(group.len());
+                Ok(())
             }
-            return Err(Attempt::Early(failure));
-        }
-        let outcome = self.fill_and_commit(group, &mut connection).await;
-        if let Err(failure) = &outcome {
-            // A full disk may have rolled back by itself: then there is nothing to roll back.
-            let rolled_back = sqlx::query("ROLLBACK").execute(&mut connection).await;
-            if failure.lost_connection() {
-                tracing::warn!(?rolled_back, "the writer's connection is opened again");
-                return outcome.map_err(Attempt::Late);
+            Err(failure) => {
+                // A full disk may have rolled back by itself: then there is nothing to roll back.
+                let rolled_back = sqlx::query("ROLLBACK").execute(&mut connection).await;
+                if has_begun || failure.kind == FailureKind::Busy {
+                    if !failure.lost_connection() {
+                        self.connection = Some(connection);
+                    }
+                } else {
+                    // No transaction begins and nobody holds the lock: the connection is no good.
+                    tracing::warn!(?rolled_back, "the writer's connection is opened again");
+                }
+                Err(if has_begun {
+                    Attempt::Late(failure)
+                } else {
+                    Attempt::Early(failure)
+                })
             }
         }
-        self.connection = Some(connection);
-        outcome.map_err(Attempt::Late)
     }
 
-    async fn fill_and_commit(
-        &self,
-        group: &mut [Box<dyn Job>],
-        connection: &mut SqliteConnection,
-    ) -> EngineResult<()> {
-        for job in group.iter_mut() {
-            job.run(connection).await?;
-        }
-        sqlx::query("COMMIT").execute(connection).await?;
+    fn count(&self, commands: usize) {
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
-        let commands = u64::try_from(group.len()).unwrap_or(u64::MAX);
+        let commands = u64::try_from(commands).unwrap_or(u64::MAX);
         self.counters
             .commands
             .fetch_add(commands, Ordering::Relaxed);
-        Ok(())
     }
+}
+
+async fn fill_and_commit(
+    group: &mut [Box<dyn Job>],
+    session: &mut Session<'_>,
+) -> EngineResult<()> {
+    let jobs = group.len();
+    for (place, job) in group.iter_mut().enumerate() {
+        session.is_last = place.saturating_add(1) == jobs;
+        job.run(session).await?;
+    }
+    session.end().await
 }
 
 /// Where a transaction failed: before it began, or within.
