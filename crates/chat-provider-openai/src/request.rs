@@ -1,0 +1,301 @@
+//! What is sent: our prompt as a Chat Completions body, without its output cap.
+//!
+//! Promises: equal requests give equal bytes; nothing is copied but into those bytes; what the
+//! dialect cannot say is refused where the model would miss it (the newest message) and labelled
+//! elsewhere; sealed reasoning goes back only to the model it came from, readable reasoning nowhere.
+//! The cap is added as the last field when the call is made.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use chat_provider::{ModelRequest, ProviderError, ProviderErrorKind};
+use chat_types::{ContentPart, ModelOptions, ModelRef, Prompt, PromptItem, Role, Section, Tokens};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::config::CapField;
+use crate::models::Instructions;
+use crate::provider::CHAT_COMPLETIONS_API;
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    messages: Vec<WireMessage<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<WireTool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    stop: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<&'a str>,
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
+}
+
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+#[derive(Serialize)]
+struct WireMessage<'a> {
+    role: &'static str,
+    content: Content<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_details: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<WireToolCall<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<&'a str>,
+}
+
+/// A message's text pieces, written as one string; null for a message that only calls tools.
+#[derive(Default)]
+struct Content<'a> {
+    pieces: Vec<Cow<'a, str>>,
+    is_null_if_empty: bool,
+}
+
+#[derive(Serialize)]
+struct WireToolCall<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: WireFunctionCall<'a>,
+}
+
+#[derive(Serialize)]
+struct WireFunctionCall<'a> {
+    name: &'a str,
+    arguments: &'a str,
+}
+
+#[derive(Serialize)]
+struct WireTool<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: WireFunction<'a>,
+}
+
+#[derive(Serialize)]
+struct WireFunction<'a> {
+    name: &'a str,
+    description: &'a str,
+    parameters: &'a RawValue,
+}
+
+impl fmt::Display for Content<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pieces
+            .iter()
+            .try_for_each(|piece| formatter.write_str(piece))
+    }
+}
+
+impl Serialize for Content<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.pieces.as_slice() {
+            [] if self.is_null_if_empty => serializer.serialize_none(),
+            [] => serializer.serialize_str(""),
+            [piece] => serializer.serialize_str(piece),
+            _ => serializer.collect_str(self),
+        }
+    }
+}
+
+/// The body of `request` for `model`, a JSON object without the cap.
+///
+/// # Errors
+/// `InvalidRequest`, see the module.
+pub(crate) fn body(
+    request: &ModelRequest,
+    model: &ModelRef,
+    instructions: Instructions,
+) -> Result<Vec<u8>, ProviderError> {
+    check(&request.options)?;
+    let body = Body {
+        model: request.model.as_str(),
+        messages: messages(&request.prompt, model, instructions)?,
+        tools: tools(&request.prompt)?,
+        temperature: request.options.temperature,
+        top_p: request.options.top_p,
+        stop: &request.options.stop,
+        seed: request.options.seed,
+        reasoning_effort: request.options.reasoning_effort.as_deref(),
+        stream: request.stream,
+        stream_options: request.stream.then_some(StreamOptions {
+            include_usage: true,
+        }),
+    };
+    serde_json::to_vec(&body)
+        .map_err(|error| invalid("the prompt has no JSON form").with_source(error))
+}
+
+/// `body` with the cap as its last field.
+///
+/// # Errors
+/// `InvalidRequest` if `body` is not one of ours.
+pub(crate) fn with_cap(
+    body: &[u8],
+    field: CapField,
+    cap: Tokens,
+) -> Result<Vec<u8>, ProviderError> {
+    let open = body
+        .strip_suffix(b"}")
+        .filter(|open| open.len() > 1)
+        .ok_or_else(|| invalid("the body is not of this dialect"))?;
+    let tail = format!(",\"{}\":{}}}", field.as_str(), cap.get());
+    let mut whole = Vec::with_capacity(open.len().saturating_add(tail.len()));
+    whole.extend_from_slice(open);
+    whole.extend_from_slice(tail.as_bytes());
+    Ok(whole)
+}
+
+fn check(options: &ModelOptions) -> Result<(), ProviderError> {
+    if options
+        .temperature
+        .is_some_and(|value| !(0.0..=2.0).contains(&value))
+    {
+        return Err(invalid("temperature must be between 0 and 2"));
+    }
+    if options
+        .top_p
+        .is_some_and(|value| !(0.0..=1.0).contains(&value))
+    {
+        return Err(invalid("top_p must be between 0 and 1"));
+    }
+    Ok(())
+}
+
+fn tools(prompt: &Prompt) -> Result<Vec<WireTool<'_>>, ProviderError> {
+    let tools = prompt.tools.iter().map(|tool| {
+        let parameters = serde_json::from_str(&tool.parameters).map_err(|error| {
+            invalid(&format!("the schema of tool {} is not JSON", tool.name)).with_source(error)
+        })?;
+        Ok(WireTool {
+            kind: "function",
+            function: WireFunction {
+                name: &tool.name,
+                description: &tool.description,
+                parameters,
+            },
+        })
+    });
+    tools.collect()
+}
+
+fn messages<'a>(
+    prompt: &'a Prompt,
+    model: &ModelRef,
+    instructions: Instructions,
+) -> Result<Vec<WireMessage<'a>>, ProviderError> {
+    let mut messages = Vec::with_capacity(prompt.items.len());
+    for item in &prompt.items {
+        let role = match (item.role, instructions) {
+            (Role::System, Instructions::Developer) => "developer",
+            (Role::System, Instructions::System | Instructions::Merged) => "system",
+            (Role::User, _) => "user",
+            (Role::Assistant | Role::Tool, _) => "assistant",
+        };
+        push_item(&mut messages, item, role, model)?;
+    }
+    Ok(messages)
+}
+
+/// One item as one message; one with tool results as several, each result after its call.
+fn push_item<'a>(
+    messages: &mut Vec<WireMessage<'a>>,
+    item: &'a PromptItem,
+    role: &'static str,
+    model: &ModelRef,
+) -> Result<(), ProviderError> {
+    let mut open = WireMessage::new(role);
+    let mut has_results = false;
+    for part in &item.parts {
+        match part {
+            ContentPart::Text { text } => open.push(text.as_str()),
+            ContentPart::Summary { summary } => open.push(summary.text.as_str()),
+            ContentPart::Reasoning { opaque, .. } => {
+                if let Some(opaque) = opaque
+                    && opaque.origin.model == *model
+                    && opaque.origin.api == CHAT_COMPLETIONS_API
+                {
+                    // Sealed by us from JSON; anything else would not be ours and is left out.
+                    open.reasoning_details = serde_json::from_str(&opaque.data).ok();
+                }
+            }
+            ContentPart::ToolCall {
+                call_id,
+                name,
+                arguments,
+            } => {
+                open.content.is_null_if_empty = true;
+                open.tool_calls.push(WireToolCall {
+                    id: call_id,
+                    kind: "function",
+                    function: WireFunctionCall { name, arguments },
+                });
+            }
+            ContentPart::ToolResult { call_id, text, .. } => {
+                has_results = true;
+                if !open.is_empty() {
+                    messages.push(std::mem::replace(&mut open, WireMessage::new(role)));
+                }
+                let mut result = WireMessage::new("tool");
+                result.push(text.as_str());
+                result.tool_call_id = Some(call_id);
+                messages.push(result);
+            }
+            ContentPart::Image { .. } if item.section != Section::User => open.push("[image]"),
+            ContentPart::File { name, .. } if item.section != Section::User => {
+                open.push(format!("[file {name}]"));
+            }
+            ContentPart::Image { .. } | ContentPart::File { .. } => {
+                return Err(invalid(
+                    "images and files are not sent to this provider yet",
+                ));
+            }
+            // A kind of part newer than this crate.
+            _ => return Err(invalid("this provider cannot say this kind of part")),
+        }
+    }
+    if item.role == Role::Tool && !has_results {
+        return Err(invalid("a tool message without a tool result"));
+    }
+    if !has_results || !open.is_empty() {
+        messages.push(open);
+    }
+    Ok(())
+}
+
+impl<'a> WireMessage<'a> {
+    fn new(role: &'static str) -> Self {
+        Self {
+            role,
+            content: Content::default(),
+            reasoning_details: None,
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+        }
+    }
+
+    fn push(&mut self, piece: impl Into<Cow<'a, str>>) {
+        self.content.pieces.push(piece.into());
+    }
+
+    fn is_empty(&self) -> bool {
+        self.content.pieces.is_empty()
+            && self.tool_calls.is_empty()
+            && self.reasoning_details.is_none()
+    }
+}
+
+fn invalid(detail: &str) -> ProviderError {
+    ProviderError::new(ProviderErrorKind::InvalidRequest, detail)
+}

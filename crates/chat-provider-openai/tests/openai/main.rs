@@ -1,0 +1,10 @@
+//! What the provider promises, through the port and over a scripted network.
+
+#![expect(clippy::unwrap_used, clippy::string_slice, reason = "test helpers")]
+
+mod config;
+mod errors;
+mod prepare;
+mod retry;
+mod stream;
+mod support;
