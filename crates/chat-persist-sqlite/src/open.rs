@@ -141,7 +141,10 @@ fn is_sound(version: &str) -> bool {
 
 /// Refuses a file that does not begin like a database. A missing or empty one is fine.
 fn look_at(path: &Path) -> EngineResult<()> {
-    let unreadable = |error: std::io::Error| Failure::from(sqlx::Error::Io(error));
+    let unreadable = |error: std::io::Error| {
+        let detail = format!("the database file cannot be read: {error}");
+        Failure::new(FailureKind::Unavailable, detail)
+    };
     let mut file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

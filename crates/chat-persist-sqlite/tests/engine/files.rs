@@ -126,6 +126,17 @@ async fn a_missing_folder_is_named() {
 }
 
 #[tokio::test]
+async fn a_folder_is_no_database() {
+    let world = World::new();
+    std::fs::create_dir(&world.path).expect("creates");
+    let refused = SqliteStore::open(world.config())
+        .await
+        .expect_err("is refused");
+    assert_eq!(refused.kind(), PersistErrorKind::Unavailable, "{refused}");
+    assert!(refused.to_string().contains("cannot be read"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_locked_database_is_unavailable_until_it_is_free() {
     let world = World::new();
     let config = world.config().with_busy_timeout_ms(50);

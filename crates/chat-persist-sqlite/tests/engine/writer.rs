@@ -1,9 +1,13 @@
 //! What the writer promises: groups share a flush, nothing acknowledged is lost, several stores
 //! share a file.
 
-use crate::common::{World, completed, conversation_id, fence, first_turn, run, scope};
+use crate::common::{World, at, completed, conversation_id, fence, first_turn, run, scope};
+use chat_balance::{
+    AccountKind, AccountSpec, BalanceAdapter, BalanceErrorKind, HoldRequest, LegRequest,
+};
 use chat_persist::{Accepted, PersistErrorKind, PersistenceAdapter};
 use chat_persist_sqlite::SqliteStore;
+use chat_types::{AccountId, Money, StepKey, TurnId};
 use futures::future::join_all;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -274,4 +278,47 @@ async fn a_cycle_in_a_damaged_tree_ends() {
         .delete_subtree(&scope, &conversation, &accept.turn.reply)
         .await;
     assert_eq!(deleted.ok(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_stores_never_hold_more_than_there_is() {
+    let world = World::new();
+    let (one, two) = (world.store().await, world.store().await);
+    let scope = scope();
+    let account = AccountId::new("ada").expect("valid");
+    let spec = AccountSpec {
+        id: account.clone(),
+        owner: None,
+        kind: AccountKind::Limited,
+        opening: Money::from_nano_usd(1_000),
+    };
+    one.open_account(&scope, &spec, at(1)).await.expect("opens");
+    let amount = Money::from_nano_usd(100);
+    let requests: Vec<_> = (0..256)
+        .map(|number| HoldRequest {
+            key: StepKey {
+                turn: TurnId::new(format!("t-{number}")).expect("valid"),
+                step: 1,
+            },
+            legs: vec![LegRequest {
+                account: account.clone(),
+                amount,
+                floor: amount,
+            }],
+            at: at(2),
+        })
+        .collect();
+    let stores = [&one, &two].into_iter().cycle();
+    let holds = requests.iter().zip(stores);
+    let answers = join_all(holds.map(|(request, store)| store.hold(&scope, request))).await;
+    let given = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(given, 10);
+    for refused in answers.into_iter().filter_map(Result::err) {
+        assert_eq!(refused.kind(), BalanceErrorKind::InsufficientFunds);
+    }
+    let account = two.account(&scope, &account).await.expect("reads");
+    assert_eq!(
+        account.map(|account| account.held),
+        Some(Money::from_nano_usd(1_000))
+    );
 }
