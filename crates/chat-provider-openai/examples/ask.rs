@@ -19,8 +19,8 @@ use chat_provider::{CallPermit, ModelProvider, ModelRequest, OpenGate, ProviderE
 use chat_provider_openai::{OPENAI_BASE_URL, OPENAI_KEY_NAME, OpenAiConfig, OpenAiProvider};
 use chat_transport::{HttpTransport, ScriptedReply, ScriptedTransport, TransportAdapter};
 use chat_types::{
-    ContentPart, GrantTerms, ModelId, ModelOptions, Money, Prompt, PromptItem, ProviderId, Purpose,
-    Role, Section, StepGrant, StepKey, Tokens, TurnId,
+    ContentPart, GrantTerms, IdSourceExt, ModelId, ModelOptions, Money, Prompt, PromptItem,
+    ProviderId, Purpose, Role, Section, StepGrant, StepKey, Tokens, UuidIds,
 };
 use futures::TryStreamExt;
 
@@ -69,9 +69,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let prepared = provider.prepare(&request)?;
     // In a runtime the recorder grants this once the credit is held, and the journal is the gate.
+    let ids = UuidIds;
     let terms = GrantTerms {
         key: StepKey {
-            turn: TurnId::new("example")?,
+            turn: ids.turn_id()?,
             step: 1,
         },
         purpose: Purpose::Reply,

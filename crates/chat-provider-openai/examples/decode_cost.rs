@@ -1,4 +1,4 @@
-//! What decoding a reply of 200 chunks costs in CPU time, over a scripted network.
+//! What decoding a reply of 200 chunks costs in CPU time, from the response head to the last event.
 //!
 //! `cargo run --release -p chat-provider-openai --example decode_cost`
 
@@ -12,17 +12,45 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use chat_provider::{CallPermit, ModelProvider, ModelRequest, OpenGate, Prepared};
 use chat_provider_openai::{OpenAiConfig, OpenAiProvider};
-use chat_transport::{ScriptedReply, ScriptedTransport};
+use chat_transport::{
+    TimedTransport, TransportAdapter, TransportError, TransportRequest, TransportResponse,
+};
 use chat_types::{
     GrantTerms, ModelId, ModelOptions, Money, Prompt, ProviderId, Purpose, StepGrant, StepKey,
     Tokens, TurnId,
 };
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
 const CHUNKS: u32 = 200;
 const REPLIES: u32 = 2_000;
+
+/// Gives every request the same reply, whose reads come one by one: each is waited for.
+#[derive(Debug)]
+struct Replay {
+    reads: Vec<Bytes>,
+}
+
+#[async_trait]
+impl TransportAdapter for Replay {
+    async fn send(&self, _: TransportRequest) -> Result<TransportResponse, TransportError> {
+        let reads = stream::iter(self.reads.clone()).then(async |read| {
+            tokio::task::yield_now().await;
+            Ok(read)
+        });
+        let event_stream = HeaderValue::from_static("text/event-stream");
+        Ok(TransportResponse {
+            status: StatusCode::OK,
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, event_stream)]),
+            body: Box::pin(reads),
+        })
+    }
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -38,10 +66,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     frames.push(event("{}", "\"stop\""));
     frames.push("data: [DONE]\n\n".to_owned());
 
-    let script = ScriptedTransport::new([]);
-    let id = ProviderId::new("bench")?;
-    let config = OpenAiConfig::compatible(id, "http://offline.test/v1", ModelId::new("m")?);
-    let provider = OpenAiProvider::new(config, Arc::new(script.clone()))?;
     let request = ModelRequest {
         model: ModelId::new("m")?,
         prompt: Prompt::default(),
@@ -49,7 +73,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         stream: true,
         input_tokens: Tokens::ZERO,
     };
-    let prepared = provider.prepare(&request)?;
     let terms = GrantTerms {
         key: StepKey {
             turn: TurnId::new("bench")?,
@@ -57,7 +80,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         },
         purpose: Purpose::Reply,
         output_cap: Tokens::new(1_024),
-        input_bound: prepared.input_bound,
+        input_bound: Tokens::ZERO,
         held: Money::ZERO,
     };
     let permit = CallPermit::new(StepGrant::issue(terms), Arc::new(OpenGate));
@@ -66,25 +89,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ("16 chunks a read", 16),
         ("one read", 300),
     ] {
-        let reads: Vec<bytes::Bytes> = frames
+        let reads: Vec<Bytes> = frames
             .chunks(frames_a_read)
             .map(|frames| frames.concat().into())
             .collect();
-        let mut spent_us = 0;
+        let id = ProviderId::new("bench")?;
+        let config = OpenAiConfig::compatible(id, "http://offline.test/v1", ModelId::new("m")?);
+        let transport = TimedTransport::new(Replay { reads });
+        let provider = OpenAiProvider::new(config, Arc::new(transport))?;
+        let prepared = provider.prepare(&request)?;
         let mut batches = 0;
+        let begun = Instant::now();
         for _ in 0..REPLIES {
-            script.push(
-                reads
-                    .iter()
-                    .fold(ScriptedReply::event_stream(), |reply, read| {
-                        reply.read(read.clone())
-                    }),
-            );
-            let begun = Instant::now();
             batches = reply(&provider, &prepared, &permit).await?;
-            spent_us += begun.elapsed().as_micros();
         }
-        let mean_us = spent_us / u128::from(REPLIES);
+        let mean_us = begun.elapsed().as_micros() / u128::from(REPLIES);
         println!("{name}: {mean_us} us a reply of {CHUNKS} chunks, {batches} batches");
     }
     Ok(())

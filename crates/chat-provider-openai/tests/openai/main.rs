@@ -6,5 +6,6 @@ mod config;
 mod errors;
 mod prepare;
 mod retry;
+mod socket;
 mod stream;
 mod support;
