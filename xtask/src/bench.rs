@@ -1,6 +1,6 @@
 //! `bench`: builds the benches with optimisation and runs them.
 //!
-//! The benches themselves, their targets and their tables are in `chat-tests` (`chat-bench`).
+//! The benches themselves, their targets and their tables are in the package `chat-bench`.
 
 use std::process::Command;
 
@@ -11,8 +11,10 @@ use crate::shell;
 /// # Errors
 /// The benches do not build, or one fails.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let build = ["build", "--release", "--package", "chat-tests", "--bins"];
-    shell::run_aside(&mut shell::cargo(build))?;
+    for package in ["chat-tests", "chat-bench"] {
+        let build = ["build", "--release", "--package", package, "--bins"];
+        shell::run_aside(&mut shell::cargo(build))?;
+    }
     let program = format!("chat-bench{}", std::env::consts::EXE_SUFFIX);
     let program = shell::target_folder().join("release").join(program);
     shell::run(
