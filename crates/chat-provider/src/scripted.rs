@@ -38,6 +38,16 @@ pub enum ScriptedStep {
     },
     /// End without saying that it is finished.
     Cut,
+    /// Say nothing more until it is dropped.
+    Hang,
+    /// Pass the gate for another attempt; only before anything was said. A refusal ends the call
+    /// with what the attempt before may have consumed.
+    Attempt {
+        /// Its number.
+        attempt: u32,
+        /// What the one before may have consumed.
+        previous: Exposure,
+    },
 }
 
 /// One reply.
@@ -96,6 +106,25 @@ struct State {
     script: VecDeque<ScriptedReply>,
     prepared: VecDeque<ModelRequest>,
     calls: Vec<ScriptedCall>,
+    under_way: usize,
+}
+
+/// A call that is not over; uncounted also when it is dropped.
+struct UnderWay(Arc<Mutex<State>>);
+
+impl UnderWay {
+    fn new(state: &Arc<Mutex<State>>) -> Self {
+        let mut counted = state.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.under_way = counted.under_way.saturating_add(1);
+        Self(Arc::clone(state))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.under_way = counted.under_way.saturating_sub(1);
+    }
 }
 
 /// Prepared requests are matched to calls by their body; this many may be in between.
@@ -153,6 +182,20 @@ impl ScriptedProvider {
     pub fn without_prefill(mut self) -> Self {
         self.info.prefill = false;
         self
+    }
+
+    /// The same under another provider id.
+    #[must_use]
+    pub fn with_id(mut self, id: ProviderId) -> Self {
+        self.info.model.provider = id.clone();
+        self.id = id;
+        self
+    }
+
+    /// Calls that are neither over nor dropped.
+    #[must_use]
+    pub fn calls_under_way(&self) -> usize {
+        self.lock().under_way
     }
 
     /// Every call made so far.
@@ -232,25 +275,43 @@ impl ModelProvider for ScriptedProvider {
                 });
             }
         }
-        let steps = VecDeque::from(self.next_reply().steps);
-        if let Some(ScriptedStep::Fail { kind, exposure }) = steps.front() {
-            return Err(ProviderError::new(*kind, "the script fails here").with_exposure(*exposure));
+        let mut steps = VecDeque::from(self.next_reply().steps);
+        let under_way = UnderWay::new(&self.state);
+        while let Some(ScriptedStep::Attempt { attempt, previous }) = steps.front() {
+            permit
+                .admit(*attempt, Some(*previous))
+                .await
+                .map_err(|refused| ProviderError::from(refused).with_exposure(*previous))?;
+            steps.pop_front();
         }
-        Ok(Box::pin(stream::unfold(steps, |mut steps| async move {
-            loop {
-                match steps.pop_front()? {
-                    ScriptedStep::Say(events) => return Some((Ok(events), steps)),
-                    ScriptedStep::Wait { ms } => {
-                        tokio::time::sleep(Duration::from_millis(ms)).await;
-                    }
-                    ScriptedStep::Fail { kind, exposure } => {
-                        let error = ProviderError::new(kind, "the script fails here")
-                            .with_exposure(exposure);
-                        return Some((Err(error), VecDeque::new()));
-                    }
-                    ScriptedStep::Cut => return None,
-                }
+        match steps.front() {
+            Some(ScriptedStep::Fail { kind, exposure }) => {
+                let error = ProviderError::new(*kind, "the script fails here");
+                return Err(error.with_exposure(*exposure));
             }
-        })))
+            Some(ScriptedStep::Hang) => std::future::pending().await,
+            _ => {}
+        }
+        Ok(Box::pin(stream::unfold(
+            (steps, under_way),
+            |(mut steps, under_way)| async move {
+                loop {
+                    match steps.pop_front()? {
+                        ScriptedStep::Say(events) => return Some((Ok(events), (steps, under_way))),
+                        ScriptedStep::Hang => std::future::pending().await,
+                        ScriptedStep::Attempt { .. } => {}
+                        ScriptedStep::Wait { ms } => {
+                            tokio::time::sleep(Duration::from_millis(ms)).await;
+                        }
+                        ScriptedStep::Fail { kind, exposure } => {
+                            let error = ProviderError::new(kind, "the script fails here")
+                                .with_exposure(exposure);
+                            return Some((Err(error), (VecDeque::new(), under_way)));
+                        }
+                        ScriptedStep::Cut => return None,
+                    }
+                }
+            },
+        )))
     }
 }
