@@ -126,6 +126,7 @@ impl Narrator {
                     if !matches!(self.open, Open::Reasoning(_)) {
                         self.reasoning(String::new(), out);
                     }
+                    self.said_something = true;
                     if let Open::Reasoning(part) = self.open {
                         out.push(EventKind::ReasoningEnd {
                             part,

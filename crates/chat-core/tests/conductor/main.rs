@@ -1,0 +1,20 @@
+//! The conductor's promises, over the in-memory references and a scripted provider.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test helpers fail loudly"
+)]
+
+mod common;
+
+mod cases;
+mod events;
+mod hooks;
+mod idempotency;
+mod money;
+mod processes;
+mod properties;
+mod recovery;
+mod tabs;
+mod tree;
