@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use chat_context::BuiltContext;
 use chat_persist::{NewStep, PersistErrorKind};
 use chat_provider::{CallPermit, CompletionStream, Prepared};
 use chat_tokens::TokenCounter;
@@ -23,18 +22,11 @@ use crate::listen::{Heard, listen};
 use crate::live::{LiveTurn, StopCause};
 use crate::narrate::Narrator;
 use crate::patience::persistently;
-use crate::plan::{Plan, build_prompt};
+use crate::plan::{BuiltPrompt, Plan};
 use crate::turn_log::{Pace, TurnLog};
 
 /// A turn's reply is its first step.
 pub(crate) const REPLY_STEP: u32 = 1;
-
-/// A prompt that is ready to be sent.
-struct Ready {
-    counter: Arc<dyn TokenCounter>,
-    context: BuiltContext,
-    prepared: Prepared,
-}
 
 /// A step whose hold and first attempt are durable.
 pub(crate) struct Opened {
@@ -45,7 +37,12 @@ pub(crate) struct Opened {
 
 /// Conducts a turn to its end. Never fails: every way out closes the turn, or leaves it to the
 /// owner that took it over.
-pub(crate) async fn conduct(inner: Arc<Inner>, live: Arc<LiveTurn>, plan: Plan) {
+pub(crate) async fn conduct(
+    inner: Arc<Inner>,
+    live: Arc<LiveTurn>,
+    plan: Plan,
+    prompt: Result<BuiltPrompt, TurnError>,
+) {
     let pace = Pace {
         interval: Duration::from_millis(inner.config.checkpoint_ms.into()),
         bytes: inner.config.checkpoint_bytes,
@@ -67,7 +64,7 @@ pub(crate) async fn conduct(inner: Arc<Inner>, live: Arc<LiveTurn>, plan: Plan) 
         deadline,
         counter: None,
     };
-    let settled = match conductor.make_reply().await {
+    let settled = match conductor.make_reply(prompt).await {
         Ok(end) => conductor.close(end).await,
         Err(FencedOut) => Err(FencedOut),
     };
@@ -90,8 +87,11 @@ pub(crate) struct Conductor<'a> {
 }
 
 impl Conductor<'_> {
-    async fn make_reply(&mut self) -> Result<End, FencedOut> {
-        let ready = match self.get_ready().await {
+    async fn make_reply(
+        &mut self,
+        prompt: Result<BuiltPrompt, TurnError>,
+    ) -> Result<End, FencedOut> {
+        let ready = match self.check(prompt).await {
             Ok(ready) => ready,
             Err(error) => return Ok(End::before_call(&error, StepRow::None)),
         };
@@ -118,30 +118,30 @@ impl Conductor<'_> {
         self.finish(heard, &ready.prepared, &opened).await
     }
 
-    /// Gets the prompt ready; touches no money and calls nobody.
-    async fn get_ready(&mut self) -> Result<Ready, TurnError> {
-        let (counter, context, prepared) = build_prompt(self.inner, self.plan).await?;
+    /// Lets the guards see the prompt and tells what it is made of.
+    async fn check(
+        &mut self,
+        prompt: Result<BuiltPrompt, TurnError>,
+    ) -> Result<BuiltPrompt, TurnError> {
+        let prompt = prompt?;
+        let report = &prompt.context.report;
         let turn = self.plan.fence.turn.clone();
         self.inner.observe(&LifecycleEvent::PromptBuilt {
             turn,
-            report: context.report.clone(),
+            report: report.clone(),
         });
         self.inner
-            .guard(&self.plan.fence.scope, &context.prompt)
+            .guard(&self.plan.fence.scope, &prompt.context.prompt)
             .await?;
         self.log.append(vec![EventKind::Context {
-            report: context.report.without_items(),
+            report: report.without_items(),
         }]);
-        Ok(Ready {
-            counter,
-            context,
-            prepared,
-        })
+        Ok(prompt)
     }
 
     /// Holds the credit and journals the first attempt, issued together: bytes leave only when
     /// both are durable.
-    async fn open_step(&mut self, ready: &Ready) -> Result<Result<Opened, End>, FencedOut> {
+    async fn open_step(&mut self, ready: &BuiltPrompt) -> Result<Result<Opened, End>, FencedOut> {
         let plan = self.plan;
         let scope = &plan.fence.scope;
         let now = self.inner.clock.now();

@@ -6,17 +6,18 @@ use chat_persist::{Accept, Accepted, EventSegment, Fence, NewTurn};
 use chat_thread::{Place, ThreadError};
 use chat_types::{
     Change, ContentHash, ContentPart, Conversation, ConversationId, ConversationPatch,
-    EVENT_VERSION, EventKind, IdSourceExt, Message, MessageId, MessageStatus, ModelInfo, Purpose,
-    Role, Scope, StepKey, Timestamp, TurnEvent, TurnKind,
+    EVENT_VERSION, EventKind, IdSourceExt, Message, MessageId, MessageStatus, ModelInfo, ModelRef,
+    Purpose, Role, Scope, StepKey, Timestamp, TurnEvent, TurnKind,
 };
 use chat_usage::GrantRequest;
+use tokio::sync::oneshot;
 
 use crate::base_client::{BaseClient, Inner};
 use crate::conduct::conduct;
 use crate::hooks::LifecycleEvent;
 use crate::live::LiveTurn;
 use crate::patience::persistently;
-use crate::plan::{Plan, build_prompt};
+use crate::plan::{BuiltPrompt, Plan, build_prompt};
 use crate::request::{ConversationChoice, Placement, TurnRequest};
 use crate::{Explanation, Result, Turn, TurnError};
 
@@ -72,34 +73,11 @@ pub(crate) async fn send_message(
         conversation.title = title_of(parts);
     }
     let accept = accept_of(inner, scope, &request, &conversation, &placed, &info, now)?;
-    let beat = crate::owner::ensure_lease(inner);
-    let (beat, accepted) =
-        futures::join!(beat, persistently(|| inner.store.accept(scope, &accept)));
-    beat?;
-    let client = BaseClient {
-        inner: Arc::clone(inner),
-    };
-    // The same turn again is our own accept, whose first answer was lost.
-    if let Accepted::Existing(record) = accepted?
-        && record.turn.id != accept.turn.id
-    {
-        let turn = record.turn;
-        return Ok(Turn {
-            client,
-            scope: scope.clone(),
-            id: turn.id,
-            conversation: turn.conversation,
-            user_message: turn.user_message,
-            reply: turn.reply,
-            attached: true,
-        });
-    }
-    if !is_new && conversation.model != model_before {
-        keep_model(inner, scope, &conversation, now).await;
-    }
     let turn = &accept.turn;
     let handle = Turn {
-        client,
+        client: BaseClient {
+            inner: Arc::clone(inner),
+        },
         scope: scope.clone(),
         id: turn.id.clone(),
         conversation: turn.conversation.clone(),
@@ -107,17 +85,101 @@ pub(crate) async fn send_message(
         reply: turn.reply.clone(),
         attached: false,
     };
+    let plan = plan_of(inner, scope, &request, &conversation, info, &accept, placed)?;
+    let keep_model = (!is_new && conversation.model != model_before).then_some(conversation.model);
+    let (told, answer) = oneshot::channel();
+    let intake = Intake {
+        accept,
+        is_new,
+        keep_model: keep_model.flatten(),
+    };
+    inner
+        .tasks
+        .spawn(take_on(Arc::clone(inner), plan, intake, told));
+    match answer.await.map_err(|_| TurnError::Draining)?? {
+        None => Ok(handle),
+        Some(earlier) => Ok(Turn {
+            id: earlier.id,
+            conversation: earlier.conversation,
+            user_message: earlier.user_message,
+            reply: earlier.reply,
+            attached: true,
+            ..handle
+        }),
+    }
+}
+
+/// What the turn's task writes first.
+struct Intake {
+    accept: Accept,
+    is_new: bool,
+    keep_model: Option<ModelRef>,
+}
+
+/// The earlier turn of the same idempotency key, if there is one.
+type Answer = Result<Option<NewTurn>>;
+
+/// The turn's task: makes it durable, says so, conducts it. The prompt is built meanwhile. Runs on
+/// whether or not the caller still waits, so an accepted turn is never left without a task.
+async fn take_on(inner: Arc<Inner>, plan: Plan, intake: Intake, told: oneshot::Sender<Answer>) {
+    let accepting = async {
+        let accepted = accept(&inner, &plan, &intake).await;
+        let live = match &accepted {
+            Ok(None) => Some(start(&inner, &plan, &intake)),
+            _ => None,
+        };
+        // A caller that went away can read the turn's events all the same.
+        let _answered = told.send(accepted);
+        live.ok_or(NotTaken)
+    };
+    let building = async { Ok::<_, NotTaken>(build_prompt(&inner, &plan).await) };
+    if let Ok((live, prompt)) = futures::try_join!(accepting, building) {
+        conduct(inner, live, plan, prompt).await;
+    }
+}
+
+/// The turn was refused, or is an earlier one.
+struct NotTaken;
+
+async fn accept(inner: &Inner, plan: &Plan, intake: &Intake) -> Answer {
+    let scope = &plan.fence.scope;
+    let beat = crate::owner::ensure_lease(inner);
+    let accepted = persistently(|| inner.store.accept(scope, &intake.accept));
+    let (beat, accepted) = futures::join!(beat, accepted);
+    beat?;
+    match accepted? {
+        // The same turn again is our own accept, whose first answer was lost.
+        Accepted::Existing(record) if record.turn.id != plan.turn.id => Ok(Some(record.turn)),
+        Accepted::Existing(_) | Accepted::New => {
+            if let Some(model) = &intake.keep_model {
+                keep_model(inner, scope, &plan.turn.conversation, model).await;
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// From here on the turn has readers.
+fn start(inner: &Inner, plan: &Plan, intake: &Intake) -> Arc<LiveTurn> {
+    let turn = &plan.turn;
+    let accepted_seq = intake.accept.segment.last_seq;
+    let live = LiveTurn::new(
+        plan.fence.scope.clone(),
+        turn.id.clone(),
+        plan.fence.epoch,
+        accepted_seq,
+    );
+    inner
+        .lock_turns()
+        .insert(turn.id.clone(), Arc::clone(&live));
     inner.observe(&LifecycleEvent::Accepted {
         turn: turn.id.clone(),
         conversation: turn.conversation.clone(),
         user_message: turn.user_message.clone(),
         reply: turn.reply.clone(),
-        new_conversation: is_new,
+        new_conversation: intake.is_new,
     });
-    let segment = accept.segment.clone();
-    let plan = plan_of(inner, scope, &request, &conversation, info, accept, placed)?;
-    start(inner, plan, &segment);
-    Ok(handle)
+    live
 }
 
 /// Everything the turn's task needs.
@@ -127,14 +189,11 @@ fn plan_of(
     request: &TurnRequest,
     conversation: &Conversation,
     info: ModelInfo,
-    accept: Accept,
+    accept: &Accept,
     placed: Placed,
 ) -> Result<Plan> {
-    let mut tail: Vec<Message> = accept
-        .user_message
-        .or(placed.answered)
-        .into_iter()
-        .collect();
+    let newest = accept.user_message.clone().or(placed.answered);
+    let mut tail: Vec<Message> = newest.into_iter().collect();
     let below = tail.first().and_then(|message| message.parent.clone());
     let kept = placed
         .kept
@@ -152,25 +211,12 @@ fn plan_of(
         instructions: conversation.instructions.clone(),
         options: request.options.or(&conversation.options),
         stream: request.stream,
-        turn: accept.turn,
+        turn: accept.turn.clone(),
         info,
         tail,
         below,
         kept,
     })
-}
-
-fn start(inner: &Arc<Inner>, plan: Plan, accepted: &EventSegment) {
-    let live = LiveTurn::new(
-        plan.fence.scope.clone(),
-        plan.turn.id.clone(),
-        plan.fence.epoch,
-        accepted.last_seq,
-    );
-    inner
-        .lock_turns()
-        .insert(plan.turn.id.clone(), Arc::clone(&live));
-    inner.tasks.spawn(conduct(Arc::clone(inner), live, plan));
 }
 
 fn check_content(placement: &Placement, bytes_max: usize) -> Result<()> {
@@ -230,20 +276,13 @@ async fn find_conversation(
 }
 
 /// Keeps a newly chosen model with its conversation; the turn itself does not depend on it.
-async fn keep_model(inner: &Inner, scope: &Scope, conversation: &Conversation, now: Timestamp) {
-    let model = conversation
-        .model
-        .clone()
-        .map_or(Change::Unset, Change::Set);
+async fn keep_model(inner: &Inner, scope: &Scope, id: &ConversationId, model: &ModelRef) {
     let patch = ConversationPatch {
-        model,
+        model: Change::Set(model.clone()),
         ..ConversationPatch::default()
     };
-    let kept = inner
-        .store
-        .patch_conversation(scope, &conversation.id, &patch, now)
-        .await;
-    if let Err(error) = kept {
+    let now = inner.clock.now();
+    if let Err(error) = inner.store.patch_conversation(scope, id, &patch, now).await {
         tracing::warn!(code = error.code(), "the chosen model was not kept");
     }
 }
@@ -484,8 +523,10 @@ pub(crate) async fn explain(
         turn: accept.turn.id.clone(),
         step: 1,
     };
-    let plan = plan_of(inner, scope, request, &conversation, info, accept, placed)?;
-    let (_, context, prepared) = build_prompt(inner, &plan).await?;
+    let plan = plan_of(inner, scope, request, &conversation, info, &accept, placed)?;
+    let BuiltPrompt {
+        context, prepared, ..
+    } = build_prompt(inner, &plan).await?;
     let quote = inner.recorder.quote(&GrantRequest {
         key,
         purpose: Purpose::Reply,

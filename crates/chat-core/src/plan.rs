@@ -33,11 +33,15 @@ pub(crate) struct Plan {
     pub(crate) kept: Vec<ContentPart>,
 }
 
+/// A prompt that is ready to be sent.
+pub(crate) struct BuiltPrompt {
+    pub(crate) counter: Arc<dyn TokenCounter>,
+    pub(crate) context: BuiltContext,
+    pub(crate) prepared: Prepared,
+}
+
 /// Builds and translates the prompt of a plan: what a turn sends, and what `explain` shows.
-pub(crate) async fn build_prompt(
-    inner: &Inner,
-    plan: &Plan,
-) -> Result<(Arc<dyn TokenCounter>, BuiltContext, Prepared), TurnError> {
+pub(crate) async fn build_prompt(inner: &Inner, plan: &Plan) -> Result<BuiltPrompt, TurnError> {
     plan.provider.warm_up().await?;
     let counter = plan.provider.counter(&plan.info);
     let scope = plan.fence.scope.clone();
@@ -67,7 +71,11 @@ pub(crate) async fn build_prompt(
         stream: plan.stream,
         input_tokens: context.report.input_tokens,
     })?;
-    Ok((counter, context, prepared))
+    Ok(BuiltPrompt {
+        counter,
+        context,
+        prepared,
+    })
 }
 
 /// Lets the context builder read one conversation's branches from the store.
