@@ -233,9 +233,7 @@ impl Conductor<'_> {
         prepared: &Prepared,
         opened: &Opened,
     ) -> Result<Result<CompletionStream, Heard>, FencedOut> {
-        let mut told = Vec::new();
-        self.narrator.resume(&self.plan.kept, &mut told);
-        self.log.append(told);
+        self.narrator.resume(&self.plan.kept);
         let gate = Arc::clone(&opened.gate);
         let permit = CallPermit::new(opened.grant.clone(), gate);
         let sending = self.plan.provider.send_completion(prepared, &permit);

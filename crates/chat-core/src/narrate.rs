@@ -25,6 +25,8 @@ pub(crate) struct Narrator {
     finish: Option<FinishReason>,
     request_id: Option<String>,
     said_something: bool,
+    /// What a continued reply starts with, until there is something to add to it.
+    kept: Vec<ContentPart>,
 }
 
 impl Narrator {
@@ -39,6 +41,7 @@ impl Narrator {
             finish: None,
             request_id: None,
             said_something: false,
+            kept: Vec::new(),
         }
     }
 
@@ -62,18 +65,21 @@ impl Narrator {
         self.said_something
     }
 
+    /// Goes on from these parts: they are told as soon as there is something to add to them, so
+    /// that a continuation that says nothing tells nothing.
+    pub(crate) fn resume(&mut self, kept: &[ContentPart]) {
+        self.kept = kept.to_vec();
+    }
+
     /// Repeats the parts a continued reply starts with; a trailing text stays open for more.
-    pub(crate) fn resume(&mut self, kept: &[ContentPart], out: &mut Vec<EventKind>) {
-        for part in kept {
+    fn tell_kept(&mut self, out: &mut Vec<EventKind>) {
+        for part in std::mem::take(&mut self.kept) {
             match part {
-                ContentPart::Text { text } => self.text(text.clone(), out),
+                ContentPart::Text { text } => self.text(text, out),
                 ContentPart::Reasoning { text, opaque } => {
-                    self.reasoning(text.clone(), out);
+                    self.reasoning(text, out);
                     if let Open::Reasoning(part) = self.open {
-                        out.push(EventKind::ReasoningEnd {
-                            part,
-                            opaque: opaque.clone(),
-                        });
+                        out.push(EventKind::ReasoningEnd { part, opaque });
                         self.open = Open::Nothing;
                     }
                 }
@@ -85,13 +91,10 @@ impl Narrator {
                     let part = self.start_part(out);
                     out.push(EventKind::ToolCallStart {
                         part,
-                        call_id: call_id.clone(),
-                        name: name.clone(),
+                        call_id,
+                        name,
                     });
-                    out.push(EventKind::ToolCallDelta {
-                        part,
-                        arguments: arguments.clone(),
-                    });
+                    out.push(EventKind::ToolCallDelta { part, arguments });
                     self.open = Open::ToolCall(part);
                 }
                 ContentPart::ToolResult {
@@ -102,15 +105,14 @@ impl Narrator {
                     let part = self.start_part(out);
                     out.push(EventKind::ToolResult {
                         part,
-                        call_id: call_id.clone(),
-                        text: text.clone(),
-                        is_error: *is_error,
+                        call_id,
+                        text,
+                        is_error,
                     });
                 }
                 _ => {}
             }
         }
-        self.said_something = false;
     }
 
     /// Tells the events of one network read.
@@ -121,6 +123,7 @@ impl Narrator {
                     self.request_id = request_id.or(self.request_id.take());
                 }
                 ProviderEvent::Text(text) => self.text(text, out),
+                ProviderEvent::Reasoning(text) if text.is_empty() => {}
                 ProviderEvent::Reasoning(text) => self.reasoning(text, out),
                 ProviderEvent::ReasoningSealed(opaque) => {
                     if !matches!(self.open, Open::Reasoning(_)) {
@@ -136,6 +139,7 @@ impl Narrator {
                     }
                 }
                 ProviderEvent::ToolCall { call_id, name, .. } => {
+                    self.tell_kept(out);
                     let part = self.start_part(out);
                     self.tool_parts.push(part);
                     self.open = Open::ToolCall(part);
@@ -191,6 +195,7 @@ impl Narrator {
         if text.is_empty() {
             return;
         }
+        self.tell_kept(out);
         self.said_something = true;
         let part = if let Open::Text(part) = self.open {
             part
@@ -204,6 +209,7 @@ impl Narrator {
     }
 
     fn reasoning(&mut self, text: String, out: &mut Vec<EventKind>) {
+        self.tell_kept(out);
         let part = if let Open::Reasoning(part) = self.open {
             part
         } else {
@@ -276,7 +282,9 @@ mod tests {
         let kept = vec![ContentPart::text("Par")];
         let mut narrator = Narrator::new(1);
         let mut out = Vec::new();
-        narrator.resume(&kept, &mut out);
+        narrator.resume(&kept);
+        narrator.tell(vec![ProviderEvent::Reasoning(String::new())], &mut out);
+        assert_eq!(out, vec![], "nothing is there to add yet");
         assert!(!narrator.said_something(), "what was kept is no delta");
         narrator.tell(vec![ProviderEvent::Text("is".into())], &mut out);
         narrator.close_part(&mut out);

@@ -1,6 +1,6 @@
 //! Whatever a provider says: what readers see is what is stored, and there is one end.
 
-use chat_core::TurnRequest;
+use chat_core::{Placement, TurnRequest};
 use chat_provider::{Exposure, ProviderErrorKind, ProviderEvent, ScriptedReply, ScriptedStep};
 use chat_types::{Cursor, EventKind, FinishReason, Folded, Money, Opaque, Origin, TurnState};
 use proptest::prelude::*;
@@ -72,17 +72,29 @@ proptest! {
         steps in proptest::collection::vec(step(), 0..10),
         last in last(),
         slow_log in any::<bool>(),
+        goes_on in any::<bool>(),
     ) {
         let mut script = steps;
         script.push(last);
-        let mut world = World::new(vec![ScriptedReply::new(script)]).with_credit(1_000_000_000);
+        let first = ScriptedReply::new(vec![say("kept"), finish(FinishReason::Length)]);
+        let script = ScriptedReply::new(script);
+        let script = if goes_on { vec![first, script] } else { vec![script] };
+        let mut world = World::new(script).with_credit(1_000_000_000);
         if slow_log {
             world.config.checkpoint_ms = 1;
             world.config.checkpoint_bytes = 1;
         }
         in_process(async {
             let client = world.start().await;
-            let turn = send(&client, TurnRequest::text("hi")).await;
+            let mut request = TurnRequest::text("hi");
+            let mut before = Money::ZERO;
+            if goes_on {
+                let (kept, outcome) = complete(&client, request).await;
+                before = outcome.cost;
+                let placement = Placement::Continue { message: kept.reply().clone() };
+                request = TurnRequest::placed(placement).in_conversation(kept.conversation().clone());
+            }
+            let turn = send(&client, request).await;
             let live = read(&client, turn.id(), Cursor::START).await;
             let outcome = end_of(&turn).await;
             assert_whole(&live);
@@ -96,12 +108,14 @@ proptest! {
                 assert!(stored.is_some());
             }
             let said_something = stored.is_some();
-            let rows = world.rows(&ada()).await;
+            let mut rows = world.rows(&ada()).await;
+            rows.retain(|row| row.key.step.turn == *turn.id());
             assert!(rows.len() <= 1);
             assert!(!said_something || rows.len() == 1, "what was said is billed");
             let billed = Money::sum(rows.iter().map(|row| row.amount)).expect("fits");
             assert_eq!(billed, outcome.cost);
-            assert_eq!(world.account(&ada()).await.posted, billed);
+            let posted = world.account(&ada()).await.posted;
+            assert_eq!(posted.minus(before), Ok(billed));
             let starts = live.iter().filter(|event| matches!(
                 event.event,
                 EventKind::TextStart { .. } | EventKind::ReasoningStart { .. } | EventKind::ToolCallStart { .. }

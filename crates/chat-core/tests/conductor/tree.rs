@@ -359,3 +359,37 @@ async fn explain_writes_nothing_and_calls_nobody() {
     let audit = client.audit().run().await.expect("reads");
     assert_eq!(audit, chat_core::AuditSummary::default());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_continuation_that_says_nothing_new_tells_and_keeps_nothing() {
+    for (last, state) in [
+        (finish(FinishReason::Stop), TurnState::Failed),
+        (ScriptedStep::Cut, TurnState::Failed),
+        (ScriptedStep::Hang, TurnState::Aborted),
+    ] {
+        let kept = ScriptedReply::new(vec![say("Par"), finish(FinishReason::Length)]);
+        let world = World::new(vec![kept, ScriptedReply::new(vec![last])]);
+        let client = world.start().await;
+        let (first, _) = complete(&client, TurnRequest::text("capital?")).await;
+        let go_on = Placement::Continue {
+            message: first.reply().clone(),
+        };
+        let request = TurnRequest::placed(go_on).in_conversation(first.conversation().clone());
+        let turn = send(&client, request).await;
+        if state == TurnState::Aborted {
+            while world.provider.calls_under_way() == 0 {
+                tokio::task::yield_now().await;
+            }
+            turn.stop().await.expect("asked");
+        }
+        let outcome = end_of(&turn).await;
+        assert_eq!((outcome.state, outcome.message), (state, None));
+        let events = read(&client, turn.id(), chat_types::Cursor::START).await;
+        let folded = chat_types::Folded::from_events(events.iter().map(AsRef::as_ref));
+        assert_eq!(folded.parts, vec![]);
+        let old = world
+            .message(&ada(), first.conversation(), first.reply())
+            .await;
+        assert_eq!(old.expect("kept").text(), "Par");
+    }
+}
