@@ -1,0 +1,72 @@
+//! Nothing is billed twice, nothing is sent again, nothing acknowledged is lost: `chat` processes are killed,
+//! stopped and raced against each other, and the books are compared with the fake provider's own.
+//!
+//! `CHAT_TEST_FULL=1` raises the counts, `CHAT_TEST_SEED` repeats a run.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests may fail the test and tell what they counted"
+)]
+
+mod journal;
+mod kills;
+mod races;
+mod scene;
+mod takeover;
+mod tampering;
+mod verdict;
+mod victim;
+
+use crate::kills::{Goals, kill_many, missed};
+use crate::scene::Scene;
+use crate::verdict::judge;
+
+/// What a normal run counts: enough to hit every state, quick enough for every change.
+const SHORT: Goals = Goals {
+    each_state: 3,
+    partial: 6,
+    ended: 6,
+    victims_max: 150,
+};
+
+const FULL: Goals = Goals {
+    each_state: 20,
+    partial: 50,
+    ended: 30,
+    victims_max: 1_000,
+};
+
+/// The seed of this run, printed so that it can be repeated.
+pub(crate) fn seed() -> u64 {
+    let seed = std::env::var("CHAT_TEST_SEED").ok();
+    let seed = seed.map_or_else(|| fastrand::u64(..), |text| text.parse().unwrap());
+    println!("CHAT_TEST_SEED={seed}");
+    seed
+}
+
+#[test]
+fn a_kill_at_any_moment_loses_nothing_and_bills_nothing_twice() {
+    let full = std::env::var_os("CHAT_TEST_FULL").is_some();
+    let goals = if full { FULL } else { SHORT };
+    let scene = Scene::new();
+    let (victims, tally) = kill_many(&scene, &goals, seed());
+    println!("{} sent; {tally}", victims.len());
+    assert_eq!(missed(&tally, &goals), Vec::<String>::new(), "{tally}");
+
+    scene.recover();
+    let turns: Vec<_> = victims
+        .iter()
+        .filter_map(|victim| victim.seen.as_ref())
+        .map(|seen| (seen.scope.clone(), seen.record.turn.id.clone()))
+        .collect();
+    let books = scene.journal.books(&turns);
+    let charged = scene.provider.ledger().unwrap();
+    let captured = scene.provider.captured().unwrap();
+    judge(&victims, &books, &charged, &captured).assert();
+    println!("{}", scene.audit());
+
+    // Recovery is redo: another one finds nothing to change.
+    scene.recover();
+    assert_eq!(scene.journal.books(&turns), books);
+}

@@ -1,0 +1,168 @@
+//! Single promises of a crash, one test each.
+
+use std::time::{Duration, Instant};
+
+use chat_balance::{Hold, HoldState};
+use chat_persist::TurnRecord;
+use chat_tests::fake_provider::reply_text;
+use chat_types::{EventKind, StepState, TurnState, UsageSource};
+
+use crate::scene::{LEASE_MS, Scene};
+use crate::verdict::judge;
+use crate::victim::{Sending, Sign, signal};
+
+/// A reply that takes two seconds.
+const SLOW: &str = "fake:chunks-400:delay_ms-5";
+/// The owner reads its stop flags this often; the rest is a busy machine.
+const STOP_POLL: Duration = Duration::from_millis(200);
+const SLACK: Duration = Duration::from_millis(1_500);
+
+/// One kill in eight hits between a settlement and its mark; that many misses are no bad luck.
+const VICTIMS_MAX: usize = 80;
+
+fn last_state(record: &TurnRecord) -> Option<StepState> {
+    record.steps.last().map(|step| step.state)
+}
+
+#[test]
+fn a_message_that_was_acknowledged_survives_a_kill_right_after() {
+    let scene = Scene::new();
+    let mut sending = Sending::start(&scene, "acknowledged", "fake:chunks-12", "keep me");
+    assert!(sending.wait_for(Sign::Accepted));
+    let turn = sending.turn();
+    assert!(sending.kill().was_killed());
+    let seen = scene.journal.find("acknowledged").unwrap();
+    assert_eq!(seen.record.turn.id.as_str(), turn);
+    scene.recover();
+    let books = scene.journal.books(&[(seen.scope, seen.record.turn.id)]);
+    let after = books.turn_of_key("acknowledged").unwrap();
+    assert!(after.record.state.is_terminal());
+    let messages = &books.messages[&after.record.turn.conversation];
+    let kept = messages
+        .iter()
+        .find(|message| message.id == after.record.turn.user_message);
+    assert_eq!(kept.unwrap().text(), "keep me");
+}
+
+#[test]
+fn a_dispatched_call_is_billed_as_estimated_and_never_sent_again() {
+    let scene = Scene::new();
+    let model = "fake:header_delay_ms-30000";
+    let mut sending = Sending::start(&scene, "dispatched", model, "dispatched says hello");
+    assert!(sending.wait_for(Sign::Attempt));
+    let patience = Duration::from_secs(10);
+    let reached = |books: &chat_tests::fake_provider::LedgerSummary| books.totals.requests == 1;
+    scene.provider.wait_until(patience, reached).unwrap();
+    let told = sending.kill();
+    let seen = scene.journal.find("dispatched").unwrap();
+    assert_eq!(last_state(&seen.record), Some(StepState::Dispatched));
+    scene.recover();
+    scene.recover();
+    let books = scene.journal.books(&[]);
+    let after = books.turn_of_key("dispatched").unwrap();
+    assert_eq!(after.record.state, TurnState::Interrupted);
+    let rows: Vec<_> = books.usage.iter().map(|row| row.source).collect();
+    assert_eq!(rows, [UsageSource::Estimated]);
+    assert!(books.usage[0].amount.nano_usd() > 0);
+    let charged = scene.provider.ledger().unwrap();
+    assert_eq!(charged.totals.requests, 1, "it was sent again");
+    drop(told);
+}
+
+#[test]
+fn a_settlement_that_is_done_again_posts_once() {
+    let scene = Scene::new();
+    // The end is told before the ledger has it, and the mark comes after: some milliseconds to hit.
+    let mut rng = fastrand::Rng::with_seed(crate::seed());
+    let mut redone = 0;
+    let mut keys = Vec::new();
+    while redone == 0 && keys.len() < VICTIMS_MAX {
+        let key = format!("posted-{}", keys.len());
+        let text = format!("{key} says hello");
+        let mut sending = Sending::start(&scene, &key, "fake:chunks-12", &text);
+        sending.wait_for(Sign::Ended);
+        std::thread::sleep(Duration::from_micros(rng.u64(..5_000)));
+        let told = sending.kill();
+        let seen = scene.journal.find(&key).unwrap();
+        let posted = |hold: &Hold| hold.state == HoldState::Posted;
+        let is_redone = last_state(&seen.record) == Some(StepState::Settling)
+            && seen.hold.as_ref().is_some_and(posted);
+        redone += usize::from(told.was_killed() && is_redone);
+        keys.push(key);
+    }
+    println!(
+        "{redone} of {} kills left a posted settlement without its mark",
+        keys.len()
+    );
+    assert!(redone > 0, "no kill left a settlement without its mark");
+    scene.recover();
+    let books = scene.journal.books(&[]);
+    let charged = scene.provider.ledger().unwrap();
+    judge(&[], &books, &charged, &[]).assert();
+    for key in &keys {
+        let turn = books.turn_of_key(key).unwrap();
+        assert_eq!(last_state(&turn.record), Some(StepState::Settled), "{key}");
+        assert_eq!(turn.text(), reply_text(12));
+    }
+    assert_eq!(books.usage.len(), keys.len());
+    scene.audit();
+}
+
+#[test]
+fn a_turn_is_stopped_from_another_process() {
+    let scene = Scene::new();
+    let mut sending = Sending::start(&scene, "stopped", SLOW, "stopped says hello");
+    assert!(sending.wait_for(Sign::FirstText));
+    let turn = sending.turn();
+    scene.chat(&["stop", &turn]);
+    let asked = Instant::now();
+    assert!(sending.wait_for(Sign::Ended));
+    let took = asked.elapsed();
+    let told = sending.finish();
+    println!("stopped {took:?} after the other process had asked");
+    assert!(took < STOP_POLL + SLACK, "{took:?}");
+    let outcome = told.events.iter().find_map(|event| match &event.event {
+        EventKind::Ended { outcome, .. } => Some(*outcome),
+        _ => None,
+    });
+    assert_eq!(outcome, Some(TurnState::Aborted));
+    let seen = scene.journal.find("stopped").unwrap();
+    assert_eq!(seen.record.state, TurnState::Aborted);
+    assert_eq!(seen.text(), told.text());
+    assert!(!told.text().is_empty() && reply_text(400).starts_with(&told.text()));
+    // The connection was closed, so the provider stopped as well.
+    let charged = scene.provider.ledger().unwrap();
+    assert!(charged.requests[0].chunks_sent < 400, "{charged:?}");
+}
+
+#[test]
+fn a_process_that_was_taken_for_dead_writes_nothing_when_it_wakes() {
+    let scene = Scene::new();
+    let mut sending = Sending::start(&scene, "zombie", SLOW, "zombie says hello");
+    assert!(sending.wait_for(Sign::FirstText));
+    let patience = Instant::now() + Duration::from_secs(10);
+    let id = sending.turn();
+    let pid = sending.pid();
+    std::thread::sleep(Duration::from_millis(400));
+    signal(pid, "STOP");
+    assert!(Instant::now() < patience);
+    std::thread::sleep(Duration::from_millis(LEASE_MS * 2));
+    scene.recover();
+    let before = scene.journal.books(&[]);
+    let turn = before.turn_of_key("zombie").unwrap();
+    assert_eq!(turn.record.turn.id.as_str(), id);
+    assert_eq!(
+        (turn.record.state, turn.record.epoch),
+        (TurnState::Interrupted, 2)
+    );
+    assert_eq!(before.usage.len(), 1);
+
+    signal(pid, "CONT");
+    let told = sending.finish();
+    println!("the zombie ended with {} after waking", told.status);
+    assert!(!told.was_killed());
+    // Another reap, by another process, finds nothing either.
+    scene.recover();
+    assert_eq!(scene.journal.books(&[]), before);
+    scene.audit();
+}
