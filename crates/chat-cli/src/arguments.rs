@@ -1,0 +1,221 @@
+//! The command line, as data. Not here: what the environment and the configuration file add.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::errors::EXIT_CODES;
+
+/// Talk to a model. Every message is durable before the model is asked, and every reply is metered.
+///
+/// Without a command: a prompt. The answer goes to stdout, everything about it to stderr.
+#[derive(Debug, Parser)]
+#[command(name = "chat", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Flags of every command. A flag wins over the environment, the environment over the file.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The database: sqlite:FILE or memory: [env: CHAT_STORE]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) store: Option<String>,
+    /// The configuration file [env: CHAT_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Whose conversations and account [env: CHAT_USER] [default: local-user]
+    #[arg(long, global = true, value_name = "ID")]
+    pub(crate) user: Option<String>,
+    /// The model, as provider/model or an alias [env: CHAT_MODEL]
+    #[arg(long, global = true, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// A price book that is asked before the shipped one [env: CHAT_PRICES]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) prices: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Send one message and print the answer
+    Send(Send),
+    /// List conversations, newest change first
+    List(List),
+    /// Print a conversation
+    Show(Show),
+    /// Draw a conversation with all its branches
+    Tree {
+        /// The conversation, or the start of its id
+        conversation: String,
+    },
+    /// Open the prompt on a conversation [default: the newest]
+    Resume {
+        /// The conversation, or the start of its id
+        conversation: Option<String>,
+    },
+    /// Show what a message would send and cost, without sending it
+    Explain(Explain),
+    /// Show the account, or grant it credit
+    Balance {
+        #[command(subcommand)]
+        change: Option<BalanceChange>,
+    },
+    /// List what was used and what it cost
+    Usage(Usage),
+    /// Prove the books from their rows
+    Audit,
+    /// List the models
+    Models,
+    /// List the prices
+    Prices {
+        /// Only those whose model name holds this text
+        filter: Option<String>,
+    },
+    /// Copy a branch into a conversation of its own
+    Fork(Fork),
+    /// Stop a running turn, whichever process runs it
+    Stop {
+        /// The turn's id
+        turn: String,
+    },
+    /// Finish what a crashed process left behind
+    Recover,
+    /// Show the configuration in effect, without secrets
+    Config {
+        /// Print it (the default)
+        #[arg(long)]
+        print: bool,
+    },
+    /// Check the setup: what is missing and how to get it
+    Doctor,
+    /// Print the completion script of a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Send {
+    /// The message; `-`, or nothing while stdin is piped, reads stdin
+    pub(crate) text: Vec<String>,
+    /// Add the text of a file (`-`: stdin); may be repeated
+    #[arg(short, long = "file", value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Start a new conversation (the default)
+    #[arg(long, conflicts_with = "conversation")]
+    pub(crate) new: bool,
+    /// Ask for the reply in one piece
+    #[arg(long)]
+    pub(crate) no_stream: bool,
+    /// Send once, however often this is repeated with the same key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+    #[command(flatten)]
+    pub(crate) wishes: Wishes,
+}
+
+/// Where a message goes.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The conversation it belongs to, or the start of its id
+    #[arg(short, long, value_name = "ID")]
+    pub(crate) conversation: Option<String>,
+    /// The message it follows [default: the conversation's newest]
+    #[arg(long, value_name = "ID", requires = "conversation")]
+    pub(crate) parent: Option<String>,
+}
+
+/// What is asked of the model.
+#[derive(Debug, Args)]
+pub(crate) struct Wishes {
+    /// The longest reply, in tokens
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_tokens: Option<u64>,
+    /// Sampling temperature
+    #[arg(long, value_name = "T")]
+    pub(crate) temperature: Option<f64>,
+    /// Standing instructions of a new conversation
+    #[arg(long, value_name = "TEXT", conflicts_with = "conversation")]
+    pub(crate) instructions: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// At most this many
+    #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// Only those whose title holds this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) title: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The conversation, or the start of its id
+    pub(crate) conversation: String,
+    /// The branch that ends at this message [default: the newest]
+    #[arg(long, value_name = "MSG")]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The message
+    #[arg(required = true)]
+    pub(crate) text: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) wishes: Wishes,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BalanceChange {
+    /// Add credit
+    Grant {
+        /// How much, in US dollars
+        amount: String,
+        /// Names the grant: the same key is granted once
+        #[arg(long, value_name = "KEY")]
+        key: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Usage {
+    /// Only this conversation
+    #[arg(short, long, value_name = "ID")]
+    pub(crate) conversation: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fork {
+    /// The conversation, or the start of its id
+    pub(crate) conversation: String,
+    /// The last message of the copied branch
+    #[arg(long, value_name = "MSG")]
+    pub(crate) at: String,
+    /// What is copied
+    #[arg(long, value_enum, default_value_t = ForkScope::Path)]
+    pub(crate) scope: ForkScope,
+}
+
+/// What a fork copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ForkScope {
+    /// The branch alone
+    Path,
+    /// The branch and what hangs on it
+    Branches,
+    /// Everything down to the message's level
+    Level,
+}

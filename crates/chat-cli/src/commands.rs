@@ -1,0 +1,113 @@
+//! One file per command or small group of commands; here: which one runs, and on what.
+
+mod audit;
+mod balance;
+mod config;
+mod conversations;
+mod doctor;
+mod explain;
+mod fork;
+mod models;
+mod prices;
+pub(crate) mod send;
+mod turns;
+mod usage;
+
+use clap::CommandFactory;
+
+use crate::app::{Access, App};
+use crate::arguments::{Arguments, Command};
+use crate::environment::Environment;
+use crate::errors::{Exit, Failure};
+use crate::output::Output;
+use crate::repl;
+use crate::settings::Settings;
+
+/// Runs what was asked for.
+///
+/// # Errors
+/// A `Failure` to be shown; whatever was acknowledged before is kept.
+pub(crate) async fn run(
+    arguments: Arguments,
+    environment: &Environment,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    if let Some(Command::Completions { shell }) = &arguments.command {
+        return completions(*shell, output);
+    }
+    let settings = Settings::settle(&arguments.global, environment)?;
+    let access = match &arguments.command {
+        Some(Command::Config { .. }) => return config::print(&settings, output),
+        Some(Command::Doctor) => return doctor::run(&settings, output).await,
+        Some(Command::Send(send)) => return send::run(send, &settings, output).await,
+        None | Some(Command::Resume { .. } | Command::Balance { change: Some(_) }) => {
+            Access::Writes
+        }
+        Some(_) => Access::Reads,
+    };
+    let app = App::open(&settings, access, output).await?;
+    let outcome = on_open(&app, arguments.command).await;
+    app.close().await;
+    outcome
+}
+
+/// The commands that work on an open runtime.
+async fn on_open(app: &App<'_>, command: Option<Command>) -> Result<Exit, Failure> {
+    match command {
+        None => repl::run(app, None).await,
+        Some(Command::Resume { conversation }) => {
+            let conversation = match &conversation {
+                Some(id) => Some(crate::find::conversation(app, id).await?),
+                None => crate::find::newest_conversation(app).await?,
+            };
+            repl::run(app, conversation).await
+        }
+        Some(Command::List(list)) => conversations::list(app, &list).await,
+        Some(Command::Show(show)) => conversations::show(app, &show).await,
+        Some(Command::Tree { conversation }) => conversations::tree(app, &conversation).await,
+        Some(Command::Explain(explain)) => explain::run(app, &explain).await,
+        Some(Command::Balance { change: None }) => balance::show(app).await,
+        Some(Command::Balance {
+            change: Some(change),
+        }) => balance::change(app, &change).await,
+        Some(Command::Usage(usage)) => usage::run(app, &usage).await,
+        Some(Command::Audit) => audit::run(app).await,
+        Some(Command::Models) => models::run(app),
+        Some(Command::Prices { filter }) => prices::run(app, filter.as_deref()),
+        Some(Command::Fork(fork)) => fork::run(app, &fork).await,
+        Some(Command::Stop { turn }) => turns::stop(app, &turn).await,
+        Some(Command::Recover) => turns::recover(app).await,
+        // Run before anything is opened.
+        Some(
+            Command::Send(_)
+            | Command::Config { .. }
+            | Command::Doctor
+            | Command::Completions { .. },
+        ) => Ok(Exit::Ok),
+    }
+}
+
+/// `chat tree`, from the prompt.
+pub(crate) async fn tree(app: &App<'_>, id: &str) -> Result<Exit, Failure> {
+    conversations::tree(app, id).await
+}
+
+/// `chat models`, from the prompt.
+pub(crate) fn models(app: &App<'_>) -> Result<Exit, Failure> {
+    models::run(app)
+}
+
+/// What a conversation has used, summed up.
+pub(crate) async fn sum_of(
+    app: &App<'_>,
+    conversation: &chat_runtime::ConversationId,
+) -> Result<usage::Sum, Failure> {
+    usage::each_row(app, Some(conversation), |_| {}).await
+}
+
+fn completions(shell: clap_complete::Shell, output: &Output) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "chat", &mut script);
+    output.text(&String::from_utf8_lossy(&script));
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,196 @@
+//! `chat doctor`: what is there, what is missing, and how to get it. Writes nothing.
+
+use std::path::Path;
+
+use chat_runtime::{ProviderConfig, Runtime, RuntimeConfig};
+
+use crate::app::now;
+use crate::errors::{Exit, Failure};
+use crate::output::Output;
+use crate::settings::Settings;
+
+/// One finding.
+enum Finding {
+    Fine(String),
+    /// Something that is not needed for the default model.
+    Absent(String, String),
+    /// Something that must be put right, and how the program would end without it.
+    Wrong(String, String, Exit),
+}
+
+/// Prints the findings; the exit code is that of the first thing that must be put right.
+pub(crate) async fn run(settings: &Settings, output: &Output) -> Result<Exit, Failure> {
+    let mut findings = vec![configuration(settings), store(settings).await];
+    findings.extend(models(settings).await);
+    let mut exit = Exit::Ok;
+    for finding in findings {
+        match finding {
+            Finding::Fine(text) => output.line(format_args!("ok       {text}")),
+            Finding::Absent(text, remedy) => {
+                output.line(format_args!("absent   {text}"));
+                output.line(format_args!("         {remedy}"));
+            }
+            Finding::Wrong(text, remedy, wrong) => {
+                output.line(format_args!("MISSING  {text}"));
+                output.line(format_args!("         {remedy}"));
+                if exit == Exit::Ok {
+                    exit = wrong;
+                }
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn configuration(settings: &Settings) -> Finding {
+    match &settings.file {
+        Some(file) => Finding::Fine(format!("configuration {}", file.display())),
+        None => Finding::Fine("no configuration file, the defaults are in effect".to_owned()),
+    }
+}
+
+async fn store(settings: &Settings) -> Finding {
+    let Some(database) = settings.database() else {
+        return match chat_runtime::store_kind(&settings.runtime.store) {
+            Ok(_) => Finding::Fine(format!("store {}", settings.runtime.store)),
+            Err(error) => {
+                let remedy = error.remedy().unwrap_or_default();
+                Finding::Wrong(error.to_string(), remedy, Exit::Usage)
+            }
+        };
+    };
+    if !database.exists() {
+        return missing_database(&database);
+    }
+    let mut config = RuntimeConfig::new(settings.runtime.store.clone());
+    config.providers.clone_from(&settings.runtime.providers);
+    config.turns = settings.runtime.turns.clone();
+    match Runtime::open(config).await {
+        Ok(runtime) => {
+            runtime.close().await;
+            Finding::Fine(format!("database {}", database.display()))
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            let exit = failure.exit();
+            Finding::Wrong(
+                format!("database {}: {}", database.display(), failure.cause()),
+                failure.remedy().to_owned(),
+                exit,
+            )
+        }
+    }
+}
+
+/// The nearest folder that is there must be writable; trying it would write.
+fn missing_database(database: &Path) -> Finding {
+    let nearest = database.ancestors().skip(1).find(|folder| folder.is_dir());
+    let is_readonly = nearest
+        .and_then(|folder| folder.metadata().ok())
+        .is_some_and(|metadata| metadata.permissions().readonly());
+    if is_readonly {
+        return Finding::Wrong(
+            format!(
+                "database {}: its folder is not writable",
+                database.display()
+            ),
+            "name another with --store sqlite:FILE".to_owned(),
+            Exit::Store,
+        );
+    }
+    Finding::Fine(format!(
+        "database {}: not there yet, the first message makes it",
+        database.display()
+    ))
+}
+
+/// Every provider, and the price of the default model.
+async fn models(settings: &Settings) -> Vec<Finding> {
+    let mut config = settings.runtime.clone();
+    "memory:".clone_into(&mut config.store);
+    let runtime = match Runtime::open(config).await {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let failure = Failure::from(error);
+            let (cause, remedy) = (failure.cause().to_owned(), failure.remedy().to_owned());
+            return vec![Finding::Wrong(cause, remedy, failure.exit())];
+        }
+    };
+    let client = runtime.client();
+    let default = client.providers().default_model().cloned();
+    let default_provider = default.as_ref().map(|model| model.provider.as_str());
+    let mut findings = Vec::new();
+    for (name, provider) in &settings.runtime.providers {
+        let is_default = default_provider == Some(name.as_str());
+        findings.push(match provider {
+            ProviderConfig::Openai(server) => openai(settings, name, server, is_default),
+            ProviderConfig::Local(local) => embedded(local, is_default),
+            _ => Finding::Fine(format!("provider {name}")),
+        });
+    }
+    if let Some(model) = default {
+        let price = client.usage().prices().lookup(&model, now());
+        findings.push(match price {
+            Some(entry) => Finding::Fine(format!("model {model}, prices {}", entry.version())),
+            None => {
+                let unknown =
+                    Failure::new("unknown_price", format!("no price is known for {model}"));
+                Finding::Wrong(
+                    unknown.cause().to_owned(),
+                    unknown.remedy().to_owned(),
+                    unknown.exit(),
+                )
+            }
+        });
+    }
+    runtime.close().await;
+    findings
+}
+
+fn openai(
+    settings: &Settings,
+    name: &str,
+    server: &chat_runtime::OpenAiCompatibleConfig,
+    is_default: bool,
+) -> Finding {
+    let key = server.api_key_env.as_deref();
+    if name != "openai" || key.is_some_and(|key| key != "OPENAI_API_KEY") {
+        let key = key.map_or_else(|| "no key".to_owned(), |key| format!("key in {key}"));
+        return Finding::Fine(format!("provider {name}, {key}"));
+    }
+    if settings.has_openai_key {
+        return Finding::Fine(format!("provider {name}, key in OPENAI_API_KEY"));
+    }
+    let text = format!("provider {name}: OPENAI_API_KEY is not set");
+    let remedy = "export OPENAI_API_KEY=… to use it".to_owned();
+    if is_default {
+        Finding::Wrong(text, remedy, Exit::Provider)
+    } else {
+        Finding::Absent(text, remedy)
+    }
+}
+
+#[cfg(feature = "local")]
+fn embedded(local: &chat_runtime::LocalConfig, is_default: bool) -> Finding {
+    use chat_runtime::local_model::{FETCH_COMMAND, find_weights};
+    match find_weights(local.weights.as_deref()) {
+        Ok(path) => Finding::Fine(format!("provider local, weights {}", path.display())),
+        Err(error) => {
+            let text = format!("provider local: {error}");
+            let remedy = format!("run `{FETCH_COMMAND}` in the project's folder");
+            if is_default {
+                Finding::Wrong(text, remedy, Exit::Provider)
+            } else {
+                Finding::Absent(text, remedy)
+            }
+        }
+    }
+}
+
+#[cfg(not(feature = "local"))]
+fn embedded(_local: &chat_runtime::LocalConfig, _is_default: bool) -> Finding {
+    Finding::Absent(
+        "provider local: not compiled in".to_owned(),
+        "build with `--features local`".to_owned(),
+    )
+}

@@ -1,0 +1,155 @@
+//! Follows one turn to its end: prints what comes, stops it at Ctrl-C, lets it finish at SIGTERM.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use chat_runtime::types::{ContentPart, ModelRef, TurnFailure};
+use chat_runtime::{
+    ConversationId, Cursor, EventKind, Money, StreamExt, Turn, TurnEvent, TurnState, Usage,
+};
+
+use crate::app::App;
+use crate::errors::{Exit, Failure};
+use crate::signals::{Caught, Signals};
+
+/// How the events are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// The answer's text.
+    Text,
+    /// Every event, one JSON line each.
+    Json,
+}
+
+/// A turn, as far as it was followed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Followed {
+    pub(crate) conversation: ConversationId,
+    pub(crate) model: Option<ModelRef>,
+    /// Tokens sent and the model's window.
+    pub(crate) context: Option<(u64, u64)>,
+    pub(crate) usage: Usage,
+    pub(crate) cost: Money,
+    /// How it ended; none if it was left running.
+    pub(crate) state: Option<TurnState>,
+    pub(crate) failure: Option<TurnFailure>,
+    /// The signal that ended it.
+    pub(crate) caught: Option<Caught>,
+}
+
+impl Followed {
+    /// The program's exit code for it, or why it failed.
+    pub(crate) fn exit(&self) -> Result<Exit, Failure> {
+        match (self.caught, self.state) {
+            (Some(Caught::Terminate), _) => return Ok(Exit::Terminated),
+            (_, None | Some(TurnState::Aborted)) => return Ok(Exit::Stopped),
+            (_, Some(TurnState::Completed | TurnState::Truncated)) => return Ok(Exit::Ok),
+            _ => {}
+        }
+        match &self.failure {
+            Some(failure) => Err(failure.into()),
+            None => Err(Failure::new("interrupted", "the turn ended early")),
+        }
+    }
+}
+
+/// Shows a turn's events until it ends. The first Ctrl-C asks it to stop, the second leaves at
+/// once; SIGTERM takes no new turns and lets this one finish as long as it may.
+///
+/// # Errors
+/// If the events cannot be read.
+pub(crate) async fn follow(
+    app: &App<'_>,
+    turn: &Turn,
+    shown: Shown,
+    signals: &mut Signals,
+) -> Result<Followed, Failure> {
+    let mut followed = Followed {
+        conversation: turn.conversation().clone(),
+        model: None,
+        context: None,
+        usage: Usage::default(),
+        cost: Money::ZERO,
+        state: None,
+        failure: None,
+        caught: None,
+    };
+    let mut events = turn.events(Cursor::START).await?;
+    let mut drain: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(std::future::pending());
+    loop {
+        tokio::select! {
+            event = events.next() => {
+                let Some(event) = event else { break };
+                let event = event?;
+                show(app, &event, shown);
+                note(&mut followed, &event);
+            }
+            () = &mut drain => drain = Box::pin(std::future::pending()),
+            caught = signals.next() => {
+                if followed.caught == Some(Caught::Interrupt) && caught == Caught::Interrupt {
+                    app.output.end_line();
+                    return Ok(followed);
+                }
+                match caught {
+                    Caught::Interrupt => {
+                        turn.stop().await?;
+                        app.output.end_line();
+                        app.output.note("stopping; what was said is kept (Ctrl-C again leaves at once)");
+                    }
+                    Caught::Terminate => {
+                        let client = app.client().clone();
+                        drain = Box::pin(async move { client.drain().await });
+                    }
+                }
+                followed.caught = Some(caught);
+            }
+        }
+    }
+    app.output.end_line();
+    turn.settled().await;
+    Ok(followed)
+}
+
+fn show(app: &App<'_>, event: &TurnEvent, shown: Shown) {
+    if shown == Shown::Json {
+        if let Ok(json) = serde_json::to_string(event) {
+            app.output.line(json);
+        }
+        return;
+    }
+    match &event.event {
+        EventKind::TextDelta { text, .. } => app.output.text(text),
+        EventKind::Reset { parts, .. } => {
+            app.output.end_line();
+            app.output.note("the answer starts again");
+            for part in parts {
+                if let ContentPart::Text { text } = part {
+                    app.output.text(text);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn note(followed: &mut Followed, event: &TurnEvent) {
+    match &event.event {
+        EventKind::Accepted { model, .. } => followed.model = Some(model.clone()),
+        EventKind::Context { report } => {
+            followed.context = Some((report.input_tokens.get(), report.budget.window.get()));
+        }
+        EventKind::Ended {
+            outcome,
+            usage,
+            cost,
+            failure,
+            ..
+        } => {
+            followed.state = Some(*outcome);
+            followed.usage = *usage;
+            followed.cost = *cost;
+            followed.failure.clone_from(failure);
+        }
+        _ => {}
+    }
+}

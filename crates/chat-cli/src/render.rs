@@ -1,0 +1,46 @@
+//! How things look: status lines, tables, trees, moments. Pure text in, text out.
+
+mod status;
+mod table;
+mod time;
+mod tree;
+
+pub(crate) use status::status_line;
+pub(crate) use table::Table;
+pub(crate) use time::moment;
+pub(crate) use tree::{draw_tree, short_id};
+
+use chat_runtime::types::{ContentPart, Message, MessageStatus};
+
+/// What a message says, other parts named in brackets.
+pub(crate) fn message_text(message: &Message) -> String {
+    let mut pieces = Vec::new();
+    for part in &message.parts {
+        match part {
+            ContentPart::Text { text } => pieces.push(text.clone()),
+            ContentPart::Reasoning { .. } => {}
+            ContentPart::Image { .. } => pieces.push("[image]".to_owned()),
+            ContentPart::File { name, .. } => pieces.push(format!("[file {name}]")),
+            ContentPart::ToolCall { name, .. } => pieces.push(format!("[calls {name}]")),
+            ContentPart::ToolResult { text, .. } => pieces.push(format!("[result] {text}")),
+            ContentPart::Summary { summary } => pieces.push(format!("[summary] {}", summary.text)),
+            _ => pieces.push("[part]".to_owned()),
+        }
+    }
+    if message.status == MessageStatus::Partial {
+        pieces.push(" [partial]".to_owned());
+    }
+    pieces.concat()
+}
+
+/// The first line of a text, at most `chars_max` characters.
+pub(crate) fn first_line(text: &str, chars_max: usize) -> String {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    let line = line.unwrap_or_default();
+    if line.chars().count() <= chars_max {
+        return line.to_owned();
+    }
+    let mut cut: String = line.chars().take(chars_max.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}

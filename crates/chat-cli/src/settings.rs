@@ -1,0 +1,157 @@
+//! Flags over environment over configuration file over defaults: one configuration in the end.
+
+use std::path::{Path, PathBuf};
+
+use chat_runtime::{OpenAiCompatibleConfig, ProviderConfig, RuntimeConfig, StoreKind, store_kind};
+
+use crate::arguments::Global;
+use crate::environment::Environment;
+use crate::errors::Failure;
+
+/// The user when nobody said who it is.
+const USER: &str = "local-user";
+
+/// The model of OpenAI when only its key is there.
+const OPENAI_MODEL: &str = "gpt-4o-mini";
+
+/// The variable that OpenAI's own clients read.
+const OPENAI_KEY: &str = "OPENAI_API_KEY";
+
+/// What is in effect.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) runtime: RuntimeConfig,
+    pub(crate) user: String,
+    /// The model asked for by flag or environment, which also changes a conversation's.
+    pub(crate) model: Option<String>,
+    pub(crate) json: bool,
+    /// The configuration file that was read.
+    pub(crate) file: Option<PathBuf>,
+    /// Where the default database and the prompt's history are.
+    pub(crate) data_folder: Option<PathBuf>,
+    /// There is a key for OpenAI.
+    pub(crate) has_openai_key: bool,
+}
+
+impl Settings {
+    /// Reads the configuration file, if there is one, and settles the rest.
+    ///
+    /// # Errors
+    /// A file that was named and cannot be read, or says something that no configuration may.
+    pub(crate) fn settle(flags: &Global, environment: &Environment) -> Result<Self, Failure> {
+        let (mut runtime, file) = read_file(flags, environment)?;
+        if let Some(store) = flags.store.as_ref().or(environment.store.as_ref()) {
+            runtime.store.clone_from(store);
+        } else if runtime.store.is_empty() {
+            runtime.store = default_store(environment)?;
+        }
+        if let Some(prices) = flags.prices.as_ref().or(environment.prices.as_ref()) {
+            runtime.prices = Some(prices.clone());
+        }
+        add_providers(&mut runtime, environment);
+        let model = flags.model.clone().or_else(|| environment.model.clone());
+        if runtime.model.is_none() {
+            runtime.model = default_model(&runtime, environment);
+        }
+        let user = flags.user.as_ref().or(environment.user.as_ref());
+        Ok(Self {
+            runtime,
+            user: user.cloned().unwrap_or_else(|| USER.to_owned()),
+            model,
+            json: flags.json,
+            file,
+            data_folder: environment.data_folder.clone(),
+            has_openai_key: environment.has_openai_key,
+        })
+    }
+
+    /// The database file, if the store is one.
+    pub(crate) fn database(&self) -> Option<PathBuf> {
+        match store_kind(&self.runtime.store) {
+            Ok(StoreKind::Sqlite { path }) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+fn read_file(
+    flags: &Global,
+    environment: &Environment,
+) -> Result<(RuntimeConfig, Option<PathBuf>), Failure> {
+    let named = flags.config.as_ref().or(environment.config.as_ref());
+    let usual = environment
+        .config_folder
+        .as_ref()
+        .map(|folder| folder.join("config.toml"));
+    let Some(path) = named.or(usual.as_ref()) else {
+        return Ok((RuntimeConfig::new(""), None));
+    };
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let config = RuntimeConfig::from_toml(&text).map_err(|error| in_file(path, &error))?;
+            Ok((config, Some(path.clone())))
+        }
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            Ok((RuntimeConfig::new(""), None))
+        }
+        Err(error) => Err(Failure::unreadable(path, &error)),
+    }
+}
+
+fn in_file(path: &Path, error: &chat_runtime::RuntimeError) -> Failure {
+    Failure::new(error.code(), format!("{}: {error}", path.display()))
+        .with_remedy("correct the file; its keys are in chat-runtime's README")
+}
+
+fn default_store(environment: &Environment) -> Result<String, Failure> {
+    let folder = environment.data_folder.as_ref().ok_or_else(|| {
+        let cause = "there is no folder for the database: neither XDG_DATA_HOME nor HOME is set";
+        Failure::new("invalid_config", cause)
+            .with_remedy("name the database with --store sqlite:FILE")
+    })?;
+    Ok(format!("sqlite:{}", folder.join("chat.db").display()))
+}
+
+/// What is compiled in and not configured otherwise.
+fn add_providers(runtime: &mut RuntimeConfig, environment: &Environment) {
+    let mut add = |name: &str, provider: RuntimeConfig| {
+        for (_, provider) in provider.providers {
+            runtime.providers.entry(name.to_owned()).or_insert(provider);
+        }
+    };
+    if cfg!(feature = "openai") {
+        add("openai", RuntimeConfig::new("").with_openai());
+    }
+    if cfg!(feature = "local") {
+        add("local", RuntimeConfig::new("").with_local());
+    }
+    if cfg!(feature = "example") {
+        add("example", RuntimeConfig::new("").with_example());
+    }
+    if let (Some(ProviderConfig::Openai(server)), Some(base_url)) = (
+        runtime.providers.get_mut("openai"),
+        &environment.openai_base_url,
+    ) && server.base_url.is_none()
+    {
+        server.base_url = Some(base_url.clone());
+        server
+            .api_key_env
+            .get_or_insert_with(|| OPENAI_KEY.to_owned());
+    }
+}
+
+/// OpenAI with its key, else the embedded model, else the first provider's own.
+fn default_model(runtime: &RuntimeConfig, environment: &Environment) -> Option<String> {
+    if environment.has_openai_key
+        && let Some(ProviderConfig::Openai(OpenAiCompatibleConfig { model, .. })) =
+            runtime.providers.get("openai")
+    {
+        let model = model.as_deref().unwrap_or(OPENAI_MODEL);
+        return Some(format!("openai/{model}"));
+    }
+    #[cfg(feature = "local")]
+    if runtime.providers.contains_key("local") {
+        return Some(format!("local/{}", chat_runtime::local_model::LOCAL_MODEL));
+    }
+    None
+}

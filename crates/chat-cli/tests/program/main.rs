@@ -1,0 +1,15 @@
+//! The program from outside: the built binary, a folder of its own, no network but this machine.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "helpers of tests may fail the test"
+)]
+
+mod bad_input;
+mod conversations;
+mod prompt;
+mod provider_failures;
+mod stopping;
+mod support;

@@ -1,0 +1,41 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod environment;
+mod error;
+mod extras;
+#[cfg(feature = "local")]
+mod local;
+mod providers;
+mod runtime;
+mod store;
+mod usd;
+
+pub use config::{
+    AccountsConfig, ExampleConfig, LocalConfig, ModelConfig, OpenAiCompatibleConfig,
+    ProviderConfig, RuntimeConfig,
+};
+pub use error::RuntimeError;
+pub use extras::Extras;
+pub use runtime::Runtime;
+pub use store::{StoreKind, store_kind};
+pub use usd::{InvalidAmount, parse_usd};
+
+pub use chat_balance as balance;
+pub use chat_core::{
+    AccountPolicy, AuditSummary, BaseClient, BaseClientBuilder, ConversationChoice, EventStream,
+    Explanation, GuardRefusal, LifecycleEvent, LifecycleObserver, OneAccountPerUser, Placement,
+    PromptGuard, Recovered, Turn, TurnConfig, TurnError, TurnOutcome, TurnRequest,
+};
+pub use chat_persist as persist;
+pub use chat_provider as provider;
+#[cfg(feature = "local")]
+pub use chat_provider_local as local_model;
+pub use chat_thread as thread;
+pub use chat_types as types;
+pub use chat_types::{
+    ContentPart, Conversation, ConversationId, Cursor, EventKind, IdempotencyKey, Message,
+    MessageId, Money, Scope, TurnEvent, TurnId, TurnState, Usage,
+};
+pub use chat_usage as usage;
+pub use futures::StreamExt;

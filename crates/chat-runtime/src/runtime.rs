@@ -1,0 +1,114 @@
+//! `Runtime`: a configuration, open and running.
+
+use std::sync::Arc;
+
+use chat_core::{AccountPolicy, BaseClient, OneAccountPerUser};
+use chat_types::{Scope, TenantId, UserId};
+use chat_usage::PriceBook;
+
+use crate::RuntimeError;
+use crate::config::{AccountsConfig, RuntimeConfig};
+use crate::extras::Extras;
+use crate::providers::registry;
+use crate::store::OpenStore;
+use crate::usd::parse_usd;
+
+/// The tenant of programs that have only one.
+const TENANT: &str = "default";
+
+/// A running client and the store under it.
+#[derive(Debug)]
+pub struct Runtime {
+    client: BaseClient,
+    store: OpenStore,
+    tenant: TenantId,
+}
+
+impl Runtime {
+    /// Opens the store, makes the providers and starts the client; finishes what a crashed process
+    /// left behind. Calls no model and loads no weights.
+    ///
+    /// # Errors
+    /// `RuntimeError`; a store that cannot be read was left untouched.
+    pub async fn open(config: RuntimeConfig) -> Result<Self, RuntimeError> {
+        Self::open_with(config, Extras::new()).await
+    }
+
+    /// The same with what no configuration can name.
+    ///
+    /// # Errors
+    /// As [`Runtime::open`].
+    pub async fn open_with(config: RuntimeConfig, extras: Extras) -> Result<Self, RuntimeError> {
+        let tenant = TenantId::new(TENANT)?;
+        let accounts = match &extras.accounts {
+            Some(accounts) => Arc::clone(accounts),
+            None => accounts(&config.accounts)?,
+        };
+        let prices = prices(&config)?;
+        let providers = registry(&config, &extras)?;
+        let (store, mut builder) = OpenStore::open(&config.store, providers, prices).await?;
+        builder = builder.accounts(accounts).config(config.turns);
+        if let Some(instructions) = config.instructions {
+            builder = builder.instructions(instructions);
+        }
+        for guard in extras.guards {
+            builder = builder.prompt_guard(guard);
+        }
+        for observer in extras.observers {
+            builder = builder.observer(observer);
+        }
+        match builder.start().await {
+            Ok(client) => Ok(Self {
+                client,
+                store,
+                tenant,
+            }),
+            Err(error) => {
+                store.close().await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> &BaseClient {
+        &self.client
+    }
+
+    /// The scope of a user.
+    ///
+    /// # Errors
+    /// `InvalidId` if `user` is no user id.
+    pub fn scope(&self, user: &str) -> Result<Scope, RuntimeError> {
+        Ok(Scope::new(self.tenant.clone(), UserId::new(user)?))
+    }
+
+    /// Ends gracefully: waits for running turns as [`BaseClient::drain`] does, then for the store.
+    /// A second call finds nothing to do.
+    pub async fn close(&self) {
+        self.client.drain().await;
+        self.store.close().await;
+    }
+}
+
+fn accounts(config: &AccountsConfig) -> Result<Arc<dyn AccountPolicy>, RuntimeError> {
+    Ok(Arc::new(match config {
+        AccountsConfig::Unlimited => OneAccountPerUser::unlimited(),
+        AccountsConfig::Limited { opening_usd } => {
+            OneAccountPerUser::limited(parse_usd(opening_usd)?)
+        }
+    }))
+}
+
+fn prices(config: &RuntimeConfig) -> Result<PriceBook, RuntimeError> {
+    let shipped = PriceBook::shipped()?;
+    let Some(path) = &config.prices else {
+        return Ok(shipped);
+    };
+    let text = std::fs::read_to_string(path).map_err(|source| RuntimeError::Unreadable {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(shipped.with_overrides(PriceBook::from_toml(&text)?))
+}

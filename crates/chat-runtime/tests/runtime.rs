@@ -1,0 +1,124 @@
+//! A configuration becomes a client, or an error that says what to do.
+#![expect(clippy::expect_used, reason = "test helpers fail loudly")]
+
+use chat_runtime::{Money, Runtime, RuntimeConfig, RuntimeError, TurnRequest, TurnState};
+
+async fn refusal(config: RuntimeConfig) -> RuntimeError {
+    Runtime::open(config).await.expect_err("refused")
+}
+
+fn code_and_remedy(error: &RuntimeError) -> (&'static str, String) {
+    (error.code(), error.remedy().unwrap_or_default())
+}
+
+#[tokio::test]
+async fn what_was_said_is_there_after_reopening() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let config = RuntimeConfig::new(url).with_example();
+    let runtime = Runtime::open(config.clone()).await.expect("opens");
+    let scope = runtime.scope("ada").expect("valid");
+    let sent = runtime
+        .client()
+        .send_message(&scope, TurnRequest::text("hello"));
+    let turn = sent.await.expect("accepted");
+    let outcome = turn.outcome().await.expect("ends");
+    assert_eq!(
+        (outcome.state, outcome.cost),
+        (TurnState::Completed, Money::ZERO)
+    );
+    runtime.close().await;
+    runtime.close().await;
+
+    let runtime = Runtime::open(config).await.expect("opens again");
+    let store = runtime.client().store();
+    let reply = store.message(&scope, turn.conversation(), turn.reply());
+    let reply = reply.await.expect("reads").expect("is there");
+    assert_eq!(reply.text(), "You said: hello");
+    runtime.close().await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_compiled_in_names_its_feature() {
+    for (url, expected) in [
+        (
+            "postgres://ada:hunter2@localhost/chat",
+            ("feature_off", "postgres"),
+        ),
+        ("mongodb://localhost", ("feature_off", "mongo")),
+        (
+            "redis://ada:hunter2@localhost",
+            ("unknown_store", "sqlite:FILE"),
+        ),
+        ("chat.db", ("unknown_store", "sqlite:FILE")),
+        ("sqlite:", ("unknown_store", "sqlite:FILE")),
+    ] {
+        let error = refusal(RuntimeConfig::new(url).with_example()).await;
+        let (code, remedy) = code_and_remedy(&error);
+        assert_eq!(code, expected.0, "{url}");
+        assert!(remedy.contains(expected.1), "{url}: {remedy}");
+        assert!(
+            !format!("{error} {error:?} {remedy}").contains("hunter2"),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_work_is_refused_before_the_store_is_touched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("chat.db");
+    let base = RuntimeConfig::new(format!("sqlite:{}", path.display())).with_example();
+    let mut missing_prices = base.clone();
+    missing_prices.prices = Some(folder.path().join("none.toml"));
+    let mut alias = base.clone();
+    alias
+        .aliases
+        .insert("fast".to_owned(), "nobody/none".to_owned());
+    for (config, code) in [
+        (base.clone().with_model("nobody/none"), "unknown_model"),
+        (alias, "unknown_model"),
+        (missing_prices, "file_unreadable"),
+        (
+            base.with_provider("echo", example_provider()),
+            "invalid_config",
+        ),
+    ] {
+        let error = refusal(config).await;
+        assert_eq!(error.code(), code, "{error}");
+    }
+    assert!(!path.exists(), "nothing was created");
+    let error = refusal(RuntimeConfig::new("memory:")).await;
+    assert_eq!(error.code(), "no_provider");
+}
+
+fn example_provider() -> chat_runtime::ProviderConfig {
+    chat_runtime::ProviderConfig::Example(chat_runtime::ExampleConfig::default())
+}
+
+#[tokio::test]
+async fn a_limited_account_is_refused_what_it_cannot_pay() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let prices = folder.path().join("prices.toml");
+    let book = "book = \"t\"\n[[price]]\nmodel = \"example/*\"\nvalid_from = 2026-01-01\n\
+                input = \"1000000\"\noutput = \"1000000\"\n";
+    std::fs::write(&prices, book).expect("writes");
+    let text = format!(
+        "store = \"memory:\"\nprices = \"{}\"\n[providers.example]\nkind = \"example\"\n\
+         [accounts]\nkind = \"limited\"\nopening_usd = \"1.00\"\n",
+        prices.display()
+    );
+    let config = RuntimeConfig::from_toml(&text).expect("valid");
+    let runtime = Runtime::open(config).await.expect("opens");
+    let scope = runtime.scope("ada").expect("valid");
+    let sent = runtime
+        .client()
+        .send_message(&scope, TurnRequest::text("hello"));
+    let outcome = sent.await.expect("accepted").outcome().await.expect("ends");
+    let failure = outcome.failure.expect("refused");
+    assert_eq!(
+        (outcome.state, failure.code.as_str()),
+        (TurnState::Rejected, "insufficient_funds")
+    );
+    runtime.close().await;
+}
