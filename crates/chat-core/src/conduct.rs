@@ -9,13 +9,13 @@ use std::sync::Arc;
 use chat_persist::{NewStep, PersistErrorKind};
 use chat_provider::{CallPermit, CompletionStream, Prepared};
 use chat_tokens::TokenCounter;
-use chat_types::{EventKind, FinishReason, Purpose, StepGrant, StepKey};
+use chat_types::{EventKind, Purpose, StepGrant, StepKey};
 use chat_usage::GrantRequest;
 use tokio::time::{Duration, Instant};
 
 use crate::TurnError;
 use crate::base_client::Inner;
-use crate::ending::{End, FencedOut, StepRow, stopped};
+use crate::ending::{End, FencedOut, StepRow};
 use crate::gate::JournalGate;
 use crate::hooks::LifecycleEvent;
 use crate::listen::{Heard, listen};
@@ -38,10 +38,10 @@ pub(crate) struct Opened {
 /// Conducts a turn to its end. Never fails: every way out closes the turn, or leaves it to the
 /// owner that took it over.
 pub(crate) async fn conduct(
-    inner: Arc<Inner>,
+    inner: &Arc<Inner>,
     live: Arc<LiveTurn>,
-    plan: Plan,
-    prompt: Result<BuiltPrompt, TurnError>,
+    plan: &Plan,
+    prompt: impl Future<Output = Result<BuiltPrompt, TurnError>>,
 ) {
     let pace = Pace {
         interval: Duration::from_millis(inner.config.checkpoint_ms.into()),
@@ -56,9 +56,9 @@ pub(crate) async fn conduct(
     let deadline = Instant::now() + Duration::from_millis(inner.config.turn_deadline_ms.into());
     let narrator = Narrator::new(REPLY_STEP);
     let mut conductor = Conductor {
-        inner: &inner,
+        inner,
         live: &live,
-        plan: &plan,
+        plan,
         log,
         narrator,
         deadline,
@@ -89,24 +89,19 @@ pub(crate) struct Conductor<'a> {
 impl Conductor<'_> {
     async fn make_reply(
         &mut self,
-        prompt: Result<BuiltPrompt, TurnError>,
+        prompt: impl Future<Output = Result<BuiltPrompt, TurnError>>,
     ) -> Result<End, FencedOut> {
-        let ready = match self.check(prompt).await {
-            Ok(ready) => ready,
-            Err(error) => return Ok(End::before_call(&error, StepRow::None)),
+        let (live, deadline) = (self.live, self.deadline);
+        let ready = tokio::select! {
+            biased;
+            cause = live.stopped() => return Ok(End::stopped_before_call(cause)),
+            () = tokio::time::sleep_until(deadline) => return Ok(End::too_late_for_a_call()),
+            ready = self.check(prompt) => match ready {
+                Ok(ready) => ready,
+                Err(error) => return Ok(End::before_call(&error, StepRow::None)),
+            },
         };
         self.counter = Some(Arc::clone(&ready.counter));
-        if let Some(cause) = self.live.stop_requested() {
-            let (state, failure) = stopped(cause);
-            let finish_reason = (cause == StopCause::User).then_some(FinishReason::Cancelled);
-            return Ok(End {
-                state,
-                failure,
-                finish_reason,
-                step: StepRow::None,
-                amounts: Vec::new(),
-            });
-        }
         let opened = match self.open_step(&ready).await? {
             Ok(opened) => opened,
             Err(end) => return Ok(end),
@@ -118,12 +113,12 @@ impl Conductor<'_> {
         self.finish(heard, &ready.prepared, &opened).await
     }
 
-    /// Lets the guards see the prompt and tells what it is made of.
+    /// Waits for the prompt, lets the guards see it and tells what it is made of.
     async fn check(
         &mut self,
-        prompt: Result<BuiltPrompt, TurnError>,
+        prompt: impl Future<Output = Result<BuiltPrompt, TurnError>>,
     ) -> Result<BuiltPrompt, TurnError> {
-        let prompt = prompt?;
+        let prompt = prompt.await?;
         let report = &prompt.context.report;
         let turn = self.plan.fence.turn.clone();
         self.inner.observe(&LifecycleEvent::PromptBuilt {

@@ -49,6 +49,23 @@ impl End {
         }
     }
 
+    /// Somebody asked for a stop while the prompt was got ready: nothing is owed.
+    pub(crate) fn stopped_before_call(cause: StopCause) -> Self {
+        let (state, failure) = stopped(cause);
+        Self {
+            state,
+            failure,
+            finish_reason: (cause == StopCause::User).then_some(FinishReason::Cancelled),
+            step: StepRow::None,
+            amounts: Vec::new(),
+        }
+    }
+
+    /// Getting the prompt ready took longer than a turn may: nothing is owed.
+    pub(crate) fn too_late_for_a_call() -> Self {
+        Self::unbilled(TurnState::Failed, too_late(), StepRow::None)
+    }
+
     /// No call was made: refused for good is `rejected`, the rest `failed`.
     pub(crate) fn before_call(error: &TurnError, step: StepRow) -> Self {
         let state = match error {
@@ -145,13 +162,7 @@ impl Conductor<'_> {
                 (self.broken(), Some(TurnError::from(error).to_failure()))
             }
             (Heard::Stopped(cause), _) => stopped(cause),
-            (Heard::DeadlineExceeded, _) => {
-                let message = "the turn took longer than its deadline";
-                (
-                    self.broken(),
-                    Some(TurnFailure::new("deadline_exceeded", message, true)),
-                )
-            }
+            (Heard::DeadlineExceeded, _) => (self.broken(), Some(too_late())),
             (Heard::StoreFailed(error), _) => {
                 (self.broken(), Some(TurnError::from(error).to_failure()))
             }
@@ -319,7 +330,12 @@ impl Conductor<'_> {
     }
 }
 
-pub(crate) fn stopped(cause: StopCause) -> (TurnState, Option<TurnFailure>) {
+fn too_late() -> TurnFailure {
+    let message = "the turn took longer than its deadline";
+    TurnFailure::new("deadline_exceeded", message, true)
+}
+
+fn stopped(cause: StopCause) -> (TurnState, Option<TurnFailure>) {
     match cause {
         StopCause::User => (TurnState::Aborted, None),
         StopCause::Shutdown => {

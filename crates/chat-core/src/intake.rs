@@ -130,16 +130,28 @@ async fn take_on(inner: Arc<Inner>, plan: Plan, intake: Intake, told: oneshot::S
         };
         // A caller that went away can read the turn's events all the same.
         let _answered = told.send(accepted);
-        live.ok_or(NotTaken)
+        live
     };
-    let building = async { Ok::<_, NotTaken>(build_prompt(&inner, &plan).await) };
-    if let Ok((live, prompt)) = futures::try_join!(accepting, building) {
-        conduct(inner, live, plan, prompt).await;
-    }
+    let building = build_prompt(&inner, &plan);
+    tokio::pin!(accepting, building);
+    let mut built = None;
+    let live = loop {
+        tokio::select! {
+            biased;
+            live = &mut accepting => break live,
+            prompt = &mut building, if built.is_none() => built = Some(prompt),
+        }
+    };
+    // None: the turn was refused, or is an earlier one.
+    let Some(live) = live else { return };
+    let prompt = async {
+        match built {
+            Some(prompt) => prompt,
+            None => building.await,
+        }
+    };
+    conduct(&inner, live, &plan, prompt).await;
 }
-
-/// The turn was refused, or is an earlier one.
-struct NotTaken;
 
 async fn accept(inner: &Inner, plan: &Plan, intake: &Intake) -> Answer {
     let scope = &plan.fence.scope;

@@ -49,11 +49,6 @@ impl LiveTurn {
         });
     }
 
-    /// Whether somebody asked.
-    pub(crate) fn stop_requested(&self) -> Option<StopCause> {
-        *self.stop.borrow()
-    }
-
     /// Returns when somebody asks.
     pub(crate) async fn stopped(&self) -> StopCause {
         let mut stop = self.stop.subscribe();

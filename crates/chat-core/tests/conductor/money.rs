@@ -322,3 +322,34 @@ async fn a_turn_that_takes_too_long_is_ended_and_billed() {
     );
     assert_eq!(world.provider.calls_under_way(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn credit_for_ten_holds_admits_exactly_ten_on_four_threads() {
+    let hold = hold_of_hi(16).await;
+    let reply = ScriptedReply::new(vec![ScriptedStep::Hang]);
+    let world = World::new(vec![reply]).with_credit(hold.nano_usd() * 10);
+    let client = world.start().await;
+    let request = || TurnRequest::text("hi").with_options(capped(16));
+    let turns = join_all((0..256).map(|_| send(&client, request()))).await;
+    let rejected = async || {
+        let mut count = 0;
+        for turn in &turns {
+            let record = world.record(&ada(), turn.id()).await;
+            count += usize::from(record.state == TurnState::Rejected);
+        }
+        count
+    };
+    // The ten that were admitted hold their credit until they are stopped.
+    while rejected().await < 246 || world.provider.calls_under_way() < 10 {
+        tokio::task::yield_now().await;
+    }
+    for turn in &turns {
+        turn.stop().await.expect("asked");
+    }
+    let outcomes = join_all(turns.iter().map(end_of)).await;
+    let aborted = outcomes.iter().filter(|o| o.state == TurnState::Aborted);
+    assert_eq!(aborted.count(), 10);
+    assert_eq!(world.provider.calls().len(), 10);
+    assert_eq!(world.rows(&ada()).await.len(), 10);
+    assert_sound(&client).await;
+}

@@ -1,5 +1,7 @@
 //! T5 and T6, and an orderly end: who may stop a turn, and who may write to it.
 
+use std::sync::Arc;
+
 use chat_core::TurnRequest;
 use chat_persist::StopAck;
 use chat_provider::{ProviderEvent, ScriptedReply, ScriptedStep};
@@ -11,6 +13,7 @@ use futures::StreamExt;
 use tokio::time::{Duration, Instant};
 
 use crate::common::*;
+use crate::hooks::NeverAnswers;
 
 fn slow_reply() -> ScriptedReply {
     ScriptedReply::new(vec![
@@ -105,7 +108,7 @@ async fn t6_a_zombie_writes_nothing_and_its_readers_see_one_end() {
     let turn = send(&zombie, TurnRequest::text("hi")).await;
     let mut stream = turn.events(Cursor::START).await.expect("opens");
     let mut seen = Vec::new();
-    while !matches!(seen.last().map(|event: &std::sync::Arc<chat_types::TurnEvent>| &event.event),
+    while !matches!(seen.last().map(|event: &Arc<chat_types::TurnEvent>| &event.event),
         Some(EventKind::TextDelta { text, .. }) if text == "lost")
     {
         seen.push(stream.next().await.expect("goes on").expect("reads"));
@@ -220,4 +223,26 @@ async fn more_turns_than_are_allowed_are_refused() {
             .await
             .is_ok()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_ready_yet_can_be_stopped_and_drained_and_has_the_same_deadline() {
+    let world = World::saying(&["ok"]);
+    let client = world.builder().prompt_guard(Arc::new(NeverAnswers)).start();
+    let client = client.await.expect("starts");
+    let stopped = send(&client, TurnRequest::text("hi")).await;
+    let other = world.start().await;
+    other.stop(&ada(), stopped.id()).await.expect("asked");
+    assert_eq!(end_of(&stopped).await.state, TurnState::Aborted);
+    let late = send(&client, TurnRequest::text("hi")).await;
+    let outcome = end_of(&late).await;
+    assert_eq!(outcome.state, TurnState::Failed);
+    assert_eq!(outcome.failure.expect("says why").code, "deadline_exceeded");
+    let drained = send(&client, TurnRequest::text("hi")).await;
+    client.drain().await;
+    let outcome = end_of(&drained).await;
+    assert_eq!(outcome.failure.expect("says why").code, "server_draining");
+    assert_eq!(world.provider.calls(), vec![]);
+    assert_eq!(world.rows(&ada()).await, vec![]);
+    assert_sound(&client).await;
 }
