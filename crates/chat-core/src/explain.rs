@@ -1,8 +1,11 @@
 //! Explain: what a turn would send and hold, without sending or holding anything.
 
-use chat_types::{ContextReport, ModelRef, Prompt, Scope, Tokens};
-use chat_usage::Quote;
+use chat_types::{ContextReport, ModelRef, Prompt, Purpose, Scope, StepKey, Tokens};
+use chat_usage::{GrantRequest, Quote};
 
+use crate::conduct::REPLY_STEP;
+use crate::intake::resolve;
+use crate::plan::{BuiltPrompt, build_prompt};
 use crate::{BaseClient, Result, TurnRequest};
 
 /// What a turn would do.
@@ -26,6 +29,29 @@ impl BaseClient {
     /// # Errors
     /// As [`BaseClient::send_message`], and what would end the turn before its call.
     pub async fn explain(&self, scope: &Scope, request: &TurnRequest) -> Result<Explanation> {
-        crate::intake::explain(&self.inner, scope, request).await
+        let inner = &self.inner;
+        let plan = resolve(inner, scope, request).await?.plan;
+        let BuiltPrompt {
+            context, prepared, ..
+        } = build_prompt(inner, &plan).await?;
+        let quote = inner.recorder.quote(&GrantRequest {
+            key: StepKey {
+                turn: plan.turn.id.clone(),
+                step: REPLY_STEP,
+            },
+            purpose: Purpose::Reply,
+            model: plan.info.model.clone(),
+            input_bound: prepared.input_bound,
+            output_cap: context.output_cap,
+            accounts: Vec::new(),
+            at: plan.turn.created_at,
+        })?;
+        Ok(Explanation {
+            model: plan.info.model,
+            report: context.report,
+            prompt: context.prompt,
+            input_bound: prepared.input_bound,
+            quote,
+        })
     }
 }

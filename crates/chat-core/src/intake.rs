@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use chat_persist::{Accept, Accepted, EventSegment, Fence, NewTurn};
-use chat_thread::{Place, ThreadError};
 use chat_types::{
     Change, ContentHash, ContentPart, Conversation, ConversationId, ConversationPatch,
-    EVENT_VERSION, EventKind, IdSourceExt, Message, MessageId, MessageStatus, ModelInfo, ModelRef,
-    Purpose, Role, Scope, StepKey, Timestamp, TurnEvent, TurnKind,
+    EVENT_VERSION, EventKind, IdSourceExt, Message, MessageStatus, ModelInfo, ModelRef, Role,
+    Scope, Timestamp, TurnEvent,
 };
-use chat_usage::GrantRequest;
 use tokio::sync::oneshot;
 
 use crate::base_client::{BaseClient, Inner};
@@ -17,37 +15,13 @@ use crate::conduct::conduct;
 use crate::hooks::LifecycleEvent;
 use crate::live::LiveTurn;
 use crate::patience::persistently;
-use crate::plan::{BuiltPrompt, Plan, build_prompt};
+use crate::place::{Placed, place};
+use crate::plan::{Plan, build_prompt};
 use crate::request::{ConversationChoice, Placement, TurnRequest};
 use crate::{Explanation, Result, Turn, TurnError};
 
 /// The longest title made from a first line: what a list shows in one row.
 const TITLE_CHARS_MAX: usize = 80;
-
-/// Where a turn goes, looked up in the stored tree.
-struct Placed {
-    kind: TurnKind,
-    /// What the user says; none when an existing message is answered again.
-    new_parts: Option<Vec<ContentPart>>,
-    /// The parent of the new user message.
-    parent: Option<MessageId>,
-    /// The existing user message that is answered again.
-    answered: Option<Message>,
-    /// The reply that is gone on from.
-    kept: Option<Message>,
-}
-
-impl Placed {
-    fn new_message(kind: TurnKind, parent: Option<MessageId>, parts: Vec<ContentPart>) -> Self {
-        Self {
-            kind,
-            new_parts: Some(parts),
-            parent,
-            answered: None,
-            kept: None,
-        }
-    }
-}
 
 pub(crate) async fn send_message(
     inner: &Arc<Inner>,
@@ -61,19 +35,8 @@ pub(crate) async fn send_message(
     if inner.lock_turns().len() >= turns_max {
         return Err(TurnError::Overloaded { turns_max });
     }
-    check_content(&request.placement, inner.config.message_bytes_max)?;
-    let now = inner.clock.now();
-    let (mut conversation, is_new) = find_conversation(inner, scope, &request, now).await?;
-    let model_before = conversation.model.clone();
-    let info = choose_model(inner, &request, &mut conversation)?;
-    let placed = place(inner, scope, &conversation, &request.placement).await?;
-    if conversation.title.is_empty()
-        && let Some(parts) = &placed.new_parts
-    {
-        conversation.title = title_of(parts);
-    }
-    let accept = accept_of(inner, scope, &request, &conversation, &placed, &info, now)?;
-    let turn = &accept.turn;
+    let resolved = resolve(inner, scope, &request).await?;
+    let turn = &resolved.plan.turn;
     let handle = Turn {
         client: BaseClient {
             inner: Arc::clone(inner),
@@ -85,17 +48,10 @@ pub(crate) async fn send_message(
         reply: turn.reply.clone(),
         attached: false,
     };
-    let plan = plan_of(inner, scope, &request, &conversation, info, &accept, placed)?;
-    let keep_model = (!is_new && conversation.model != model_before).then_some(conversation.model);
     let (told, answer) = oneshot::channel();
-    let intake = Intake {
-        accept,
-        is_new,
-        keep_model: keep_model.flatten(),
-    };
     inner
         .tasks
-        .spawn(take_on(Arc::clone(inner), plan, intake, told));
+        .spawn(take_on(Arc::clone(inner), resolved, told));
     match answer.await.map_err(|_| TurnError::Draining)?? {
         None => Ok(handle),
         Some(earlier) => Ok(Turn {
@@ -109,11 +65,41 @@ pub(crate) async fn send_message(
     }
 }
 
-/// What the turn's task writes first.
-struct Intake {
+/// A request with everything it names looked up. Nothing is written yet.
+pub(crate) struct Resolved {
+    pub(crate) plan: Plan,
     accept: Accept,
     is_new: bool,
+    /// A model chosen for a conversation that had another.
     keep_model: Option<ModelRef>,
+}
+
+/// Checks a request and looks up everything it names.
+pub(crate) async fn resolve(
+    inner: &Inner,
+    scope: &Scope,
+    request: &TurnRequest,
+) -> Result<Resolved> {
+    check_content(&request.placement, inner.config.message_bytes_max)?;
+    let now = inner.clock.now();
+    let (mut conversation, is_new) = find_conversation(inner, scope, request, now).await?;
+    let model_before = conversation.model.clone();
+    let info = choose_model(inner, request, &mut conversation)?;
+    let placed = place(inner, scope, &conversation, &request.placement).await?;
+    if conversation.title.is_empty()
+        && let Some(parts) = &placed.new_parts
+    {
+        conversation.title = title_of(parts);
+    }
+    let accept = accept_of(inner, scope, request, &conversation, &placed, &info, now)?;
+    let plan = plan_of(inner, scope, request, &conversation, info, &accept, placed)?;
+    let keep_model = (!is_new && conversation.model != model_before).then_some(conversation.model);
+    Ok(Resolved {
+        plan,
+        accept,
+        is_new,
+        keep_model: keep_model.flatten(),
+    })
 }
 
 /// The earlier turn of the same idempotency key, if there is one.
@@ -121,18 +107,19 @@ type Answer = Result<Option<NewTurn>>;
 
 /// The turn's task: makes it durable, says so, conducts it. The prompt is built meanwhile. Runs on
 /// whether or not the caller still waits, so an accepted turn is never left without a task.
-async fn take_on(inner: Arc<Inner>, plan: Plan, intake: Intake, told: oneshot::Sender<Answer>) {
+async fn take_on(inner: Arc<Inner>, resolved: Resolved, told: oneshot::Sender<Answer>) {
+    let plan = &resolved.plan;
     let accepting = async {
-        let accepted = accept(&inner, &plan, &intake).await;
+        let accepted = accept(&inner, &resolved).await;
         let live = match &accepted {
-            Ok(None) => Some(start(&inner, &plan, &intake)),
+            Ok(None) => Some(start(&inner, &resolved)),
             _ => None,
         };
         // A caller that went away can read the turn's events all the same.
         let _answered = told.send(accepted);
         live
     };
-    let building = build_prompt(&inner, &plan);
+    let building = build_prompt(&inner, plan);
     tokio::pin!(accepting, building);
     let mut built = None;
     let live = loop {
@@ -150,20 +137,21 @@ async fn take_on(inner: Arc<Inner>, plan: Plan, intake: Intake, told: oneshot::S
             None => building.await,
         }
     };
-    conduct(&inner, live, &plan, prompt).await;
+    conduct(&inner, live, plan, prompt).await;
 }
 
-async fn accept(inner: &Inner, plan: &Plan, intake: &Intake) -> Answer {
+async fn accept(inner: &Inner, resolved: &Resolved) -> Answer {
+    let plan = &resolved.plan;
     let scope = &plan.fence.scope;
     let beat = crate::owner::ensure_lease(inner);
-    let accepted = persistently(|| inner.store.accept(scope, &intake.accept));
+    let accepted = persistently(|| inner.store.accept(scope, &resolved.accept));
     let (beat, accepted) = futures::join!(beat, accepted);
     beat?;
     match accepted? {
         // The same turn again is our own accept, whose first answer was lost.
         Accepted::Existing(record) if record.turn.id != plan.turn.id => Ok(Some(record.turn)),
         Accepted::Existing(_) | Accepted::New => {
-            if let Some(model) = &intake.keep_model {
+            if let Some(model) = &resolved.keep_model {
                 keep_model(inner, scope, &plan.turn.conversation, model).await;
             }
             Ok(None)
@@ -172,9 +160,10 @@ async fn accept(inner: &Inner, plan: &Plan, intake: &Intake) -> Answer {
 }
 
 /// From here on the turn has readers.
-fn start(inner: &Inner, plan: &Plan, intake: &Intake) -> Arc<LiveTurn> {
+fn start(inner: &Inner, resolved: &Resolved) -> Arc<LiveTurn> {
+    let plan = &resolved.plan;
     let turn = &plan.turn;
-    let accepted_seq = intake.accept.segment.last_seq;
+    let accepted_seq = resolved.accept.segment.last_seq;
     let live = LiveTurn::new(
         plan.fence.scope.clone(),
         turn.id.clone(),
@@ -189,7 +178,7 @@ fn start(inner: &Inner, plan: &Plan, intake: &Intake) -> Arc<LiveTurn> {
         conversation: turn.conversation.clone(),
         user_message: turn.user_message.clone(),
         reply: turn.reply.clone(),
-        new_conversation: intake.is_new,
+        new_conversation: resolved.is_new,
     });
     live
 }
@@ -319,110 +308,6 @@ fn choose_model(
     Ok(info)
 }
 
-async fn place(
-    inner: &Inner,
-    scope: &Scope,
-    conversation: &Conversation,
-    placement: &Placement,
-) -> Result<Placed> {
-    let tree = Tree {
-        inner,
-        scope,
-        conversation: &conversation.id,
-    };
-    let new = |parent: Option<MessageId>, parts: &[ContentPart]| {
-        let kind = TurnKind::New {
-            parent: parent.clone(),
-            parts: Vec::new(),
-        };
-        Placed::new_message(kind, parent, parts.to_vec())
-    };
-    Ok(match placement {
-        Placement::AfterHead { parts } => new(conversation.head.clone(), parts),
-        Placement::After { parent, parts } => new(Some(parent.clone()), parts),
-        Placement::AtRoot { parts } => new(None, parts),
-        Placement::Edit { message, parts } => {
-            let old = tree.message(message).await?;
-            let place = Place::of_edit(&old).map_err(|error| wrong(message, &error))?;
-            let kind = TurnKind::Edit {
-                message: message.clone(),
-                parts: Vec::new(),
-            };
-            Placed::new_message(kind, place.parent, parts.clone())
-        }
-        Placement::Regenerate { message } => {
-            let old = tree.message(message).await?;
-            let answered = if old.role == Role::User {
-                old
-            } else {
-                tree.answered_by(&old).await?
-            };
-            let kind = TurnKind::Regenerate {
-                message: message.clone(),
-            };
-            Placed {
-                kind,
-                new_parts: None,
-                parent: None,
-                answered: Some(answered),
-                kept: None,
-            }
-        }
-        Placement::Continue { message } => {
-            let reply = tree.message(message).await?;
-            Place::of_continue(&reply).map_err(|error| wrong(message, &error))?;
-            let answered = tree.answered_by(&reply).await?;
-            let kind = TurnKind::Continue {
-                message: message.clone(),
-            };
-            Placed {
-                kind,
-                new_parts: None,
-                parent: None,
-                answered: Some(answered),
-                kept: Some(reply),
-            }
-        }
-    })
-}
-
-/// Reads single messages of one conversation.
-struct Tree<'a> {
-    inner: &'a Inner,
-    scope: &'a Scope,
-    conversation: &'a ConversationId,
-}
-
-impl Tree<'_> {
-    async fn message(&self, id: &MessageId) -> Result<Message> {
-        let message = self
-            .inner
-            .store
-            .message(self.scope, self.conversation, id)
-            .await?;
-        message.ok_or_else(|| TurnError::UnknownMessage {
-            message: id.clone(),
-        })
-    }
-
-    /// The user message that a reply answers.
-    async fn answered_by(&self, reply: &Message) -> Result<Message> {
-        let place = Place::of_regenerate(reply).map_err(|error| wrong(&reply.id, &error))?;
-        let parent = place.parent.ok_or_else(|| TurnError::WrongMessage {
-            message: reply.id.clone(),
-            reason: ThreadError::NothingToAnswer.to_string(),
-        })?;
-        self.message(&parent).await
-    }
-}
-
-fn wrong(message: &MessageId, error: &ThreadError) -> TurnError {
-    TurnError::WrongMessage {
-        message: message.clone(),
-        reason: error.to_string(),
-    }
-}
-
 fn accept_of(
     inner: &Inner,
     scope: &Scope,
@@ -517,42 +402,4 @@ fn title_of(parts: &[ContentPart]) -> String {
         title.push('…');
     }
     title
-}
-
-/// Builds what `send_message` would send; see `BaseClient::explain`.
-pub(crate) async fn explain(
-    inner: &Arc<Inner>,
-    scope: &Scope,
-    request: &TurnRequest,
-) -> Result<Explanation> {
-    check_content(&request.placement, inner.config.message_bytes_max)?;
-    let now = inner.clock.now();
-    let (mut conversation, _) = find_conversation(inner, scope, request, now).await?;
-    let info = choose_model(inner, request, &mut conversation)?;
-    let placed = place(inner, scope, &conversation, &request.placement).await?;
-    let accept = accept_of(inner, scope, request, &conversation, &placed, &info, now)?;
-    let key = StepKey {
-        turn: accept.turn.id.clone(),
-        step: 1,
-    };
-    let plan = plan_of(inner, scope, request, &conversation, info, &accept, placed)?;
-    let BuiltPrompt {
-        context, prepared, ..
-    } = build_prompt(inner, &plan).await?;
-    let quote = inner.recorder.quote(&GrantRequest {
-        key,
-        purpose: Purpose::Reply,
-        model: plan.info.model.clone(),
-        input_bound: prepared.input_bound,
-        output_cap: context.output_cap,
-        accounts: Vec::new(),
-        at: now,
-    })?;
-    Ok(Explanation {
-        model: plan.info.model,
-        report: context.report,
-        prompt: context.prompt,
-        input_bound: prepared.input_bound,
-        quote,
-    })
 }

@@ -20,6 +20,7 @@ mod live;
 mod narrate;
 mod owner;
 mod patience;
+mod place;
 mod plan;
 mod reaper;
 mod recovery;
