@@ -18,7 +18,7 @@ use crate::patience::persistently;
 use crate::place::{Placed, place};
 use crate::plan::{Plan, build_prompt};
 use crate::request::{ConversationChoice, Placement, TurnRequest};
-use crate::{Explanation, Result, Turn, TurnError};
+use crate::{Result, Turn, TurnError};
 
 /// The longest title made from a first line: what a list shows in one row.
 const TITLE_CHARS_MAX: usize = 80;
