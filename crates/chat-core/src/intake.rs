@@ -28,13 +28,13 @@ pub(crate) async fn send_message(
     scope: &Scope,
     request: TurnRequest,
 ) -> Result<Turn> {
+    let turns_max = inner.config.turns_max;
+    let place = inner.tasks.reserve(turns_max);
+    // Asked only now: a drain that began before waits for every place that is taken.
     if inner.is_draining() {
         return Err(TurnError::Draining);
     }
-    let turns_max = inner.config.turns_max;
-    if inner.lock_turns().len() >= turns_max {
-        return Err(TurnError::Overloaded { turns_max });
-    }
+    let place = place.ok_or(TurnError::Overloaded { turns_max })?;
     let resolved = resolve(inner, scope, &request).await?;
     let turn = &resolved.plan.turn;
     let handle = Turn {
@@ -49,9 +49,7 @@ pub(crate) async fn send_message(
         attached: false,
     };
     let (told, answer) = oneshot::channel();
-    inner
-        .tasks
-        .spawn(take_on(Arc::clone(inner), resolved, told));
+    place.spawn(take_on(Arc::clone(inner), resolved, told));
     match answer.await.map_err(|_| TurnError::Draining)?? {
         None => Ok(handle),
         Some(earlier) => Ok(Turn {

@@ -18,8 +18,9 @@ struct Shared {
     changed: Notify,
 }
 
-/// Uncounts its task also when the task panics or is aborted.
-struct Running(Arc<Shared>);
+/// A counted place for one task; uncounted also when the task panics or is aborted.
+#[derive(Debug)]
+pub(crate) struct Running(Arc<Shared>);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -28,19 +29,35 @@ impl Drop for Running {
     }
 }
 
-impl TaskScope {
-    /// Runs `task` on its own; it ends by itself.
+impl Running {
+    /// Runs `task` in this place; it ends by itself.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one door to spawning; `idle` awaits it"
+        reason = "the one door to spawning; `TaskScope::idle` awaits it"
     )]
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.shared.running.fetch_add(1, Ordering::SeqCst);
-        let running = Running(Arc::clone(&self.shared));
+    pub(crate) fn spawn(self, task: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(async move {
             task.await;
-            drop(running);
+            drop(self);
         });
+    }
+}
+
+impl TaskScope {
+    /// A place among at most `tasks_max`, taken before there is a task to run in it.
+    pub(crate) fn reserve(&self, tasks_max: usize) -> Option<Running> {
+        let one_more = |running: usize| running.checked_add(1).filter(|all| *all <= tasks_max);
+        let running = &self.shared.running;
+        running
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more)
+            .ok()?;
+        Some(Running(Arc::clone(&self.shared)))
+    }
+
+    /// Runs `task` on its own; it ends by itself.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.shared.running.fetch_add(1, Ordering::SeqCst);
+        Running(Arc::clone(&self.shared)).spawn(task);
     }
 
     /// How many tasks are running.

@@ -246,3 +246,16 @@ async fn what_is_not_ready_yet_can_be_stopped_and_drained_and_has_the_same_deadl
     assert_eq!(world.rows(&ada()).await, vec![]);
     assert_sound(&client).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_sends_starts_no_more_turns_than_are_allowed() {
+    let mut world = World::new(vec![slow_reply()]);
+    world.config.turns_max = 3;
+    let client = world.start().await;
+    let ada = ada();
+    let burst = (0..64).map(|_| client.send_message(&ada, TurnRequest::text("hi")));
+    let sent = futures::future::join_all(burst).await;
+    let refused = sent.iter().filter_map(|sent| sent.as_ref().err());
+    assert!(refused.clone().all(|error| error.code() == "overloaded"));
+    assert_eq!(refused.count(), 61);
+}

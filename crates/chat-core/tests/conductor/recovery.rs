@@ -374,6 +374,30 @@ fn settling_is_settled_from_the_stored_amounts() {
 }
 
 #[test]
+fn a_running_process_takes_over_by_itself() {
+    let reply = ScriptedReply::new(vec![say("so far"), ScriptedStep::Hang]);
+    let world = World::new(vec![reply]).with_credit(1_000_000_000);
+    let died = die_at(&world, async |_, turn| {
+        read_until(turn, "so far").await;
+    });
+    in_process(async {
+        let client = world.start().await;
+        world.let_leases_lapse();
+        let events = read(&client, &died.turn, Cursor::START).await;
+        assert_whole(&events);
+        let record = world.record(&ada(), &died.turn).await;
+        assert_eq!(
+            (record.state, record.epoch),
+            (TurnState::Interrupted, 2),
+            "nobody called recover"
+        );
+        client.drain().await;
+        assert_sound(&client).await;
+    });
+    assert_eq!(rows(&world).len(), 1);
+}
+
+#[test]
 fn a_thousand_lapsed_turns_are_all_recovered_in_the_end() {
     let world = World::new(vec![ScriptedReply::new(vec![ScriptedStep::Hang])])
         .with_credit(1_000_000_000_000);
