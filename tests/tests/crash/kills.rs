@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use chat_balance::HoldState;
 use chat_persist::TurnRecord;
 use chat_types::StepState;
 use fastrand::Rng;
@@ -74,6 +75,7 @@ pub(crate) struct Tally {
     partial: usize,
     ended: usize,
     ended_unposted: usize,
+    held_without_step: usize,
     not_killed: usize,
     read_too_late: usize,
 }
@@ -105,9 +107,15 @@ impl fmt::Display for Tally {
         }
         write!(
             f,
-            "non-empty partial text {}, just after the end {} ({} before the ledger had it), \
+            "accepted with a hold and no step {}, non-empty partial text {}, \
+             just after the end {} ({} before the ledger had it), \
              ended before the kill {}, read too late to count {}",
-            self.partial, self.ended, self.ended_unposted, self.not_killed, self.read_too_late
+            self.held_without_step,
+            self.partial,
+            self.ended,
+            self.ended_unposted,
+            self.not_killed,
+            self.read_too_late
         )
     }
 }
@@ -234,10 +242,15 @@ fn count(tally: &mut Tally, victim: &Victim) {
     let Some(seen) = &victim.seen else {
         return;
     };
+    let is_held = seen
+        .hold
+        .as_ref()
+        .is_some_and(|hold| hold.state == HoldState::Open);
     if seen.record.state.is_terminal() {
         tally.ended += 1;
-        let open = |hold: &chat_balance::Hold| hold.state == chat_balance::HoldState::Open;
-        tally.ended_unposted += usize::from(seen.hold.as_ref().is_some_and(open));
+        tally.ended_unposted += usize::from(is_held);
+    } else if seen.record.steps.is_empty() {
+        tally.held_without_step += usize::from(is_held);
     } else if !seen.text().is_empty() {
         tally.partial += 1;
     }

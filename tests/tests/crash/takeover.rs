@@ -70,6 +70,40 @@ fn a_dispatched_call_is_billed_as_estimated_and_never_sent_again() {
 }
 
 #[test]
+fn the_same_key_after_a_kill_attaches_and_calls_nobody() {
+    let scene = Scene::new();
+    let text = "again says hello";
+    let mut sending = Sending::start(&scene, "again", SLOW, text);
+    assert!(sending.wait_for(Sign::FirstText));
+    std::thread::sleep(Duration::from_millis(400));
+    let turn = sending.turn();
+    assert!(sending.kill().was_killed());
+    // The lease has not lapsed yet: the second process attaches, and its reaper ends the turn.
+    let again = Sending::start(&scene, "again", SLOW, text).finish();
+    assert_eq!(again.events[0].turn.as_str(), turn);
+    assert!(again.saw(Sign::Ended), "{}", again.stderr);
+    assert!(!again.status.success());
+    let told = again.text();
+    assert!(
+        !told.is_empty() && reply_text(400).starts_with(&told),
+        "{told:?}"
+    );
+    assert_eq!(scene.provider.ledger().unwrap().totals.requests, 1);
+    let other = Sending::start(&scene, "again", SLOW, "another body").finish();
+    assert!(
+        other.stderr.contains("error[idempotency_conflict]"),
+        "{}",
+        other.stderr
+    );
+    scene.recover();
+    let books = scene.journal.books(&[]);
+    assert_eq!(books.turns.len(), 1);
+    assert_eq!(books.turn_of_key("again").unwrap().text(), told);
+    assert_eq!(books.usage.len(), 1);
+    scene.audit();
+}
+
+#[test]
 fn a_settlement_that_is_done_again_posts_once() {
     let scene = Scene::new();
     // The end is told before the ledger has it, and the mark comes after: some milliseconds to hit.
