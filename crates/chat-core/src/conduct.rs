@@ -106,6 +106,13 @@ impl Conductor<'_> {
             Ok(opened) => opened,
             Err(end) => return Ok(end),
         };
+        if let Some(cause) = self.live.stop_requested() {
+            // No byte has left: the step is released.
+            return Ok(End {
+                step: StepRow::Open,
+                ..End::stopped_before_call(cause)
+            });
+        }
         let heard = match self.call(&ready.prepared, &opened).await? {
             Ok(stream) => self.listen(stream).await,
             Err(heard) => heard,
