@@ -49,6 +49,11 @@ impl LiveTurn {
         });
     }
 
+    /// Whether somebody asked already.
+    pub(crate) fn stop_requested(&self) -> Option<StopCause> {
+        *self.stop.borrow()
+    }
+
     /// Returns when somebody asks.
     pub(crate) async fn stopped(&self) -> StopCause {
         let mut stop = self.stop.subscribe();
