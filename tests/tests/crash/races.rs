@@ -70,7 +70,7 @@ fn of<'a>(answers: &'a [Value], key: &str) -> BTreeSet<&'a str> {
 
 #[test]
 fn one_key_in_two_processes_is_one_call_and_one_reply() {
-    let scene = Scene::new();
+    let scene = Scene::of_the_living();
     let model = "openai/fake:chunks-40:delay_ms-5";
     let arguments = ["ada", "32", model, "100", "hello", "the-key"];
     let mut workers = [0, 1].map(|_| Worker::start(&scene.home.config(), &arguments));
@@ -96,8 +96,10 @@ fn one_key_in_two_processes_is_one_call_and_one_reply() {
     assert_eq!(of(&answers, "text").len(), 1, "{answers:?}");
     let charged = scene.provider.ledger().unwrap();
     assert_eq!(charged.totals.requests, 1);
-    drop(workers);
-    scene.recover();
+    // Orderly ends: nothing is left to recover.
+    for worker in &mut workers {
+        assert!(worker.child.wait().unwrap().success());
+    }
     let books = scene.journal.books(&[]);
     assert_eq!(books.turns.len(), 1);
     let messages: Vec<usize> = books.messages.values().map(Vec::len).collect();
@@ -112,10 +114,7 @@ fn a_balance_of_ten_holds_pays_ten_of_256_calls() {
     const HOLDS: i64 = 10;
     let one = hold_of_one(MODEL);
     let opening = Money::from_nano_usd(one.nano_usd() * HOLDS);
-    let scene = Scene::with_accounts(&format!(
-        "kind = \"limited\"\nopening_usd = \"0.{:09}\"",
-        opening.nano_usd()
-    ));
+    let scene = Scene::with_balance(opening);
     let model = format!("openai/{MODEL}");
     let arguments = ["ada", "128", &model, CAP_LEAST, "hello"];
     let mut workers = [0, 1].map(|_| Worker::start(&scene.home.config(), &arguments));

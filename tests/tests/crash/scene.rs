@@ -1,16 +1,19 @@
 //! One fake provider with prices, one store, one `chat` home: where a crash test plays.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use chat_tests::fake_provider::Prices;
 use chat_tests::{ChatHome, FakeProvider, FakeProviderOptions};
+use chat_types::Money;
 use tempfile::TempDir;
 
 use crate::journal::Journal;
 
-/// The lease of every process here: short, so that recovery need not wait long.
+/// The lease where processes die: short, so that recovery need not wait long.
 pub(crate) const LEASE_MS: u64 = 500;
+/// The lease where processes live: a busy machine must not take one for dead.
+const LONG_LEASE_MS: u64 = 3_000;
 
 /// Above zero, different from each other, and not round.
 pub(crate) const PRICES: Prices = Prices {
@@ -24,16 +27,31 @@ pub(crate) struct Scene {
     pub(crate) provider: FakeProvider,
     pub(crate) home: ChatHome,
     pub(crate) journal: Journal,
+    lease_ms: u64,
     _folder: TempDir,
 }
 
 impl Scene {
+    /// Where processes die.
     pub(crate) fn new() -> Self {
-        Self::with_accounts("kind = \"unlimited\"")
+        Self::with(LEASE_MS, "kind = \"unlimited\"")
     }
 
-    /// `accounts` is that section of the configuration file.
-    pub(crate) fn with_accounts(accounts: &str) -> Self {
+    /// Where processes live and meet.
+    pub(crate) fn of_the_living() -> Self {
+        Self::with(LONG_LEASE_MS, "kind = \"unlimited\"")
+    }
+
+    /// The same with accounts that can run dry, opened with so much.
+    pub(crate) fn with_balance(opening: Money) -> Self {
+        let accounts = format!(
+            "kind = \"limited\"\nopening_usd = \"0.{:09}\"",
+            opening.nano_usd()
+        );
+        Self::with(LONG_LEASE_MS, &accounts)
+    }
+
+    fn with(lease_ms: u64, accounts: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let provider = FakeProvider::spawn_with(&FakeProviderOptions {
             ledger: Some(folder.path().join("fake-ledger.jsonl")),
@@ -45,7 +63,7 @@ impl Scene {
         .unwrap();
         let home = ChatHome::new(
             folder.path(),
-            &config(folder.path(), &provider.base_url(), accounts),
+            &config(folder.path(), &provider.base_url(), lease_ms, accounts),
         )
         .unwrap()
         .with_variable("OPENAI_BASE_URL", &provider.base_url())
@@ -55,6 +73,7 @@ impl Scene {
             provider,
             home,
             journal,
+            lease_ms,
             _folder: folder,
         }
     }
@@ -68,6 +87,37 @@ impl Scene {
             told(&output)
         );
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs statements in the database as an intruder would: with a tool that is not ours.
+    pub(crate) fn tamper(&self, statements: &str) {
+        const SCRIPT: &str = "import sqlite3, sys\n\
+            db = sqlite3.connect(sys.argv[1], timeout=5)\n\
+            db.executescript(sys.argv[2])\n\
+            db.commit()\n";
+        let output = self.python(SCRIPT, statements);
+        assert!(output.status.success(), "{}", told(&output));
+    }
+
+    /// Whether nobody holds the write lock at this moment.
+    pub(crate) fn can_be_written(&self) -> bool {
+        const SCRIPT: &str = "import sqlite3, sys\n\
+            db = sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None)\n\
+            db.execute(sys.argv[2])\n\
+            db.execute('ROLLBACK')\n";
+        let output = self.python(SCRIPT, "BEGIN IMMEDIATE");
+        let is_locked = String::from_utf8_lossy(&output.stderr).contains("database is locked");
+        assert!(output.status.success() || is_locked, "{}", told(&output));
+        !is_locked
+    }
+
+    fn python(&self, script: &str, statements: &str) -> Output {
+        Command::new("python3")
+            .args(["-c", script])
+            .arg(self.home.store())
+            .arg(statements)
+            .output()
+            .unwrap_or_else(|error| panic!("python3 is needed for this test: {error}"))
     }
 
     /// What `chat audit` says; it must be content, and have seen something.
@@ -85,13 +135,13 @@ impl Scene {
     /// Waits until no dead process has a lease, and lets a new process put things right.
     pub(crate) fn recover(&self) {
         // Holds and settled steps are only looked at after two leases.
-        std::thread::sleep(std::time::Duration::from_millis(LEASE_MS * 2 + 200));
+        std::thread::sleep(std::time::Duration::from_millis(self.lease_ms * 2 + 200));
         self.chat(&["recover"]);
     }
 }
 
 /// One provider, the fake one, with its own prices; leases are short.
-fn config(folder: &Path, base_url: &str, accounts: &str) -> String {
+fn config(folder: &Path, base_url: &str, lease_ms: u64, accounts: &str) -> String {
     let prices = folder.join("prices.toml");
     let usd = |pico: u64| format!("{}.{:06}", pico / 1_000_000, pico % 1_000_000);
     let book = format!(
@@ -106,7 +156,7 @@ fn config(folder: &Path, base_url: &str, accounts: &str) -> String {
         "store = {:?}\nmodel = \"openai/fake\"\nprices = {:?}\n\n\
          [accounts]\n{accounts}\n\n\
          [providers.openai]\nkind = \"openai\"\nbase_url = \"{base_url}\"\n\n\
-         [turns]\nlease_ms = {LEASE_MS}\n",
+         [turns]\nlease_ms = {lease_ms}\n",
         format!("sqlite:{}", folder.join("chat.db").display()),
         prices.display().to_string()
     )

@@ -1,27 +1,10 @@
 //! Somebody changes an amount behind the program's back: the audit names the row.
 
-use std::process::Command;
-
 use crate::scene::{Scene, told};
 use crate::victim::Sending;
 
-/// Runs statements in a database as an intruder would: with a tool that is not ours.
-fn tamper(scene: &Scene, statements: &str) {
-    const SCRIPT: &str = "import sqlite3, sys\n\
-        db = sqlite3.connect(sys.argv[1])\n\
-        db.executescript(sys.argv[2])\n\
-        db.commit()\n";
-    let output = Command::new("python3")
-        .args(["-c", SCRIPT])
-        .arg(scene.home.store())
-        .arg(statements)
-        .output()
-        .unwrap_or_else(|error| panic!("python3 is needed for this test: {error}"));
-    assert!(output.status.success(), "{}", told(&output));
-}
-
 fn scene_with_a_turn() -> Scene {
-    let scene = Scene::new();
+    let scene = Scene::of_the_living();
     for key in ["one", "two", "three"] {
         let sent = Sending::start(&scene, key, "fake:chunks-12", "hello").finish();
         assert!(sent.status.success(), "{}", sent.stderr);
@@ -44,13 +27,10 @@ fn a_tampered_entry_is_named_by_the_audit() {
     let books = scene.journal.books(&[]);
     let entry = books.entries.last().unwrap();
     let reference = entry.reference.clone();
-    tamper(
-        &scene,
-        &format!(
-            "DROP TRIGGER entries_are_never_changed;\
+    scene.tamper(&format!(
+        "DROP TRIGGER entries_are_never_changed;\
              UPDATE entries SET amount = amount + 1 WHERE reference = '{reference}';"
-        ),
-    );
+    ));
     // An entry and its hold leg share ACCOUNT/TURN/STEP; which of the two is wrong nobody can know.
     let (leg, _attempt) = reference.rsplit_once('/').unwrap();
     audit_names(&scene, leg);
@@ -62,9 +42,8 @@ fn a_tampered_usage_row_is_named_by_the_audit() {
     let books = scene.journal.books(&[]);
     let row = books.usage.last().unwrap();
     let turn = row.key.step.turn.as_str();
-    tamper(
-        &scene,
-        &format!("UPDATE usage SET amount = amount - 1 WHERE turn = '{turn}';"),
-    );
+    scene.tamper(&format!(
+        "UPDATE usage SET amount = amount - 1 WHERE turn = '{turn}';"
+    ));
     audit_names(&scene, &format!("{turn}/1/1"));
 }
