@@ -86,7 +86,7 @@ impl Decoder {
 
     fn event(&mut self, event: &SseEvent, out: &mut Vec<ProviderEvent>) -> Result<(), Stop> {
         let data = event.data.trim();
-        match event.event.as_str() {
+        match event.event.as_ref() {
             "error" => {
                 let refused = serde_json::from_str::<Completion<'_>>(data)
                     .ok()

@@ -13,7 +13,7 @@ mod memory;
 mod retry;
 mod retry_loop;
 mod sse;
-mod sse_guard;
+mod sse_decoder;
 mod timed;
 mod timeouts;
 

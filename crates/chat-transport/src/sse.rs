@@ -1,33 +1,31 @@
 //! Server-sent events out of a body, in batches.
 //!
 //! One item is everything that can be decoded without waiting for the network again, so a reader turns one network
-//! read into one batch. The parser is `eventsource-stream` behind `sse_guard`.
+//! read into one batch. The rules of the format are in `sse_decoder`.
 //! The end of the stream says that the connection ended cleanly, not that the reply is complete: only the provider's
 //! own terminal event says that. Not here: reconnecting (no model provider can resume a reply), JSON.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use eventsource_stream::{Event, EventStream, EventStreamError};
 use futures::Stream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::adapter::BodyStream;
 use crate::error::{TransportError, TransportErrorKind, TransportPhase};
-use crate::sse_guard::LineGuard;
+use crate::sse_decoder::SseDecoder;
 use crate::timed::after;
 use crate::timeouts::Timeouts;
 
 /// One server-sent event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SseEvent {
-    /// The type, `message` where the server gave none.
-    pub event: String,
+    /// The type, `message` where the server gave none; borrowed for that one.
+    pub event: Cow<'static, str>,
     /// The data lines, joined by LF.
     pub data: String,
     /// The last event id that was in force, empty where the server gave none.
@@ -66,13 +64,13 @@ impl Default for SseLimits {
 /// The first error is the last item; events decoded before it come first, as a batch of their own. Dropping the
 /// stream drops the body, which closes the connection.
 pub struct SseStream {
-    events: EventStream<LineGuard>,
+    /// `None` after the end or an error.
+    body: Option<BodyStream>,
+    decoder: SseDecoder,
     limits: SseLimits,
-    repaired_lines: Arc<AtomicU64>,
     progress: Option<Progress>,
     /// An error that waits for the events before it to be taken.
     pending_error: Option<TransportError>,
-    is_done: bool,
 }
 
 /// The clock that pings do not reset.
@@ -87,15 +85,12 @@ impl SseStream {
     /// Decodes `body` within `limits`.
     #[must_use]
     pub fn new(body: BodyStream, limits: SseLimits) -> Self {
-        let repaired_lines = Arc::new(AtomicU64::new(0));
-        let guard = LineGuard::new(body, limits, Arc::clone(&repaired_lines));
         Self {
-            events: EventStream::new(guard),
+            body: Some(body),
+            decoder: SseDecoder::new(limits),
             limits,
-            repaired_lines,
             progress: None,
             pending_error: None,
-            is_done: false,
         }
     }
 
@@ -122,16 +117,36 @@ impl SseStream {
     /// How many lines so far had bytes that are not UTF-8, which became U+FFFD.
     #[must_use]
     pub fn repaired_lines(&self) -> u64 {
-        self.repaired_lines.load(Ordering::Relaxed)
+        self.decoder.repaired_lines()
     }
 
-    fn end(&mut self, error: TransportError) -> Poll<Option<<Self as Stream>::Item>> {
-        self.is_done = true;
-        // The parser cannot be emptied in place; an empty one in its place drops the body.
-        let no_body: BodyStream = Box::pin(futures::stream::empty());
-        let guard = LineGuard::new(no_body, self.limits, Arc::clone(&self.repaired_lines));
-        self.events = EventStream::new(guard);
-        Poll::Ready(Some(Err(error)))
+    /// The next event; none at the end and after an error, which is pending then.
+    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<SseEvent>> {
+        loop {
+            match self.decoder.next_event() {
+                Ok(Some(event)) => return Poll::Ready(Some(event)),
+                Ok(None) => {}
+                Err(error) => {
+                    self.fail(error);
+                    return Poll::Ready(None);
+                }
+            }
+            let Some(body) = self.body.as_mut() else {
+                return Poll::Ready(None);
+            };
+            match ready!(body.as_mut().poll_next(context)) {
+                Some(Ok(read)) => self.decoder.push(read),
+                Some(Err(error)) => self.fail(error),
+                // What is left is an event without its blank line: by the rules it is dropped.
+                None => self.body = None,
+            }
+        }
+    }
+
+    /// Drops the body and keeps `error` as the last item.
+    fn fail(&mut self, error: TransportError) {
+        self.body = None;
+        self.pending_error = Some(error);
     }
 
     fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -150,9 +165,9 @@ impl Stream for SseStream {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if let Some(error) = self.pending_error.take() {
-            return self.end(error);
+            return Poll::Ready(Some(Err(error)));
         }
-        if self.is_done {
+        if self.body.is_none() {
             return Poll::Ready(None);
         }
         let mut batch = Vec::new();
@@ -161,20 +176,12 @@ impl Stream for SseStream {
         while batch.len() < self.limits.batch_events_max
             && batch_bytes < self.limits.batch_bytes_max
         {
-            match Pin::new(&mut self.events).poll_next(context) {
-                Poll::Ready(Some(Ok(event))) => {
-                    let event = SseEvent::from(event);
+            match self.poll_event(context) {
+                Poll::Ready(Some(event)) => {
                     batch_bytes = batch_bytes.saturating_add(event.data.len());
                     batch.push(event);
                 }
-                Poll::Ready(Some(Err(error))) => {
-                    self.pending_error = Some(TransportError::from(error));
-                    break;
-                }
-                Poll::Ready(None) => {
-                    self.is_done = true;
-                    break;
-                }
+                Poll::Ready(None) => break,
                 Poll::Pending => {
                     is_waiting = true;
                     break;
@@ -187,18 +194,15 @@ impl Stream for SseStream {
             progress.due = after(Instant::now(), progress.within);
         }
         if is_waiting && self.poll_progress(context).is_ready() {
-            let late = TransportError::new(
-                TransportErrorKind::ProgressTimeout,
-                TransportPhase::Streaming,
-            );
-            self.pending_error = Some(late);
             is_waiting = false;
+            let kind = TransportErrorKind::ProgressTimeout;
+            self.fail(TransportError::new(kind, TransportPhase::Streaming));
         }
         if !batch.is_empty() {
             return Poll::Ready(Some(Ok(batch)));
         }
         match self.pending_error.take() {
-            Some(error) => self.end(error),
+            Some(error) => Poll::Ready(Some(Err(error))),
             None if is_waiting => Poll::Pending,
             None => Poll::Ready(None),
         }
@@ -211,32 +215,7 @@ impl fmt::Debug for SseStream {
             .debug_struct("SseStream")
             .field("limits", &self.limits)
             .field("repaired_lines", &self.repaired_lines())
-            .field("is_done", &self.is_done)
+            .field("is_done", &self.body.is_none())
             .finish_non_exhaustive()
-    }
-}
-
-impl From<Event> for SseEvent {
-    fn from(event: Event) -> Self {
-        Self {
-            event: event.event,
-            data: event.data,
-            id: event.id,
-            retry_ms: event
-                .retry
-                .and_then(|retry| u64::try_from(retry.as_millis()).ok()),
-        }
-    }
-}
-
-impl From<EventStreamError<TransportError>> for TransportError {
-    fn from(error: EventStreamError<TransportError>) -> Self {
-        match error {
-            EventStreamError::Transport(error) => error,
-            // The guard hands out clean lines only, so neither can happen; the texts are not shown.
-            EventStreamError::Utf8(_) | EventStreamError::Parser(_) => {
-                Self::new(TransportErrorKind::Malformed, TransportPhase::Streaming)
-            }
-        }
     }
 }

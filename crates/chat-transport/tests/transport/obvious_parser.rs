@@ -35,7 +35,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Vec<SseEvent> {
                     event
                 };
                 events.push(SseEvent {
-                    event: name,
+                    event: name.into(),
                     data,
                     id: id.clone(),
                     retry_ms,

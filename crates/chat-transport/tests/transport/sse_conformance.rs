@@ -10,7 +10,7 @@ const RANDOM_SPLITS: u64 = 100;
 
 fn event(event: &str, data: &str, id: &str) -> SseEvent {
     SseEvent {
-        event: event.to_owned(),
+        event: event.to_owned().into(),
         data: data.to_owned(),
         id: id.to_owned(),
         retry_ms: None,
