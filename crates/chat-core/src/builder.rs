@@ -12,9 +12,10 @@ use chat_types::{Clock, IdSource, IdSourceExt, SystemClock, UuidIds};
 use chat_usage::{PriceBook, UsageRecorder, UsageStore};
 
 use crate::accounts::{AccountPolicy, OneAccountPerUser};
-use crate::base_client::{BaseClient, Inner};
+use crate::base_client::BaseClient;
 use crate::config::TurnConfig;
 use crate::hooks::{LifecycleObserver, PromptGuard};
+use crate::inner::Inner;
 use crate::task_scope::TaskScope;
 use crate::{Result, TurnError, owner};
 

@@ -8,32 +8,22 @@ use std::sync::Arc;
 
 use chat_persist::{NewStep, PersistErrorKind};
 use chat_provider::{CallPermit, CompletionStream, Prepared};
-use chat_tokens::TokenCounter;
-use chat_types::{EventKind, Purpose, StepGrant, StepKey};
+use chat_types::{EventKind, Purpose, StepKey};
 use chat_usage::GrantRequest;
 use tokio::time::{Duration, Instant};
 
 use crate::TurnError;
-use crate::base_client::Inner;
+use crate::conductor::{Conductor, Opened, REPLY_STEP};
 use crate::ending::{End, FencedOut, StepRow};
 use crate::gate::JournalGate;
 use crate::hooks::LifecycleEvent;
+use crate::inner::Inner;
 use crate::listen::{Heard, listen};
 use crate::live::{LiveTurn, StopCause};
 use crate::narrate::Narrator;
 use crate::patience::persistently;
 use crate::plan::{BuiltPrompt, Plan};
 use crate::turn_log::{Pace, TurnLog};
-
-/// A turn's reply is its first step.
-pub(crate) const REPLY_STEP: u32 = 1;
-
-/// A step whose hold and first attempt are durable.
-pub(crate) struct Opened {
-    pub(crate) grant: StepGrant,
-    pub(crate) gate: Arc<JournalGate>,
-    pub(crate) request: GrantRequest,
-}
 
 /// Conducts a turn to its end. Never fails: every way out closes the turn, or leaves it to the
 /// owner that took it over.
@@ -74,16 +64,6 @@ pub(crate) async fn conduct(
     }
     inner.forget(&plan.fence.turn);
     live.mark_settled();
-}
-
-pub(crate) struct Conductor<'a> {
-    pub(crate) inner: &'a Arc<Inner>,
-    pub(crate) live: &'a Arc<LiveTurn>,
-    pub(crate) plan: &'a Plan,
-    pub(crate) log: TurnLog,
-    pub(crate) narrator: Narrator,
-    deadline: Instant,
-    pub(crate) counter: Option<Arc<dyn TokenCounter>>,
 }
 
 impl Conductor<'_> {

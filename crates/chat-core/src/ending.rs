@@ -13,7 +13,7 @@ use chat_usage::UsageError;
 
 use crate::TurnError;
 use crate::billing::{self, AttemptEnd, ClosedStep, StepBill};
-use crate::conduct::{Conductor, Opened, REPLY_STEP};
+use crate::conductor::{Conductor, Opened, REPLY_STEP};
 use crate::hooks::LifecycleEvent;
 use crate::listen::Heard;
 use crate::live::StopCause;

@@ -3,7 +3,7 @@
 use chat_types::{ContextReport, ModelRef, Prompt, Purpose, Scope, StepKey, Tokens};
 use chat_usage::{GrantRequest, Quote};
 
-use crate::conduct::REPLY_STEP;
+use crate::conductor::REPLY_STEP;
 use crate::intake::resolve;
 use crate::plan::{BuiltPrompt, build_prompt};
 use crate::{BaseClient, Result, TurnRequest};

@@ -10,24 +10,31 @@ use chat_types::{
 };
 use tokio::sync::oneshot;
 
-use crate::base_client::{BaseClient, Inner};
 use crate::conduct::conduct;
 use crate::hooks::LifecycleEvent;
+use crate::inner::Inner;
 use crate::live::LiveTurn;
 use crate::patience::persistently;
 use crate::place::{Placed, place};
 use crate::plan::{Plan, build_prompt};
 use crate::request::{ConversationChoice, Placement, TurnRequest};
-use crate::{Result, Turn, TurnError};
+use crate::{Result, TurnError};
 
 /// The longest title made from a first line: what a list shows in one row.
 const TITLE_CHARS_MAX: usize = 80;
 
-pub(crate) async fn send_message(
+/// A turn that is durable: this request's, or an earlier one of the same idempotency key.
+pub(crate) struct Taken {
+    pub(crate) turn: NewTurn,
+    pub(crate) attached: bool,
+}
+
+/// Makes a request's turn durable and starts it.
+pub(crate) async fn take(
     inner: &Arc<Inner>,
     scope: &Scope,
-    request: TurnRequest,
-) -> Result<Turn> {
+    request: &TurnRequest,
+) -> Result<Taken> {
     let turns_max = inner.config.turns_max;
     let place = inner.tasks.reserve(turns_max);
     // Asked only now: a drain that began before waits for every place that is taken.
@@ -35,32 +42,16 @@ pub(crate) async fn send_message(
         return Err(TurnError::Draining);
     }
     let place = place.ok_or(TurnError::Overloaded { turns_max })?;
-    let resolved = resolve(inner, scope, &request).await?;
-    let turn = &resolved.plan.turn;
-    let handle = Turn {
-        client: BaseClient {
-            inner: Arc::clone(inner),
-        },
-        scope: scope.clone(),
-        id: turn.id.clone(),
-        conversation: turn.conversation.clone(),
-        user_message: turn.user_message.clone(),
-        reply: turn.reply.clone(),
-        attached: false,
-    };
+    let resolved = resolve(inner, scope, request).await?;
+    let turn = resolved.plan.turn.clone();
     let (told, answer) = oneshot::channel();
     place.spawn(take_on(Arc::clone(inner), resolved, told));
-    match answer.await.map_err(|_| TurnError::Draining)?? {
-        None => Ok(handle),
-        Some(earlier) => Ok(Turn {
-            id: earlier.id,
-            conversation: earlier.conversation,
-            user_message: earlier.user_message,
-            reply: earlier.reply,
-            attached: true,
-            ..handle
-        }),
-    }
+    let earlier = answer.await.map_err(|_| TurnError::Draining)??;
+    let attached = earlier.is_some();
+    Ok(Taken {
+        turn: earlier.unwrap_or(turn),
+        attached,
+    })
 }
 
 /// A request with everything it names looked up. Nothing is written yet.
@@ -141,7 +132,7 @@ async fn take_on(inner: Arc<Inner>, resolved: Resolved, told: oneshot::Sender<An
 async fn accept(inner: &Inner, resolved: &Resolved) -> Answer {
     let plan = &resolved.plan;
     let scope = &plan.fence.scope;
-    let beat = crate::owner::ensure_lease(inner);
+    let beat = crate::lease::ensure_lease(inner);
     let accepted = persistently(|| inner.store.accept(scope, &resolved.accept));
     let (beat, accepted) = futures::join!(beat, accepted);
     beat?;

@@ -1,37 +1,12 @@
 //! The process as an owner of turns: its lease, its stop flags, its orderly end.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::base_client::Inner;
+use crate::inner::Inner;
+use crate::lease::{BEATS_PER_LEASE, ensure_lease};
 use crate::live::StopCause;
-use crate::patience::persistently;
-use crate::{Result, reaper};
-
-/// The heartbeat comes this many times within a lease: two may be lost.
-const BEATS_PER_LEASE: u32 = 3;
-
-/// Makes sure that a turn accepted now has a living owner. Writes at most once per third of a
-/// lease.
-pub(crate) async fn ensure_lease(inner: &Inner) -> Result<()> {
-    let now = inner.clock.now();
-    let lease_ms = i64::from(inner.config.lease_ms);
-    let renew_below = lease_ms.saturating_sub(lease_ms / i64::from(BEATS_PER_LEASE));
-    let left_ms = inner
-        .lease_until
-        .load(Ordering::SeqCst)
-        .saturating_sub(now.unix_ms());
-    if left_ms > renew_below {
-        return Ok(());
-    }
-    let lease_until = now.plus_ms(lease_ms);
-    persistently(|| inner.maintenance.heartbeat(&inner.owner, lease_until)).await?;
-    inner
-        .lease_until
-        .fetch_max(lease_until.unix_ms(), Ordering::SeqCst);
-    Ok(())
-}
+use crate::{Recovered, reaper};
 
 /// The one task per process that keeps the lease, reads stop flags and sweeps up. Ends when the
 /// client is gone.
@@ -54,7 +29,7 @@ pub(crate) async fn run(inner: Weak<Inner>) {
             keep_turns(&inner).await;
         }
         if tokio::time::Instant::now() >= reap_at {
-            reaper::reap(&inner).await;
+            sweep_up(&inner).await;
             reap_at = tokio::time::Instant::now() + lease;
         }
     }
@@ -97,5 +72,26 @@ pub(crate) async fn drain(inner: &Arc<Inner>) {
             code = error.code(),
             "the lease was not given back and will lapse"
         );
+    }
+}
+
+/// One sweep. Whatever fails is found again by the next one.
+async fn sweep_up(inner: &Arc<Inner>) {
+    reaper::write_settled_marks(inner).await;
+    match crate::recovery::recover(inner).await {
+        Ok(recovered) if recovered != Recovered::default() => {
+            tracing::info!(?recovered, "unfinished business was put right");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(code = error.code(), "recovery will be tried again"),
+    }
+    let now = inner.clock.now();
+    let logs_before = now.plus_ms(-i64::from(inner.config.event_log_ttl_ms));
+    if let Err(error) = inner
+        .maintenance
+        .sweep(now, logs_before, reaper::ROWS_PER_SWEEP)
+        .await
+    {
+        tracing::warn!(code = error.code(), "expired rows were not deleted");
     }
 }

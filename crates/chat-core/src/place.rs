@@ -5,7 +5,7 @@ use chat_types::{
     ContentPart, Conversation, ConversationId, Message, MessageId, Role, Scope, TurnKind,
 };
 
-use crate::base_client::Inner;
+use crate::inner::Inner;
 use crate::request::Placement;
 use crate::{Result, TurnError};
 

@@ -13,7 +13,7 @@ use chat_types::{
 };
 
 use crate::TurnError;
-use crate::base_client::Inner;
+use crate::inner::Inner;
 
 /// Everything the task needs, resolved before the turn was accepted.
 #[derive(Debug)]

@@ -1,38 +1,15 @@
-//! What is put right from time to time: lapsed turns, unsettled steps, holds nobody resolved.
-
-use std::sync::Arc;
+//! What is put right behind a crash: unsettled steps, holds nobody resolved, marks not written.
 
 use chat_balance::Hold;
 use chat_persist::OpenStep;
 use chat_types::StepState;
 
-use crate::base_client::Inner;
+use crate::Result;
 use crate::billing::ClosedStep;
-use crate::{Recovered, Result};
+use crate::inner::Inner;
 
 /// Rows per sweep: enough for a crash of a busy process, small enough for one short query.
-const ROWS_PER_SWEEP: u32 = 256;
-
-/// One sweep. Whatever fails is found again by the next one.
-pub(crate) async fn reap(inner: &Arc<Inner>) {
-    write_settled_marks(inner).await;
-    match crate::recovery::recover(inner).await {
-        Ok(recovered) if recovered != Recovered::default() => {
-            tracing::info!(?recovered, "unfinished business was put right");
-        }
-        Ok(_) => {}
-        Err(error) => tracing::warn!(code = error.code(), "recovery will be tried again"),
-    }
-    let now = inner.clock.now();
-    let logs_before = now.plus_ms(-i64::from(inner.config.event_log_ttl_ms));
-    if let Err(error) = inner
-        .maintenance
-        .sweep(now, logs_before, ROWS_PER_SWEEP)
-        .await
-    {
-        tracing::warn!(code = error.code(), "expired rows were not deleted");
-    }
-}
+pub(crate) const ROWS_PER_SWEEP: u32 = 256;
 
 /// Marks settled steps in the journal, all in one write. Losing the marks costs a redo.
 pub(crate) async fn write_settled_marks(inner: &Inner) {

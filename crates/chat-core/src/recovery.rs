@@ -16,8 +16,8 @@ use chat_types::{
     TurnEvent, TurnFailure, TurnKind, TurnState, Usage,
 };
 
-use crate::base_client::Inner;
 use crate::billing::{self, AttemptEnd, ClosedStep, StepBill};
+use crate::inner::Inner;
 use crate::{Result, reaper};
 
 /// Turns per sweep: enough for a crash of a busy process, small enough for one short query.
@@ -52,7 +52,7 @@ pub(crate) async fn recover(inner: &Arc<Inner>) -> Result<Recovered> {
 
 /// Takes one turn over and closes it; false if somebody else was faster.
 async fn close_lapsed(inner: &Arc<Inner>, lapsed: &LapsedTurn) -> Result<bool> {
-    crate::owner::ensure_lease(inner).await?;
+    crate::lease::ensure_lease(inner).await?;
     let Some(fence) = inner.maintenance.take_over(lapsed, &inner.owner).await? else {
         return Ok(false);
     };

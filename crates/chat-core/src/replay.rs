@@ -15,8 +15,8 @@ use chat_types::{
 };
 use futures::stream::{BoxStream, Stream, StreamExt};
 
-use crate::base_client::Inner;
 use crate::feed::Read;
+use crate::inner::Inner;
 use crate::live::LiveTurn;
 use crate::{Result, TurnError, billing};
 
