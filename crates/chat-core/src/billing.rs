@@ -1,6 +1,6 @@
 //! What a step is billed, however it ended.
 //!
-//! The provider's own numbers win. Without them an attempt that may have been charged is billed
+//! The provider's own numbers win once it said that it was done. Without them an attempt that may have been charged is billed
 //! its estimated input and the counted output that was seen, and says so (`estimated`). An attempt
 //! that surely cost nothing has no amount.
 
@@ -18,6 +18,8 @@ pub(crate) struct AttemptEnd {
     pub(crate) attempt: u32,
     /// The provider's last usage snapshot.
     pub(crate) reported: Option<Usage>,
+    /// The model said that it was done, so the snapshot is its last word.
+    pub(crate) is_whole: bool,
     /// What the provider surely produced, counted by us.
     pub(crate) output_seen: Usage,
     pub(crate) provider_request_id: Option<String>,
@@ -38,7 +40,17 @@ impl StepBill<'_> {
     /// The amount of an attempt whose call was answered, at least in part, or may have been.
     pub(crate) fn amount(&self, end: &AttemptEnd) -> AttemptAmount {
         let (usage, source) = match end.reported {
-            Some(reported) => (reported, UsageSource::Provider),
+            Some(reported) if end.is_whole => (reported, UsageSource::Provider),
+            // What came after an early snapshot is owed too.
+            Some(reported) => {
+                let seen = end.output_seen;
+                let usage = Usage {
+                    output: reported.output.max(seen.output),
+                    reasoning: reported.reasoning.max(seen.reasoning),
+                    ..reported
+                };
+                (usage, UsageSource::Estimated)
+            }
             None => {
                 let input = Usage {
                     input_uncached: self.input_estimate,
@@ -69,6 +81,7 @@ impl StepBill<'_> {
         self.amount(&AttemptEnd {
             attempt,
             reported: None,
+            is_whole: false,
             output_seen: Usage::default(),
             provider_request_id: None,
         })

@@ -196,6 +196,7 @@ impl Conductor<'_> {
             amounts.push(bill.amount(&AttemptEnd {
                 attempt: opened.gate.admitted(),
                 reported: self.narrator.usage(),
+                is_whole: self.narrator.finish().is_some(),
                 output_seen: self.output_seen(),
                 provider_request_id: self.narrator.request_id().map(str::to_owned),
             }));
@@ -203,10 +204,11 @@ impl Conductor<'_> {
         amounts
     }
 
-    /// What was surely produced in this turn, by our count; only needed without a report.
+    /// What was surely produced in this turn, by our count; not needed with a last word.
     fn output_seen(&self) -> Usage {
-        match (self.narrator.usage(), &self.counter) {
-            (None, Some(counter)) => {
+        let has_last_word = self.narrator.usage().is_some() && self.narrator.finish().is_some();
+        match &self.counter {
+            Some(counter) if !has_last_word => {
                 billing::output_seen(counter.as_ref(), &self.log.parts(), &self.plan.kept)
             }
             _ => Usage::default(),

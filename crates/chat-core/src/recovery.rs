@@ -168,14 +168,8 @@ async fn amounts(
     let Some(hold) = inner.ledger.hold_of(&fence.scope, &step.key).await? else {
         return Ok(Vec::new());
     };
-    let output_seen = match told.usage {
-        Some(_) => Usage::default(),
-        None => billing::output_seen(
-            counter(inner, step).await.as_ref(),
-            &told.assembler.stored_parts(),
-            kept,
-        ),
-    };
+    let parts = told.assembler.stored_parts();
+    let output_seen = billing::output_seen(counter(inner, step).await.as_ref(), &parts, kept);
     let bill = StepBill {
         recorder: &inner.recorder,
         model: &step.model,
@@ -187,18 +181,11 @@ async fn amounts(
     let last = bill.amount(&AttemptEnd {
         attempt: step.attempts.max(1),
         reported: told.usage,
+        is_whole: false,
         output_seen,
         provider_request_id: None,
     });
-    Ok(earlier.chain([last]).map(estimated).collect())
-}
-
-/// After a crash even a provider's snapshot is only the last one we know of.
-fn estimated(amount: AttemptAmount) -> AttemptAmount {
-    AttemptAmount {
-        source: chat_types::UsageSource::Estimated,
-        ..amount
-    }
+    Ok(earlier.chain([last]).collect())
 }
 
 /// The model's own counter if its provider is there and ready, else a guess.

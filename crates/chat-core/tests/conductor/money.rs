@@ -353,3 +353,23 @@ async fn credit_for_ten_holds_admits_exactly_ten_on_four_threads() {
     assert_eq!(world.rows(&ada()).await.len(), 10);
     assert_sound(&client).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn text_after_an_early_snapshot_is_not_free() {
+    let world = World::new(vec![ScriptedReply::new(vec![
+        ScriptedStep::Say(vec![ProviderEvent::Usage(usage(77, 1))]),
+        say(&"word ".repeat(50)),
+        ScriptedStep::Cut,
+    ])])
+    .with_credit(1_000_000_000);
+    let client = world.start().await;
+    let (_, outcome) = complete(&client, TurnRequest::text("hi")).await;
+    assert_eq!(outcome.state, TurnState::Interrupted);
+    assert_eq!(outcome.usage.input_uncached, Tokens::new(77));
+    assert!(
+        outcome.usage.output > Tokens::new(49),
+        "{:?}",
+        outcome.usage
+    );
+    assert_sound(&client).await;
+}
