@@ -5,10 +5,12 @@ use std::sync::Arc;
 use chat_tokens::TokenCounter;
 use chat_types::{ContentPart, Provenance, Role, TokenizerId, Tokens, ToolSpec};
 
-use crate::provider::LOCAL_TOKENIZER;
 use crate::template::ChatRole;
 use crate::tokenizer::ChatTokenizer;
 use crate::wire::chat_line;
+
+/// The model's vocabulary.
+pub const LOCAL_TOKENIZER: TokenizerId = TokenizerId::from_static("gguf:smollm2");
 
 /// `<|im_start|>`, `<|im_end|>` and the line break after it.
 const PER_MESSAGE: Tokens = Tokens::new(3);

@@ -14,12 +14,12 @@ mod tokenizer;
 mod weights;
 mod wire;
 
-pub use counter::LocalCounter;
+pub use counter::{LOCAL_TOKENIZER, LocalCounter};
 pub use engine::{
     GenerateOptions, Generating, GenerationEvent, GenerationSummary, LocalEngine, Reservation,
 };
 pub use error::{FETCH_COMMAND, LocalError, LocalErrorKind};
-pub use provider::{LOCAL_MODEL, LOCAL_PROVIDER, LOCAL_TOKENIZER, LocalProvider};
+pub use provider::{LOCAL_MODEL, LOCAL_PROVIDER, LocalProvider};
 pub use sampler::Sampling;
 pub use template::{ChatLine, ChatRole, DEFAULT_SYSTEM_PROMPT, render_chat};
 pub use tokenizer::ChatTokenizer;

@@ -18,11 +18,11 @@ use chat_provider::{
 use chat_tokens::{EstimateCounter, TokenCounter};
 use chat_types::{
     CacheStyle, FinishReason, Modalities, ModelId, ModelInfo, ModelRef, ProviderId, StepKey,
-    SystemRole, TokenizerId, Tokens, Usage,
+    SystemRole, Tokens, Usage,
 };
 use futures::{FutureExt, StreamExt, stream};
 
-use crate::counter::LocalCounter;
+use crate::counter::{LOCAL_TOKENIZER, LocalCounter};
 use crate::engine::{
     GenerateOptions, Generating, GenerationEvent, GenerationSummary, LocalEngine, WINDOW_TOKENS,
     WINDOW_TOKENS_LEN,
@@ -38,9 +38,6 @@ pub const LOCAL_PROVIDER: &str = "local";
 
 /// The model's name.
 pub const LOCAL_MODEL: &str = "smollm2-135m-instruct";
-
-/// The model's vocabulary.
-pub const LOCAL_TOKENIZER: TokenizerId = TokenizerId::from_static("gguf:smollm2");
 
 /// A quarter of the window: a model of this size has long lost the thread by then.
 const OUTPUT_TOKENS_MAX: u64 = 2_048;

@@ -9,8 +9,9 @@ use chat_transport::SseEvent;
 use chat_types::{FinishReason, ModelRef, Opaque, Origin};
 
 use crate::error::VendorError;
-use crate::provider::CHAT_COMPLETIONS_API;
+use crate::shape::{Shape, TextKind};
 use crate::usage::disjoint;
+use crate::wire::CHAT_COMPLETIONS_API;
 use crate::wire::{Choice, Completion, Delta, Text, ToolCallDelta, WireError};
 
 /// OpenAI takes at most 128 tools; a reply that calls more of them at once is broken.
@@ -56,6 +57,7 @@ pub(crate) struct Decoder {
     pub(crate) is_finished: bool,
     calls: Vec<ToolCall>,
     sealed: String,
+    shape: Shape,
 }
 
 impl Decoder {
@@ -69,6 +71,7 @@ impl Decoder {
             is_finished: false,
             calls: Vec::new(),
             sealed: String::new(),
+            shape: Shape::none(),
         }
     }
 
@@ -106,8 +109,18 @@ impl Decoder {
         if data.is_empty() {
             return Ok(());
         }
+        // Only a chunk after the first has a shape to fit.
+        if let Some((kind, text)) = self.shape.text(data) {
+            if !self.is_finished {
+                self.text(kind, text, out);
+            }
+            return Ok(());
+        }
         match serde_json::from_str::<Completion<'_>>(data) {
-            Ok(chunk) => self.completion(&chunk, out),
+            Ok(chunk) => {
+                self.shape.keep(data, &chunk);
+                self.completion(&chunk, out)
+            }
             Err(_) => Err(Stop::Malformed("an event is not the JSON of a chunk")),
         }
     }
@@ -182,11 +195,7 @@ impl Decoder {
     fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<ProviderEvent>) -> Result<(), Stop> {
         // Servers that write both names write the same text twice.
         if let Some(text) = text(&delta.reasoning_content).or_else(|| text(&delta.reasoning)) {
-            self.has_delta = true;
-            match out.last_mut() {
-                Some(ProviderEvent::Reasoning(open)) => open.push_str(text),
-                _ => out.push(ProviderEvent::Reasoning(text.to_owned())),
-            }
+            self.text(TextKind::Reasoning, text, out);
         }
         if let Some(details) = delta.reasoning_details {
             self.seal(details.get());
@@ -195,16 +204,26 @@ impl Decoder {
             .into_iter()
             .flatten()
         {
-            self.has_delta = true;
-            match out.last_mut() {
-                Some(ProviderEvent::Text(open)) => open.push_str(text),
-                _ => out.push(ProviderEvent::Text(text.to_owned())),
-            }
+            self.text(TextKind::Text, text, out);
         }
         for call in delta.tool_calls.iter().flatten() {
             self.tool_call(call, out)?;
         }
         Ok(())
+    }
+
+    /// Adds to the text before it, if it is of the same kind.
+    fn text(&mut self, kind: TextKind, text: &str, out: &mut Vec<ProviderEvent>) {
+        if text.is_empty() {
+            return;
+        }
+        self.has_delta = true;
+        match (kind, out.last_mut()) {
+            (TextKind::Text, Some(ProviderEvent::Text(open)))
+            | (TextKind::Reasoning, Some(ProviderEvent::Reasoning(open))) => open.push_str(text),
+            (TextKind::Text, _) => out.push(ProviderEvent::Text(text.to_owned())),
+            (TextKind::Reasoning, _) => out.push(ProviderEvent::Reasoning(text.to_owned())),
+        }
     }
 
     fn tool_call(

@@ -11,8 +11,10 @@ mod provider;
 mod reply;
 mod request;
 mod scalar;
+mod shape;
 mod usage;
 mod wire;
 
 pub use config::{CapField, ModelOverride, OPENAI_BASE_URL, OPENAI_KEY_NAME, OpenAiConfig};
-pub use provider::{CHAT_COMPLETIONS_API, OpenAiProvider};
+pub use provider::OpenAiProvider;
+pub use wire::CHAT_COMPLETIONS_API;

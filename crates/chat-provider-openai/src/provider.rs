@@ -25,9 +25,6 @@ use crate::error::Server;
 use crate::models::{instructions, model_info, models};
 use crate::request::body;
 
-/// The dialect, as sealed parts name it.
-pub const CHAT_COMPLETIONS_API: &str = "chat_completions";
-
 /// How we call ourselves.
 const USER_AGENT_VALUE: &str = concat!("chat-runtime/", env!("CARGO_PKG_VERSION"));
 

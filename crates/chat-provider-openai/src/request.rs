@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::config::CapField;
 use crate::models::Instructions;
-use crate::provider::CHAT_COMPLETIONS_API;
+use crate::wire::CHAT_COMPLETIONS_API;
 
 #[derive(Serialize)]
 struct Body<'a> {

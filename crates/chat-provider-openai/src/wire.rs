@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 
 use crate::scalar::{Count, Scalar};
 
+/// The dialect, as sealed parts name it.
+pub const CHAT_COMPLETIONS_API: &str = "chat_completions";
+
 /// A text that is borrowed unless it has escapes.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);

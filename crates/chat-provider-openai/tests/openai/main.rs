@@ -6,6 +6,7 @@ mod config;
 mod errors;
 mod prepare;
 mod retry;
+mod shape;
 mod socket;
 mod stream;
 mod support;
