@@ -56,18 +56,18 @@ fn a_dispatched_call_is_billed_as_estimated_and_never_sent_again() {
     scene.provider.wait_until(patience, reached).unwrap();
     let told = sending.kill();
     let seen = scene.journal.find("dispatched").unwrap();
-    assert_eq!(last_state(&seen.record), Some(StepState::Dispatched));
     scene.recover();
     scene.recover();
+    let charged = scene.provider.ledger().unwrap();
+    assert_eq!(charged.totals.requests, 1, "it was sent again");
     let books = scene.journal.books(&[]);
     let after = books.turn_of_key("dispatched").unwrap();
     assert_eq!(after.record.state, TurnState::Interrupted);
     let rows: Vec<_> = books.usage.iter().map(|row| row.source).collect();
     assert_eq!(rows, [UsageSource::Estimated]);
     assert!(books.usage[0].amount.nano_usd() > 0);
-    let charged = scene.provider.ledger().unwrap();
-    assert_eq!(charged.totals.requests, 1, "it was sent again");
-    drop(told);
+    assert!(told.was_killed());
+    assert_eq!(last_state(&seen.record), Some(StepState::Dispatched));
 }
 
 #[test]
