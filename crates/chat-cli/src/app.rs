@@ -1,6 +1,7 @@
 //! What every command needs: the open runtime, who asks, and where to write.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chat_runtime::types::{ModelInfo, SystemClock, Timestamp};
 use chat_runtime::{BaseClient, Extras, Runtime, Scope};
@@ -9,6 +10,7 @@ use crate::errors::Failure;
 use crate::output::Output;
 use crate::progress::LoadBar;
 use crate::settings::Settings;
+use crate::signals::Signals;
 
 /// What a command does to the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +21,15 @@ pub(crate) enum Access {
     Writes,
 }
 
+/// How long a command that only looked waits for an orderly end. It wrote nothing, and a database
+/// that another program has locked would hold it up for seconds.
+const CLOSE_AFTER_READING_MS: u64 = 200;
+
 /// An open runtime.
 #[derive(Debug)]
 pub(crate) struct App<'a> {
     runtime: Runtime,
+    access: Access,
     pub(crate) scope: Scope,
     pub(crate) settings: &'a Settings,
     pub(crate) output: &'a Output,
@@ -66,6 +73,7 @@ impl<'a> App<'a> {
         };
         Ok(Self {
             runtime,
+            access,
             scope,
             settings,
             output,
@@ -76,9 +84,21 @@ impl<'a> App<'a> {
         self.runtime.client()
     }
 
-    /// Waits until everything is durable.
+    /// Waits until everything is durable, or until somebody has no patience for it: what is not
+    /// finished then is finished by the next process.
     pub(crate) async fn close(&self) {
-        self.runtime.close().await;
+        if self.access == Access::Reads {
+            let patience = Duration::from_millis(CLOSE_AFTER_READING_MS);
+            let _closed_later = tokio::time::timeout(patience, self.runtime.close()).await;
+            return;
+        }
+        match Signals::new() {
+            Ok(mut signals) => tokio::select! {
+                () = self.runtime.close() => {}
+                _ = signals.next() => {}
+            },
+            Err(_) => self.runtime.close().await,
+        }
     }
 
     /// The model `name` means, or the one used when nobody chose.

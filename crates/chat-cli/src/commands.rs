@@ -47,7 +47,10 @@ pub(crate) async fn run(
     };
     let app = App::open(&settings, access, output).await?;
     let outcome = on_open(&app, arguments.command).await;
-    app.close().await;
+    // A second Ctrl-C leaves at once: the turn is recovered by the next process.
+    if outcome != Ok(Exit::Stopped) {
+        app.close().await;
+    }
     outcome
 }
 

@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use chat_runtime::types::{ContentPart, ModelRef, TurnFailure};
 use chat_runtime::{
-    ConversationId, Cursor, EventKind, Money, StreamExt, Turn, TurnEvent, TurnState, Usage,
+    ConversationId, Cursor, EventKind, Money, StreamExt, Turn, TurnEvent, TurnRequest, TurnState,
+    Usage,
 };
 
 use crate::app::App;
@@ -49,6 +51,36 @@ impl Followed {
         match &self.failure {
             Some(failure) => Err(failure.into()),
             None => Err(Failure::new("interrupted", "the turn ended early")),
+        }
+    }
+}
+
+/// How long a person waits before wondering.
+const WONDERING_MS: u64 = 2_000;
+
+/// Sends a message; none if a signal came before it was acknowledged. It may be stored even then.
+///
+/// # Errors
+/// As `BaseClient::send_message`.
+pub(crate) async fn send(
+    app: &App<'_>,
+    request: TurnRequest,
+    signals: &mut Signals,
+) -> Result<Result<Turn, Caught>, Failure> {
+    let mut sending = Box::pin(app.client().send_message(&app.scope, request));
+    let mut wondering = Box::pin(tokio::time::sleep(Duration::from_millis(WONDERING_MS)));
+    let mut is_told = false;
+    loop {
+        tokio::select! {
+            turn = &mut sending => return Ok(Ok(turn?)),
+            caught = signals.next() => {
+                app.output.note("left before the message was acknowledged");
+                return Ok(Err(caught));
+            }
+            () = &mut wondering, if !is_told => {
+                app.output.note("waiting for the database");
+                is_told = true;
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::commands::send::{make_model_ready, signals};
 use crate::errors::{Exit, Failure};
 use crate::find;
-use crate::follow::{Shown, follow};
+use crate::follow::{self, Shown, follow};
 use crate::line_reader::{LineReader, Typed};
 use crate::render::{first_line, status_line};
 use crate::signals::{Caught, Signals};
@@ -168,11 +168,10 @@ impl Repl<'_, '_> {
             caught = self.signals.next() => return Ok(left(caught)),
         };
         ready?;
-        let turn = self
-            .app
-            .client()
-            .send_message(&self.app.scope, request)
-            .await?;
+        let turn = match follow::send(self.app, request, &mut self.signals).await? {
+            Ok(turn) => turn,
+            Err(caught) => return Ok(left(caught)),
+        };
         self.conversation = Some(turn.conversation().clone());
         // The conversation has it now.
         self.model = None;

@@ -14,9 +14,6 @@ const USER: &str = "local-user";
 /// The model of OpenAI when only its key is there.
 const OPENAI_MODEL: &str = "gpt-4o-mini";
 
-/// The variable that OpenAI's own clients read.
-const OPENAI_KEY: &str = "OPENAI_API_KEY";
-
 /// What is in effect.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -134,9 +131,6 @@ fn add_providers(runtime: &mut RuntimeConfig, environment: &Environment) {
     ) && server.base_url.is_none()
     {
         server.base_url = Some(base_url.clone());
-        server
-            .api_key_env
-            .get_or_insert_with(|| OPENAI_KEY.to_owned());
     }
 }
 

@@ -66,8 +66,8 @@ pub struct OpenAiCompatibleConfig {
     /// Where it answers, usually ending in `/v1`; none: OpenAI itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
-    /// The environment variable that holds its key; none: `OPENAI_API_KEY` for OpenAI itself, no
-    /// key for any other server.
+    /// The environment variable that holds its key; none: `OPENAI_API_KEY` for OpenAI itself and
+    /// for the provider named `openai`, no key for any other server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
     /// Its model when nobody chose one; none: `gpt-4o-mini`.

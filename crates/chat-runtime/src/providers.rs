@@ -74,10 +74,12 @@ fn openai(
             detail: format!("providers.{name}.base_url: it must start with http:// or https://"),
         });
     }
-    // OpenAI's key goes to OpenAI; another server gets a key only where one is named.
+    // OpenAI's key goes to OpenAI, or to what stands in its place; another server gets a key only
+    // where one is named.
     let key_name = match (&server.api_key_env, &server.base_url) {
         (Some(name), _) => name.as_str(),
         (None, None) => OPENAI_KEY_NAME,
+        (None, Some(_)) if name == "openai" => OPENAI_KEY_NAME,
         (None, Some(_)) => "",
     };
     let model = server.model.as_deref().unwrap_or("gpt-4o-mini");

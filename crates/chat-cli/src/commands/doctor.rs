@@ -1,4 +1,5 @@
-//! `chat doctor`: what is there, what is missing, and how to get it. Writes nothing.
+//! `chat doctor`: what is there, what is missing, and how to get it. Makes nothing; opening a database
+//! finishes what a crashed process left behind, as every command does.
 
 use std::path::Path;
 
@@ -163,7 +164,8 @@ fn openai(
     }
     let text = format!("provider {name}: OPENAI_API_KEY is not set");
     let remedy = "export OPENAI_API_KEY=… to use it".to_owned();
-    if is_default {
+    // A server of one's own may want none.
+    if is_default && server.base_url.is_none() {
         Finding::Wrong(text, remedy, Exit::Provider)
     } else {
         Finding::Absent(text, remedy)

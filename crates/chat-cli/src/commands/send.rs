@@ -12,11 +12,11 @@ use crate::app::{Access, App};
 use crate::arguments::{Place, Send, Wishes};
 use crate::errors::{Exit, Failure};
 use crate::find;
-use crate::follow::{Shown, follow};
+use crate::follow::{self, Shown, follow};
 use crate::output::Output;
 use crate::render::status_line;
 use crate::settings::Settings;
-use crate::signals::Signals;
+use crate::signals::{Caught, Signals};
 
 /// More is not read from a file or a pipe; the message limit of the configuration is below it.
 const INPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -33,14 +33,14 @@ pub(crate) async fn run(
     let mut signals = signals()?;
     let app = App::open(settings, Access::Writes, output).await?;
     let outcome = tokio::select! {
-        outcome = prepare(&app, send, text) => outcome,
-        _ = signals.next() => Ok(None),
+        outcome = prepare(&app, send, text) => outcome.map(Ok),
+        caught = signals.next() => Ok(Err(caught)),
     };
     let request = match outcome {
-        Ok(Some(request)) => request,
-        Ok(None) => {
+        Ok(Ok(request)) => request,
+        Ok(Err(caught)) => {
             app.close().await;
-            return Ok(Exit::Stopped);
+            return Ok(ended_by(caught));
         }
         Err(failure) => {
             app.close().await;
@@ -61,7 +61,10 @@ async fn answer(
     request: TurnRequest,
     signals: &mut Signals,
 ) -> Result<(Exit, bool), Failure> {
-    let turn = app.client().send_message(&app.scope, request).await?;
+    let turn = match follow::send(app, request, signals).await? {
+        Ok(turn) => turn,
+        Err(caught) => return Ok((ended_by(caught), false)),
+    };
     let shown = if app.settings.json {
         Shown::Json
     } else {
@@ -76,8 +79,15 @@ async fn answer(
     followed.exit().map(|exit| (exit, is_over))
 }
 
+fn ended_by(caught: Caught) -> Exit {
+    match caught {
+        Caught::Interrupt => Exit::Stopped,
+        Caught::Terminate => Exit::Terminated,
+    }
+}
+
 /// Resolves what was named and makes the model ready; nothing is written yet.
-async fn prepare(app: &App<'_>, send: &Send, text: String) -> Result<Option<TurnRequest>, Failure> {
+async fn prepare(app: &App<'_>, send: &Send, text: String) -> Result<TurnRequest, Failure> {
     let mut request = request(app, &send.place, &send.wishes, text).await?;
     if let Some(key) = &send.idempotency_key {
         request = request.with_idempotency_key(IdempotencyKey::new(key)?);
@@ -86,7 +96,7 @@ async fn prepare(app: &App<'_>, send: &Send, text: String) -> Result<Option<Turn
         request = request.without_streaming();
     }
     make_model_ready(app, &request).await?;
-    Ok(Some(request))
+    Ok(request)
 }
 
 /// The model that will answer, ready to.

@@ -3,11 +3,19 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 
 use crate::support::Home;
 
 /// Answers every request with these bytes, then closes. Its thread ends with the test's process.
 fn server(answer: &'static str) -> String {
+    recording_server(answer).0
+}
+
+/// The same, and what was asked so far, in lower case.
+fn recording_server(answer: &'static str) -> (String, Arc<Mutex<String>>) {
+    let asked = Arc::new(Mutex::new(String::new()));
+    let record = Arc::clone(&asked);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -22,10 +30,12 @@ fn server(answer: &'static str) -> String {
                     Ok(more) => read += more,
                 }
             }
+            let text = String::from_utf8_lossy(&request[..read]).to_ascii_lowercase();
+            record.lock().unwrap().push_str(&text);
             let _closed = stream.write_all(answer.as_bytes());
         }
     });
-    format!("http://{address}/v1")
+    (format!("http://{address}/v1"), asked)
 }
 
 fn is_whole(request: &[u8]) -> bool {
@@ -92,4 +102,35 @@ fn a_model_without_a_price_is_refused_and_told_how_to_get_one() {
     let refused = home.run(&["send", "--model", "openai/no-such-model-1", "hello"]);
     refused.is_failure(4, "unknown_price");
     assert!(refused.stderr.contains("--prices"), "{refused:?}");
+}
+
+#[test]
+fn the_key_of_openai_goes_to_no_other_server() {
+    const REFUSED: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n\
+                           content-length: 2\r\nconnection: close\r\n\r\n{}";
+    let (other, asked_other) = recording_server(REFUSED);
+    let (openai, asked_openai) = recording_server(REFUSED);
+    let home = home(openai);
+    let prices = home.path("prices.toml");
+    let book = "book = \"t\"\n[[price]]\nmodel = \"home/*\"\nvalid_from = 2020-01-01\n\
+                input = \"0\"\noutput = \"0\"\n";
+    std::fs::write(&prices, book).unwrap();
+    home.configure(&format!(
+        "prices = \"{}\"\n[providers.home]\nkind = \"openai\"\nbase_url = \"{other}\"\n",
+        prices.display()
+    ));
+    for (model, asked, has_key) in [
+        ("home/any", asked_other, false),
+        ("openai/gpt-4o-mini", asked_openai, true),
+    ] {
+        let refused = home.run(&["send", "--model", model, "hello"]);
+        assert_eq!(refused.code, 5, "{refused:?}");
+        let asked = asked.lock().unwrap();
+        assert!(asked.contains("post /v1/chat/completions"), "{asked}");
+        assert_eq!(
+            asked.contains("authorization: bearer sk-hunter2"),
+            has_key,
+            "{model}"
+        );
+    }
 }

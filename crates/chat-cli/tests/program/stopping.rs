@@ -1,7 +1,8 @@
 //! Ctrl-C and SIGTERM: what was said is kept.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use crate::support::{Home, Outcome, json_lines};
 
@@ -86,4 +87,48 @@ fn a_turn_is_stopped_from_another_process() {
     assert_eq!(json_lines(&last)[0]["event"]["outcome"], "aborted");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(home.ok(&["stop", &turn]).contains("ended already: aborted"));
+}
+
+/// Holds the write lock of a database until its stdin ends.
+const HOLDER: &str = r#"
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+"#;
+
+#[test]
+fn a_locked_database_can_be_read_at_once_and_a_waiting_message_be_given_up() {
+    let home = Home::new();
+    home.ok(&["send", "hello"]);
+    let mut holder = Command::new("python3")
+        .args(["-c", HOLDER])
+        .arg(home.database())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 is there");
+    let mut held = String::new();
+    BufReader::new(holder.stdout.take().unwrap())
+        .read_line(&mut held)
+        .unwrap();
+    assert_eq!(held, "held\n");
+
+    let before = Instant::now();
+    home.ok(&["show", &home.conversation()]);
+    assert!(before.elapsed().as_secs() < 4, "{:?}", before.elapsed());
+
+    let mut waiting = home.command(&["send", "again"]).spawn().unwrap();
+    let mut said = String::new();
+    let mut stderr = BufReader::new(waiting.stderr.take().unwrap());
+    stderr.read_line(&mut said).unwrap();
+    assert_eq!(said, "waiting for the database\n");
+    signal(&waiting, "-INT");
+    assert_eq!(waiting.wait().unwrap().code(), Some(130));
+
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+    home.ok(&["send", "and on it goes"]);
+    home.ok(&["audit"]);
 }
