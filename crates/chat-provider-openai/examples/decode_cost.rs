@@ -55,16 +55,20 @@ impl TransportAdapter for Replay {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let head = r#"{"id":"chatcmpl-AbC123","object":"chat.completion.chunk","created":1760000000,"model":"gpt-4o-mini-2024-07-18","service_tier":"default","system_fingerprint":"fp_51db84afab","choices":[{"index":0,"delta":"#;
-    let event = |delta: &str, end: &str| {
+    let event = |delta: &str, end: &str, tail: &str| {
         format!(
-            "data: {head}{delta},\"logprobs\":null,\"finish_reason\":{end}}}],\"usage\":null}}\n\n"
+            "data: {head}{delta},\"logprobs\":null,\"finish_reason\":{end}}}],\"usage\":null{tail}}}\n\n"
         )
     };
-    let mut frames: Vec<String> = (0..CHUNKS)
-        .map(|chunk| event(&format!("{{\"content\":\" w{chunk}\"}}"), "null"))
-        .collect();
-    frames.push(event("{}", "\"stop\""));
-    frames.push("data: [DONE]\n\n".to_owned());
+    let frames = |are_alike: bool| {
+        let chunk = |chunk: u32| {
+            let tail = format!(",\"obfuscation\":\"{chunk:08}\"");
+            let tail = if are_alike { "" } else { tail.as_str() };
+            event(&format!("{{\"content\":\" w{chunk}\"}}"), "null", tail)
+        };
+        let end = [event("{}", "\"stop\"", ""), "data: [DONE]\n\n".to_owned()];
+        (0..CHUNKS).map(chunk).chain(end).collect::<Vec<_>>()
+    };
 
     let request = ModelRequest {
         model: ModelId::new("m")?,
@@ -84,12 +88,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         held: Money::ZERO,
     };
     let permit = CallPermit::new(StepGrant::issue(terms), Arc::new(OpenGate));
-    for (name, frames_a_read) in [
-        ("one read per chunk", 1),
-        ("16 chunks a read", 16),
-        ("one read", 300),
+    for (name, frames_a_read, are_alike) in [
+        ("one read per chunk", 1, true),
+        ("16 chunks a read", 16, true),
+        ("one read", 300, true),
+        ("one read, chunks that differ", 300, false),
     ] {
-        let reads: Vec<Bytes> = frames
+        let reads: Vec<Bytes> = frames(are_alike)
             .chunks(frames_a_read)
             .map(|frames| frames.concat().into())
             .collect();

@@ -157,7 +157,7 @@ impl Decoder {
         if self.is_finished {
             return Ok(());
         }
-        if let Some(delta) = choice.delta.as_ref().or(choice.message.as_ref()) {
+        if let Some(delta) = choice.delta.as_ref().or(choice.message.as_deref()) {
             self.delta(delta, out)?;
         }
         let reason = choice

@@ -39,8 +39,9 @@ pub(crate) struct Choice<'a> {
     pub(crate) index: Count,
     #[serde(borrow, default)]
     pub(crate) delta: Option<Delta<'a>>,
+    /// Only in whole replies; boxed, so that a chunk does not carry room for it.
     #[serde(borrow, default)]
-    pub(crate) message: Option<Delta<'a>>,
+    pub(crate) message: Option<Box<Delta<'a>>>,
     #[serde(borrow, default)]
     pub(crate) finish_reason: Option<Text<'a>>,
 }
