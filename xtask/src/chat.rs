@@ -1,7 +1,7 @@
 //! `chat`: sets up everything and runs the main job.
 //!
-//! `cargo xtask chat "question"` is `chat send "question"`; without arguments it is the REPL; when the first
-//! argument is one of the program's own commands, all arguments are passed on as they are.
+//! `cargo xtask chat "question"` is `chat send "question"`; without arguments it is the REPL; when one of
+//! the arguments is one of the program's own commands, all are passed on as they are.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use anyhow::Context;
 use crate::{shell, weights};
 
 /// The program's own commands, as `chat --help` lists them.
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 20] = [
     "send",
     "list",
     "show",
@@ -21,6 +21,10 @@ const COMMANDS: [&str; 16] = [
     "usage",
     "audit",
     "models",
+    "prices",
+    "fork",
+    "stop",
+    "recover",
     "doctor",
     "completions",
     "config",
@@ -55,11 +59,11 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
 }
 
 fn program_arguments(arguments: &[String]) -> Vec<String> {
-    match arguments.first() {
-        Some(first) if !COMMANDS.contains(&first.as_str()) => {
-            [&["send".to_owned()], arguments].concat()
-        }
-        _ => arguments.to_vec(),
+    let names_a_command = arguments.iter().any(|one| COMMANDS.contains(&one.as_str()));
+    if arguments.is_empty() || names_a_command {
+        arguments.to_vec()
+    } else {
+        [&["send".to_owned()], arguments].concat()
     }
 }
 
@@ -89,6 +93,7 @@ mod tests {
             (vec!["What is it?"], vec!["send", "What is it?"]),
             (vec!["--json", "Hi"], vec!["send", "--json", "Hi"]),
             (vec!["list"], vec!["list"]),
+            (vec!["--user", "ada", "list"], vec!["--user", "ada", "list"]),
             (
                 vec!["send", "--json", "list"],
                 vec!["send", "--json", "list"],

@@ -16,6 +16,7 @@ use crate::base_client::BaseClient;
 use crate::config::TurnConfig;
 use crate::hooks::{LifecycleObserver, PromptGuard};
 use crate::inner::Inner;
+use crate::lease::NEVER_LEASED;
 use crate::task_scope::TaskScope;
 use crate::{Result, TurnError, owner};
 
@@ -151,7 +152,7 @@ impl BaseClientBuilder {
             clock: self.clock,
             owner: self.ids.owner_id()?,
             ids: self.ids,
-            lease_until: AtomicI64::new(i64::MIN),
+            lease_until: AtomicI64::new(NEVER_LEASED),
             turns: Mutex::new(HashMap::new()),
             tasks: TaskScope::default(),
             draining: AtomicBool::new(false),

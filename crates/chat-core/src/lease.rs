@@ -9,6 +9,9 @@ use crate::patience::persistently;
 /// The heartbeat comes this many times within a lease: two may be lost.
 pub(crate) const BEATS_PER_LEASE: u32 = 3;
 
+/// Where a lease ends that was never taken: a process that only reads writes none.
+pub(crate) const NEVER_LEASED: i64 = i64::MIN;
+
 /// Makes sure that a turn accepted now has a living owner. Writes at most once per third of a
 /// lease.
 pub(crate) async fn ensure_lease(inner: &Inner) -> Result<()> {

@@ -1,10 +1,11 @@
 //! The process as an owner of turns: its lease, its stop flags, its orderly end.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::inner::Inner;
-use crate::lease::{BEATS_PER_LEASE, ensure_lease};
+use crate::lease::{BEATS_PER_LEASE, NEVER_LEASED, ensure_lease};
 use crate::live::StopCause;
 use crate::{Recovered, reaper};
 
@@ -67,6 +68,9 @@ pub(crate) async fn drain(inner: &Arc<Inner>) {
         inner.tasks.idle().await;
     }
     reaper::write_settled_marks(inner).await;
+    if inner.lease_until.load(Ordering::SeqCst) == NEVER_LEASED {
+        return;
+    }
     if let Err(error) = inner.maintenance.retire(&inner.owner).await {
         tracing::warn!(
             code = error.code(),

@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use chat_persist::PersistError;
 use chat_usage::UsageError;
+use tokio::time::Instant;
 
-/// Waits between tries: about four seconds in all, a database restart's worth. What still fails
-/// then is left to recovery.
-const WAITS_MS: [u64; 7] = [10, 40, 160, 500, 1_000, 1_000, 1_000];
+/// How long a call is repeated: a database restart's worth. What still fails then is left to the
+/// caller, and in the end to recovery. A try that is under way is always waited for.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// The first wait between two tries; each one after is twice as long, up to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// An error that says whether the same call may succeed later.
 pub(crate) trait MayPass {
@@ -27,19 +32,21 @@ impl MayPass for UsageError {
     }
 }
 
-/// Makes a call until it succeeds, fails for good, or has failed for a few seconds.
+/// Makes a call until it succeeds, fails for good, or patience has run out.
 pub(crate) async fn persistently<T, E, F>(mut call: impl FnMut() -> F) -> Result<T, E>
 where
     E: MayPass,
     F: Future<Output = Result<T, E>>,
 {
-    for wait_ms in WAITS_MS {
+    let until = Instant::now() + PATIENCE;
+    let mut wait = FIRST_WAIT;
+    loop {
         match call().await {
-            Err(error) if error.may_pass() => {
-                tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            Err(error) if error.may_pass() && Instant::now() < until => {
+                tokio::time::sleep(wait).await;
+                wait = wait.saturating_mul(2).min(LONGEST_WAIT);
             }
             outcome => return outcome,
         }
     }
-    call().await
 }
