@@ -121,6 +121,11 @@ const TABLE: &[(&str, Floor, &[&str])] = &[
             "chat-testkit",
         ],
     ),
+    (
+        "chat-bench",
+        Side,
+        &["PORTS", "chat-core", "LEAVES", "chat-tests"],
+    ),
     ("xtask", Side, &[]),
 ];
 
