@@ -39,3 +39,8 @@ pub use chat_types::{
 };
 pub use chat_usage as usage;
 pub use futures::StreamExt;
+
+/// The example of the repository's front page is a test.
+#[cfg(all(doctest, feature = "example"))]
+#[doc = include_str!("../../../README.md")]
+struct FrontPage;
