@@ -1,4 +1,6 @@
 //! The end of a turn: reply, amounts, last events and state in one commit, won by one caller.
+//!
+//! One program checks the plain case and writes it; any other is read and checked rule by rule.
 
 use std::collections::BTreeMap;
 
@@ -14,33 +16,72 @@ use crate::record::{
 };
 use crate::refusal::refused;
 use crate::row::{Columns, encode, stored};
-use crate::session::{Session, fused};
+use crate::session::{Bound, Session, fused, guard};
 use crate::steps::{check_close, closed_as};
-use crate::turns::{FENCED_COLUMNS, Fenced, fenced, fenced_columns, follows, is_open};
+use crate::turns::{
+    FENCED_COLUMNS, Fenced, bind_fence, fence_holds, fenced, fenced_columns, follows, is_open,
+};
 use crate::writer::Write;
 
 const OPERATION: &str = "close turn";
 
-/// Everything but the reply. A head that was moved meanwhile stays.
+/// Ends the turn if every rule holds in the plainest way: all its open steps are named, and no
+/// other. `$10` are the steps, `$12` says that there is no reply.
+macro_rules! end_if_plain {
+    () => {
+        concat!(
+            "UPDATE turns AS t SET state = $7, failure = $8, closed_at = $9, last_seq = $6
+               FROM scopes s, conversations c
+              WHERE ",
+            fence_holds!(),
+            " AND t.last_seq + 1 = $5 AND c.pk = t.conversation
+                AND ($12 OR (t.reply = $13 AND t.user_message = $14 AND c.id = $11 AND EXISTS
+                    (SELECT 1 FROM messages m WHERE m.scope = t.scope AND m.id = t.user_message)))
+                AND (SELECT count(*) FROM steps p WHERE p.turn = t.pk
+                        AND p.state IN ('held', 'dispatched', 'streaming'))
+                    = json_array_length($10)
+                AND (SELECT count(*) FROM json_each($10) new CROSS JOIN steps p
+                      WHERE p.turn = t.pk AND p.step = new.value ->> 'step'
+                        AND p.state IN ('held', 'dispatched', 'streaming'))
+                    = json_array_length($10)",
+            guard!(),
+            "; "
+        )
+    };
+}
+
+/// Ends a turn that was checked before.
+macro_rules! end_checked {
+    () => {
+        "UPDATE turns SET state = $7, failure = $8, closed_at = $9, last_seq = $6
+          WHERE tenant = $1 AND id = $2; "
+    };
+}
+
+/// Everything else but the reply. A head that was moved meanwhile stays.
 macro_rules! program {
     () => {
         "UPDATE steps SET state = new.value ->> 'state', amounts = new.value ->> 'amounts',
-                settling_since = CASE new.value ->> 'state' WHEN 'settling' THEN $2 END
-           FROM json_each($3) AS new
-          WHERE steps.turn = $1 AND steps.step = new.value ->> 'step'
+                settling_since = CASE new.value ->> 'state' WHEN 'settling' THEN $9 END
+           FROM json_each($10) AS new
+          WHERE steps.turn = (SELECT pk FROM turns WHERE tenant = $1 AND id = $2)
+            AND steps.step = new.value ->> 'step'
             AND steps.state IN ('held', 'dispatched', 'streaming');
-         INSERT INTO event_segments (turn, first_seq, last_seq, payload) VALUES ($1, $4, $5, $6);
-         UPDATE turns SET state = $7, failure = $8, closed_at = $2, last_seq = $5 WHERE pk = $1;
-         UPDATE conversations SET updated_at = $2,
-                head = CASE WHEN head = $10 AND $12 THEN $11 ELSE head END
-          WHERE pk = $9;"
+         INSERT INTO event_segments (turn, first_seq, last_seq, payload)
+            SELECT pk, $5, $6, $15 FROM turns WHERE tenant = $1 AND id = $2;
+         UPDATE conversations SET updated_at = $9,
+                head = CASE WHEN head = t.reply AND $12 THEN t.user_message ELSE head END
+           FROM turns t
+          WHERE t.tenant = $1 AND t.id = $2 AND conversations.pk = t.conversation;"
     };
 }
 
 macro_rules! reply_program {
     () => {
         "INSERT INTO messages (scope, conversation, id, parent, role, record, token_counts)
-            VALUES ($13, $9, $10, $14, $15, $16, $17);"
+            SELECT t.scope, t.conversation, t.reply, m.pk, $16, $17, $18
+              FROM turns t JOIN messages m ON m.scope = t.scope AND m.id = t.user_message
+             WHERE t.tenant = $1 AND t.id = $2;"
     };
 }
 
@@ -54,12 +95,10 @@ pub(crate) struct CloseTurn {
 /// The turn as it stands before it ends.
 struct Running {
     turn: Fenced,
-    conversation: i64,
-    conversation_id: ConversationId,
+    conversation: ConversationId,
     user_message: MessageId,
     reply: MessageId,
-    scope: i64,
-    parent: Option<i64>,
+    has_user_message: bool,
     steps: BTreeMap<u32, (StepState, Vec<AttemptAmount>)>,
 }
 
@@ -76,11 +115,23 @@ impl Write for CloseTurn {
     type Output = Result<()>;
 
     async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        if self.close.state.is_terminal()
+            && self.close.segment.first_seq <= self.close.segment.last_seq
+        {
+            let program = match self.close.message {
+                Some(_) => fused!(end_if_plain!(), program!(), reply_program!()),
+                None => fused!(end_if_plain!(), program!()),
+            };
+            let steps = self.steps()?;
+            let query = self.bind(sqlx::query(session.last(&program)), &steps)?;
+            if session.attempt(query).await?.is_some() {
+                return Ok(Ok(()));
+            }
+        }
         let query = sqlx::query(session.first(&fused!(
             "SELECT ",
             fenced_columns!(),
-            ", t.conversation, c.id, t.user_message, t.reply, t.scope, m.pk,
-               p.step, p.state, p.amounts
+            ", c.id, t.user_message, t.reply, m.pk IS NOT NULL, p.step, p.state, p.amounts
               FROM turns t JOIN scopes s ON s.pk = t.scope
               JOIN conversations c ON c.pk = t.conversation
               LEFT JOIN messages m ON m.scope = t.scope AND m.id = t.user_message
@@ -98,7 +149,13 @@ impl Write for CloseTurn {
         if let Err(refusal) = self.check(&running) {
             return Ok(Err(refusal));
         }
-        self.write(session, &running).await?;
+        let program = match self.close.message {
+            Some(_) => fused!(end_checked!(), program!(), reply_program!()),
+            None => fused!(end_checked!(), program!()),
+        };
+        let steps = self.steps()?;
+        let query = self.bind(sqlx::query(session.last(&program)), &steps)?;
+        session.save(query).await?;
         Ok(Ok(()))
     }
 }
@@ -110,16 +167,14 @@ fn running(turn: Fenced, rows: &[SqliteRow]) -> EngineResult<Running> {
     let mut columns = Columns::from(first, FENCED_COLUMNS);
     let mut running = Running {
         turn,
-        conversation: columns.integer()?,
-        conversation_id: columns.parsed()?,
+        conversation: columns.parsed()?,
         user_message: columns.parsed()?,
         reply: columns.parsed()?,
-        scope: columns.integer()?,
-        parent: columns.optional_integer()?,
+        has_user_message: columns.flag()?,
         steps: BTreeMap::new(),
     };
     for row in rows {
-        let mut columns = Columns::from(row, FENCED_COLUMNS.saturating_add(6));
+        let mut columns = Columns::from(row, FENCED_COLUMNS.saturating_add(4));
         let Some(step) = columns.optional_integer()? else {
             continue;
         };
@@ -152,9 +207,9 @@ impl CloseTurn {
         }
         let is_reply = close.message.as_ref().is_none_or(|message| {
             message.id == running.reply
-                && message.conversation == running.conversation_id
+                && message.conversation == running.conversation
                 && message.parent.as_ref() == Some(&running.user_message)
-                && running.parent.is_some()
+                && running.has_user_message
         });
         if !is_reply {
             let detail = format!("the message is not the reply of turn {}", self.fence.turn);
@@ -163,16 +218,11 @@ impl CloseTurn {
         Ok(())
     }
 
-    async fn write(&self, session: &mut Session<'_>, running: &Running) -> EngineResult<()> {
-        let TurnClose {
-            state,
-            message,
-            steps,
-            segment,
-            failure,
-            closed_at,
-        } = &self.close;
-        let ends = steps
+    /// How the named steps end, as the program takes them.
+    fn steps(&self) -> EngineResult<String> {
+        let ends = self
+            .close
+            .steps
             .iter()
             .map(|step| {
                 Ok(StepEnd {
@@ -182,32 +232,37 @@ impl CloseTurn {
                 })
             })
             .collect::<EngineResult<Vec<_>>>()?;
-        let program = match message {
-            Some(_) => fused!(program!(), reply_program!()),
-            None => fused!(program!()),
-        };
-        let query = sqlx::query(session.last(&program))
-            .bind(running.turn.pk) // 1
-            .bind(closed_at.unix_ms())
-            .bind(encode(&ends)?)
-            .bind(stored(segment.first_seq)?) // 4
+        encode(&ends)
+    }
+
+    fn bind<'q>(&'q self, query: Bound<'q>, steps: &'q str) -> EngineResult<Bound<'q>> {
+        let TurnClose {
+            state,
+            message,
+            segment,
+            failure,
+            closed_at,
+            ..
+        } = &self.close;
+        let reply = message.as_ref();
+        let query = bind_fence(query, &self.fence)?
+            .bind(stored(segment.first_seq)?) // 5
             .bind(stored(segment.last_seq)?)
-            .bind(segment.payload.as_str())
-            .bind(state.as_str()) // 7
+            .bind(state.as_str())
             .bind(failure.as_ref().map(failure_record).transpose()?)
-            .bind(running.conversation)
-            .bind(running.reply.as_str()) // 10
-            .bind(running.user_message.as_str())
-            .bind(message.is_none());
-        let query = match message {
-            Some(message) => query
-                .bind(running.scope) // 13
-                .bind(running.parent)
-                .bind(role_name(message.role))
-                .bind(message_record(message)?)
-                .bind(token_counts_record(&message.token_counts)?),
+            .bind(closed_at.unix_ms())
+            .bind(steps) // 10
+            .bind(reply.map(|reply| reply.conversation.as_str()))
+            .bind(reply.is_none())
+            .bind(reply.map(|reply| reply.id.as_str()))
+            .bind(reply.and_then(|reply| reply.parent.as_ref().map(|parent| parent.as_str())))
+            .bind(segment.payload.as_str()); // 15
+        Ok(match reply {
+            Some(reply) => query
+                .bind(role_name(reply.role))
+                .bind(message_record(reply)?)
+                .bind(token_counts_record(&reply.token_counts)?),
             None => query,
-        };
-        session.save(query).await
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! Accepting a turn: conversation, user message, turn row, key and first events in one commit.
 //!
-//! One query looks at everything a refusal can depend on, one program writes everything.
+//! One program checks and writes a new message's turn. If it does not fit, and for a turn without
+//! a new message, one query looks at everything a refusal can depend on before a program writes.
 
 use async_trait::async_trait;
 use chat_persist::{Accept, Accepted, PersistErrorKind, Result};
@@ -11,34 +12,78 @@ use crate::error::{EngineResult, Failure};
 use crate::record::{kind_record, message_record, options_record, role_name, token_counts_record};
 use crate::refusal::refused;
 use crate::row::{Columns, stored};
-use crate::session::{Session, fused};
+use crate::session::{Bound, Session, fused};
 use crate::turns::{follows, turn_by_number};
 use crate::writer::Write;
 
 const OPERATION: &str = "accept turn";
 
+/// Ends the program unless the turn is new, its ids are free and its parent is there.
+macro_rules! guard_new {
+    () => {
+        "INSERT INTO misses SELECT NULL WHERE EXISTS
+            (SELECT 1 FROM turns WHERE tenant = $1 AND id = $12)
+         OR EXISTS (SELECT 1 FROM scopes s JOIN turns k ON k.scope = s.pk
+             WHERE s.tenant = $1 AND s.user = $2 AND k.idempotency_key = $17)
+         OR EXISTS (SELECT 1 FROM scopes s JOIN messages m ON m.scope = s.pk
+             WHERE s.tenant = $1 AND s.user = $2 AND m.id IN ($14, $6))
+         OR EXISTS (SELECT 1 FROM scopes s JOIN turns w ON w.scope = s.pk
+             WHERE s.tenant = $1 AND s.user = $2 AND w.reply IN ($14, $6)
+               AND w.closed_at IS NULL)
+         OR ($22 IS NOT NULL AND NOT EXISTS
+            (SELECT 1 FROM scopes s JOIN messages m ON m.scope = s.pk AND m.id = $22
+               JOIN conversations c ON c.pk = m.conversation AND c.id = $3
+              WHERE s.tenant = $1 AND s.user = $2)); "
+    };
+}
+
+/// The number of the scope.
+macro_rules! scope_pk {
+    () => {
+        "(SELECT pk FROM scopes WHERE tenant = $1 AND user = $2)"
+    };
+}
+
+/// The scope and the conversation of the turn, as `c`.
+macro_rules! conversation {
+    () => {
+        "scopes s JOIN conversations c ON c.scope = s.pk AND c.id = $3
+          WHERE s.tenant = $1 AND s.user = $2"
+    };
+}
+
 /// Everything but a new user message. Numbered parameters are shared by all statements.
 macro_rules! program {
     () => {
-        "INSERT INTO scopes (pk, tenant, user) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
-         INSERT INTO conversations (pk, scope, id, title, created_at, updated_at, head, model,
-                instructions, options, archived, expires_at)
-            VALUES ($4, $1, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-            ON CONFLICT DO UPDATE SET head = $9, updated_at = $8;
-         INSERT INTO turns (pk, scope, tenant, id, conversation, kind, user_message, reply, model,
-                first_owner, idempotency_key, request_hash, created_at, owner, state, epoch,
-                last_seq)
-            VALUES ($15, $1, $2, $16, $4, $17, $18, $9, $19, $20, $21, $22, $8, $20,
-                'accepted', 1, $24);
-         INSERT INTO event_segments (turn, first_seq, last_seq, payload)
-            VALUES ($15, $23, $24, $25);"
+        concat!(
+            "INSERT INTO scopes (tenant, user) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+             INSERT INTO conversations (scope, id, title, created_at, updated_at, head, model,
+                    instructions, options, archived, expires_at)
+                VALUES (",
+            scope_pk!(),
+            ", $3, $4, $5, $7, $6, $8, $9, $10, $11, $21)
+                ON CONFLICT (scope, id) DO UPDATE SET head = $6, updated_at = $7;
+             INSERT INTO turns (scope, tenant, id, conversation, kind, user_message, reply, model,
+                    first_owner, idempotency_key, request_hash, created_at, owner, state, epoch,
+                    last_seq)
+                SELECT s.pk, $1, $12, c.pk, $13, $14, $6, $15, $16, $17, $18, $7, $16,
+                    'accepted', 1, $20 FROM ",
+            conversation!(),
+            "; INSERT INTO event_segments (turn, first_seq, last_seq, payload)
+                SELECT pk, $19, $20, $23 FROM turns WHERE tenant = $1 AND id = $12;"
+        )
     };
 }
 
 macro_rules! message_program {
     () => {
-        "INSERT INTO messages (pk, scope, conversation, id, parent, role, record, token_counts)
-            VALUES ($26, $1, $4, $18, $27, $28, $29, $30);"
+        concat!(
+            "INSERT INTO messages (scope, conversation, id, parent, role, record, token_counts)
+                SELECT s.pk, c.pk, $14,
+                    (SELECT pk FROM messages p WHERE p.scope = s.pk AND p.id = $22),
+                    $24, $25, $26 FROM ",
+            conversation!()
+        )
     };
 }
 
@@ -51,7 +96,6 @@ pub(crate) struct AcceptTurn {
 
 /// What is there already, as numbers of rows.
 struct Found {
-    scope: Option<i64>,
     conversation: Option<i64>,
     turn_of_key: Option<i64>,
     turn_of_id: Option<i64>,
@@ -59,7 +103,6 @@ struct Found {
     parent: Place,
     reply: Place,
     is_user: bool,
-    next: Next,
 }
 
 /// Where an id is in use within the scope: by a message, by a reply being written, or not.
@@ -89,19 +132,21 @@ impl Place {
     }
 }
 
-/// The numbers that new rows get. Nobody else can take them: the transaction is the only one.
-struct Next {
-    scope: i64,
-    conversation: i64,
-    message: i64,
-    turn: i64,
-}
-
 #[async_trait]
 impl Write for AcceptTurn {
     type Output = Result<Accepted>;
 
     async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        if self.accept.user_message.is_some()
+            && self.is_consistent()
+            && follows(&self.accept.segment, 0, OPERATION).is_ok()
+        {
+            let program = fused!(guard_new!(), program!(), message_program!());
+            let query = self.bind(sqlx::query(session.last(&program)))?;
+            if session.attempt(query).await?.is_some() {
+                return Ok(Ok(Accepted::New));
+            }
+        }
         let found = self.look(session).await?;
         if let Some(pk) = found.turn_of_key.or(found.turn_of_id) {
             let by_key = found.turn_of_key.is_some();
@@ -110,7 +155,7 @@ impl Write for AcceptTurn {
         if let Err(refusal) = self.check(&found) {
             return Ok(Err(refusal));
         }
-        self.write(session, &found).await?;
+        self.write(session).await?;
         Ok(Ok(Accepted::New))
     }
 }
@@ -120,18 +165,23 @@ impl AcceptTurn {
         self.accept.user_message.as_ref()?.parent.as_ref()
     }
 
+    fn is_consistent(&self) -> bool {
+        let turn = &self.accept.turn;
+        self.accept.conversation.id == turn.conversation
+            && turn.reply != turn.user_message
+            && self.accept.user_message.as_ref().is_none_or(|message| {
+                message.conversation == turn.conversation && message.id == turn.user_message
+            })
+    }
+
     async fn look(&self, session: &mut Session<'_>) -> EngineResult<Found> {
         let turn = &self.accept.turn;
         let query = sqlx::query(session.first(&fused!(
-            "SELECT s.pk, c.pk, k.pk, t.pk,
+            "SELECT c.pk, k.pk, t.pk,
                     m.pk, m.conversation, mw.conversation,
                     p.pk, p.conversation, pw.conversation,
                     r.pk, r.conversation, rw.conversation,
-                    coalesce(m.role = 'user', 0),
-                    (SELECT coalesce(max(pk), 0) + 1 FROM scopes),
-                    (SELECT coalesce(max(pk), 0) + 1 FROM conversations),
-                    (SELECT coalesce(max(pk), 0) + 1 FROM messages),
-                    (SELECT coalesce(max(pk), 0) + 1 FROM turns)
+                    coalesce(m.role = 'user', 0)
                FROM (SELECT 1)
                LEFT JOIN scopes s ON s.tenant = $1 AND s.user = $2
                LEFT JOIN conversations c ON c.scope = s.pk AND c.id = $3
@@ -158,7 +208,6 @@ impl AcceptTurn {
             .ok_or_else(|| Failure::corrupt("a query of one row had none"))?;
         let mut columns = Columns::of(row);
         Ok(Found {
-            scope: columns.optional_integer()?,
             conversation: columns.optional_integer()?,
             turn_of_key: columns.optional_integer()?,
             turn_of_id: columns.optional_integer()?,
@@ -166,12 +215,6 @@ impl AcceptTurn {
             parent: Place::read(&mut columns)?,
             reply: Place::read(&mut columns)?,
             is_user: columns.flag()?,
-            next: Next {
-                scope: columns.integer()?,
-                conversation: columns.integer()?,
-                message: columns.integer()?,
-                turn: columns.integer()?,
-            },
         })
     }
 
@@ -204,12 +247,7 @@ impl AcceptTurn {
     /// The rules of a new turn, before anything is written.
     fn check(&self, found: &Found) -> Result<()> {
         let turn = &self.accept.turn;
-        let is_consistent = self.accept.conversation.id == turn.conversation
-            && turn.reply != turn.user_message
-            && self.accept.user_message.as_ref().is_none_or(|message| {
-                message.conversation == turn.conversation && message.id == turn.user_message
-            });
-        if !is_consistent {
+        if !self.is_consistent() {
             let detail = format!("the ids of turn {} do not fit together", turn.id);
             return refused(PersistErrorKind::Conflict, OPERATION, detail);
         }
@@ -241,54 +279,53 @@ impl AcceptTurn {
         check_free(&found.reply, &turn.reply)
     }
 
-    async fn write(&self, session: &mut Session<'_>, found: &Found) -> EngineResult<()> {
+    async fn write(&self, session: &mut Session<'_>) -> EngineResult<()> {
+        let program = match self.accept.user_message {
+            Some(_) => fused!(program!(), message_program!()),
+            None => fused!(program!()),
+        };
+        let query = self.bind(sqlx::query(session.last(&program)))?;
+        session.save(query).await
+    }
+
+    fn bind<'q>(&'q self, query: Bound<'q>) -> EngineResult<Bound<'q>> {
         let Accept {
             conversation,
             user_message,
             turn,
             segment,
         } = &self.accept;
-        let message = user_message.as_ref();
-        let program = match message {
-            Some(_) => fused!(program!(), message_program!()),
-            None => fused!(program!()),
-        };
-        let query = sqlx::query(session.last(&program))
-            .bind(found.scope.unwrap_or(found.next.scope)) // 1
-            .bind(self.scope.tenant.as_str())
+        let query = query
+            .bind(self.scope.tenant.as_str()) // 1
             .bind(self.scope.user.as_str())
-            .bind(found.conversation.unwrap_or(found.next.conversation)) // 4
             .bind(conversation.id.as_str())
-            .bind(conversation.title.as_str())
+            .bind(conversation.title.as_str()) // 4
             .bind(conversation.created_at.unix_ms())
-            .bind(turn.created_at.unix_ms()) // 8
             .bind(turn.reply.as_str())
+            .bind(turn.created_at.unix_ms()) // 7
             .bind(conversation.model.as_ref().map(ToString::to_string))
             .bind(conversation.instructions.as_deref())
-            .bind(options_record(&conversation.options)?) // 12
+            .bind(options_record(&conversation.options)?) // 10
             .bind(conversation.archived)
-            .bind(conversation.expires_at.map(chat_types::Timestamp::unix_ms))
-            .bind(found.next.turn) // 15
             .bind(turn.id.as_str())
-            .bind(kind_record(&turn.kind)?)
+            .bind(kind_record(&turn.kind)?) // 13
             .bind(turn.user_message.as_str())
             .bind(turn.model.to_string())
-            .bind(turn.owner.as_str()) // 20
+            .bind(turn.owner.as_str()) // 16
             .bind(turn.idempotency_key.as_ref().map(|key| key.as_str()))
             .bind(turn.request_hash.as_str())
-            .bind(stored(segment.first_seq)?) // 23
+            .bind(stored(segment.first_seq)?) // 19
             .bind(stored(segment.last_seq)?)
+            .bind(conversation.expires_at.map(chat_types::Timestamp::unix_ms))
+            .bind(self.parent().map(|parent| parent.as_str())) // 22
             .bind(segment.payload.as_str());
-        let query = match message {
+        Ok(match user_message {
             Some(message) => query
-                .bind(found.next.message) // 26
-                .bind(found.parent.within(found.conversation))
-                .bind(role_name(message.role))
+                .bind(role_name(message.role)) // 24
                 .bind(message_record(message)?)
                 .bind(token_counts_record(&message.token_counts)?),
             None => query,
-        };
-        session.save(query).await
+        })
     }
 }
 

@@ -125,16 +125,13 @@ impl Write for Heartbeat {
     type Output = ();
 
     async fn apply(&self, session: &mut Session<'_>) -> EngineResult<()> {
-        let connection = session.connection().await?;
-        sqlx::query(
+        let query = sqlx::query(session.last(&fused!(
             "INSERT INTO owners (id, lease_until) VALUES ($1, $2)
-                ON CONFLICT DO UPDATE SET lease_until = $2",
-        )
+                ON CONFLICT DO UPDATE SET lease_until = $2"
+        )))
         .bind(self.owner.as_str())
-        .bind(self.lease_until.unix_ms())
-        .execute(connection)
-        .await?;
-        Ok(())
+        .bind(self.lease_until.unix_ms());
+        session.save(query).await
     }
 }
 
@@ -286,7 +283,6 @@ impl Write for MarkSettled {
     type Output = ();
 
     async fn apply(&self, session: &mut Session<'_>) -> EngineResult<()> {
-        session.connection().await?;
         let settled: Vec<SettledStep<'_>> = self
             .steps
             .iter()

@@ -10,10 +10,10 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::error::EngineResult;
 use crate::readers::Read;
-use crate::record::{MessageRow, token_counts_of, token_counts_record};
+use crate::record::{MessageRow, token_counts_record};
 use crate::refusal::{page_rows_of, refused};
 use crate::row::{Columns, encode};
-use crate::session::Session;
+use crate::session::{Session, fused};
 use crate::writer::Write;
 
 /// The columns `message_of` reads, in its order; `p` is the parent.
@@ -152,51 +152,42 @@ impl Write for KeepTokenCounts {
     type Output = ();
 
     async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
-        let connection = session.connection().await?;
-        let ids: Vec<&str> = self.counts.iter().map(|(id, _)| id.as_str()).collect();
-        let rows = sqlx::query(
-            "SELECT m.pk, m.id, m.token_counts FROM scopes s
-               CROSS JOIN json_each($4) wanted
-               CROSS JOIN messages m ON m.scope = s.pk AND m.id = wanted.value
-               JOIN conversations c ON c.pk = m.conversation AND c.id = $3
-              WHERE s.tenant = $1 AND s.user = $2",
-        )
+        let mut wanted: BTreeMap<&str, Vec<TokenCount>> = BTreeMap::new();
+        for (id, count) in &self.counts {
+            let counts = wanted.entry(id.as_str()).or_default();
+            if counts
+                .iter()
+                .all(|first| first.tokenizer != count.tokenizer)
+            {
+                counts.push(count.clone());
+            }
+        }
+        let wanted = wanted
+            .into_iter()
+            .map(|(id, counts)| Ok((id, token_counts_record(&counts)?)))
+            .collect::<EngineResult<BTreeMap<&str, String>>>()?;
+        let query = sqlx::query(session.last(&fused!(
+            "WITH found AS MATERIALIZED (
+                SELECT m.pk, m.token_counts AS kept, wanted.value AS wanted FROM scopes s
+                 CROSS JOIN json_each($4) wanted
+                 CROSS JOIN messages m ON m.scope = s.pk AND m.id = wanted.key
+                  JOIN conversations c ON c.pk = m.conversation AND c.id = $3
+                 WHERE s.tenant = $1 AND s.user = $2)
+             UPDATE messages SET token_counts =
+                (SELECT json_group_array(json(value)) FROM (
+                    SELECT value FROM json_each(found.kept) UNION ALL
+                    SELECT value FROM json_each(found.wanted) WHERE value ->> 'tokenizer' NOT IN
+                        (SELECT value ->> 'tokenizer' FROM json_each(found.kept))))
+               FROM found
+              WHERE messages.pk = found.pk AND EXISTS
+                (SELECT 1 FROM json_each(found.wanted) WHERE value ->> 'tokenizer' NOT IN
+                    (SELECT value ->> 'tokenizer' FROM json_each(found.kept)))"
+        )))
         .bind(self.scope.tenant.as_str())
         .bind(self.scope.user.as_str())
         .bind(self.conversation.as_str())
-        .bind(encode(&ids)?)
-        .fetch_all(&mut *connection)
-        .await?;
-        let mut changed: BTreeMap<i64, String> = BTreeMap::new();
-        for row in &rows {
-            let mut columns = Columns::of(row);
-            let (pk, id) = (columns.integer()?, columns.text()?);
-            let mut kept = token_counts_of(columns.text()?)?;
-            let known = kept.len();
-            for (_, count) in self
-                .counts
-                .iter()
-                .filter(|(wanted, _)| wanted.as_str() == id)
-            {
-                if kept.iter().all(|old| old.tokenizer != count.tokenizer) {
-                    kept.push(count.clone());
-                }
-            }
-            if kept.len() > known {
-                changed.insert(pk, token_counts_record(&kept)?);
-            }
-        }
-        if changed.is_empty() {
-            return Ok(());
-        }
-        sqlx::query(
-            "UPDATE messages SET token_counts = new.value FROM json_each($1) AS new
-              WHERE messages.pk = CAST(new.key AS INTEGER)",
-        )
-        .bind(encode(&changed)?)
-        .execute(connection)
-        .await?;
-        Ok(())
+        .bind(encode(&wanted)?);
+        session.save(query).await
     }
 }
 

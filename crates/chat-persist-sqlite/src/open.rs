@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::SqliteConfig;
 use crate::error::{EngineResult, Failure, FailureKind};
 use crate::schema;
+use crate::session::GUARD_SCHEMA;
 
 /// What every SQLite 3 file begins with.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -87,8 +88,17 @@ fn writer_options(config: &SqliteConfig) -> SqliteConnectOptions {
     }
 }
 
-async fn open_writer(options: &SqliteConnectOptions) -> EngineResult<SqliteConnection> {
+/// A connection that the writer can use: its schema for guarded programs is there.
+pub(crate) async fn connect_writer(
+    options: &SqliteConnectOptions,
+) -> EngineResult<SqliteConnection> {
     let mut writer = options.connect().await?;
+    sqlx::raw_sql(GUARD_SCHEMA).execute(&mut writer).await?;
+    Ok(writer)
+}
+
+async fn open_writer(options: &SqliteConnectOptions) -> EngineResult<SqliteConnection> {
+    let mut writer = connect_writer(options).await?;
     let row = sqlx::query(
         "SELECT (SELECT journal_mode FROM pragma_journal_mode),
                 (SELECT synchronous FROM pragma_synchronous)",

@@ -6,9 +6,7 @@
 mod message;
 mod turn;
 
-pub(crate) use message::{
-    MessageRow, message_record, role_name, token_counts_of, token_counts_record,
-};
+pub(crate) use message::{MessageRow, message_record, role_name, token_counts_record};
 pub(crate) use turn::{
     amounts_of, amounts_record, failure_of, failure_record, kind_of, kind_record, options_of,
     options_record, source_name, source_of,

@@ -1,8 +1,10 @@
 //! The writer's transaction as a command sees it, with as few thread switches as possible.
 //!
 //! Every statement sent to the driver switches to its thread and back, which costs more than most
-//! statements. So `BEGIN` travels with the first query of a group and `COMMIT` with its last
-//! program; commands that are not on the path of a turn need not care.
+//! statements. So `BEGIN` travels with the first program of a group and `COMMIT` with its last, and
+//! a command on the path of a turn is one program that checks and writes at once: its first
+//! statement changes a row only if every rule holds, [`guard`] stops the program if it did not, and
+//! then the command reads, explains and writes step by step. Other commands need not care.
 
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -10,12 +12,13 @@ use sqlx::{Sqlite, SqliteConnection};
 
 use crate::error::EngineResult;
 
-/// A program alone, behind the beginning, and before the end of a transaction.
+/// A program alone, behind the beginning, before the end, and between both.
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) alone: &'static str,
     pub(crate) beginning: &'static str,
     pub(crate) ending: &'static str,
+    pub(crate) whole: &'static str,
 }
 
 /// Makes a [`Program`] of string literals.
@@ -25,12 +28,32 @@ macro_rules! fused {
             alone: concat!($($text)+),
             beginning: concat!("BEGIN IMMEDIATE; ", $($text)+),
             ending: concat!($($text)+, "; COMMIT"),
+            whole: concat!("BEGIN IMMEDIATE; ", $($text)+, "; COMMIT"),
         }
     };
 }
 pub(crate) use fused;
 
-type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
+/// What [`guard`] raises.
+const MISSED: &str = "missed";
+
+/// Gives the writer's connection the table that [`guard`] inserts into. It exists for this
+/// connection only, nothing of it is in the file.
+pub(crate) const GUARD_SCHEMA: &str = "CREATE TEMP VIEW misses AS SELECT NULL AS miss;
+     CREATE TEMP TRIGGER a_miss INSTEAD OF INSERT ON misses
+     BEGIN SELECT RAISE(ABORT, 'missed'); END";
+
+/// A statement that ends a program run by [`Session::attempt`] if the statement before it has
+/// changed nothing: neither what follows nor the `COMMIT` runs.
+macro_rules! guard {
+    () => {
+        "; INSERT INTO misses SELECT NULL WHERE changes() = 0; "
+    };
+}
+pub(crate) use guard;
+
+/// A statement or program with its parameters.
+pub(crate) type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 /// One transaction of the writer.
 pub(crate) struct Session<'c> {
@@ -77,20 +100,42 @@ impl<'c> Session<'c> {
         Ok(rows)
     }
 
-    /// The text for a command's last program, after at least one query; run it with
-    /// [`Session::save`] and touch nothing afterwards.
+    /// The text for a command's last program, or its only one; run it with [`Session::save`] or
+    /// [`Session::attempt`] and touch nothing afterwards, unless it missed.
     pub(crate) fn last(&self, program: &Program) -> &'static str {
-        if self.is_last {
-            program.ending
-        } else {
-            program.alone
+        match (self.has_begun, self.is_last) {
+            (true, false) => program.alone,
+            (false, false) => program.beginning,
+            (true, true) => program.ending,
+            (false, true) => program.whole,
         }
     }
 
     pub(crate) async fn save(&mut self, query: Bound<'_>) -> EngineResult<()> {
         query.execute(&mut *self.connection).await?;
+        self.has_begun = true;
         self.has_ended = self.is_last;
         Ok(())
+    }
+
+    /// Runs a program with a [`guard`]; none if it missed: then it has changed nothing, and the
+    /// transaction goes on.
+    pub(crate) async fn attempt(
+        &mut self,
+        query: Bound<'_>,
+    ) -> EngineResult<Option<Vec<SqliteRow>>> {
+        match query.fetch_all(&mut *self.connection).await {
+            Ok(rows) => {
+                self.has_begun = true;
+                self.has_ended = self.is_last;
+                Ok(Some(rows))
+            }
+            Err(sqlx::Error::Database(error)) if error.message() == MISSED => {
+                self.has_begun = true;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Commits, unless the last command has.

@@ -1,18 +1,21 @@
 //! The fenced moves of a running turn: open a step, journal an attempt, checkpoint, close a step.
 //!
-//! Each is one query that reads the turn with the step it is about, and one program that writes.
+//! To open a step and to checkpoint is one program that checks and writes. The other moves, and
+//! every refusal, begin with one query that reads the turn with the step it is about.
 
 use async_trait::async_trait;
 use chat_persist::{Checkpoint, Fence, NewStep, PersistErrorKind, Result, StepClose};
 use chat_types::{AttemptKey, StepState, Tokens};
 use sqlx::sqlite::SqliteRow;
 
-use crate::error::EngineResult;
+use crate::error::{EngineResult, Failure};
 use crate::record::{amounts_of, amounts_record};
 use crate::refusal::refused;
 use crate::row::{Columns, stored};
-use crate::session::{Session, fused};
-use crate::turns::{FENCED_COLUMNS, Fenced, fenced, fenced_columns, follows, is_open};
+use crate::session::{Session, fused, guard};
+use crate::turns::{
+    FENCED_COLUMNS, Fenced, bind_fence, fence_holds, fenced, fenced_columns, follows, is_open,
+};
 use crate::writer::Write;
 
 /// Reads the turn of `fence` and, in the columns after its own, what is stored of step `number`.
@@ -60,19 +63,29 @@ impl Write for OpenStep {
 
     async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
         const OPERATION: &str = "open step";
-        let step = &self.step;
-        let row = turn_and_step(session, &self.fence, step.step).await?;
-        let turn = match fenced(row.as_ref(), &self.fence, OPERATION)? {
-            Ok(turn) => turn,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        if let Some((_, columns)) = row.as_ref().map(step_state).transpose()?.flatten() {
-            if self.is_same(columns)? {
-                return Ok(Ok(()));
-            }
-            let detail = format!("step {} is there and another one", step.step);
-            return Ok(refused(PersistErrorKind::Conflict, OPERATION, detail));
+        if self.open(session).await? {
+            return Ok(Ok(()));
         }
+        let number = self.step.step;
+        let row = turn_and_step(session, &self.fence, number).await?;
+        if let Err(refusal) = fenced(row.as_ref(), &self.fence, OPERATION)? {
+            return Ok(Err(refusal));
+        }
+        let Some((_, columns)) = row.as_ref().map(step_state).transpose()?.flatten() else {
+            return Err(Failure::corrupt("a step that fits was not written"));
+        };
+        if self.is_same(columns)? {
+            return Ok(Ok(()));
+        }
+        let detail = format!("step {number} is there and another one");
+        Ok(refused(PersistErrorKind::Conflict, OPERATION, detail))
+    }
+}
+
+impl OpenStep {
+    /// Whether the step was new and the fence held: then it is open.
+    async fn open(&self, session: &mut Session<'_>) -> EngineResult<bool> {
+        let step = &self.step;
         let (state, attempts) = if step.dispatched {
             (StepState::Dispatched, 1)
         } else {
@@ -81,24 +94,25 @@ impl Write for OpenStep {
         let query = sqlx::query(session.last(&fused!(
             "INSERT INTO steps (turn, step, purpose, model, state, attempts, input_bound,
                     input_estimate, opened_at, amounts)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '[]');
-             UPDATE turns SET state = 'running' WHERE pk = $1 AND state <> 'running'"
-        )))
-        .bind(turn.pk)
-        .bind(i64::from(step.step))
-        .bind(step.purpose.as_str())
-        .bind(step.model.to_string())
-        .bind(state.as_str())
-        .bind(attempts)
-        .bind(stored(step.input_bound.get())?)
-        .bind(stored(step.input_estimate.get())?)
-        .bind(step.opened_at.unix_ms());
-        session.save(query).await?;
-        Ok(Ok(()))
+                SELECT t.pk, $5, $6, $7, $8, $9, $10, $11, $12, '[]' FROM turns t, scopes s WHERE ",
+            fence_holds!(),
+            " ON CONFLICT DO NOTHING",
+            guard!(),
+            "; UPDATE turns SET state = 'running'
+                WHERE tenant = $1 AND id = $2 AND state <> 'running'"
+        )));
+        let query = bind_fence(query, &self.fence)?
+            .bind(i64::from(step.step)) // 5
+            .bind(step.purpose.as_str())
+            .bind(step.model.to_string())
+            .bind(state.as_str())
+            .bind(attempts)
+            .bind(stored(step.input_bound.get())?) // 10
+            .bind(stored(step.input_estimate.get())?)
+            .bind(step.opened_at.unix_ms());
+        Ok(session.attempt(query).await?.is_some())
     }
-}
 
-impl OpenStep {
     /// Whether the stored step was opened by this same call. Not its state: it may have moved on.
     fn is_same(&self, mut columns: Columns<'_>) -> EngineResult<bool> {
         let step = &self.step;
@@ -179,11 +193,11 @@ impl Write for AppendEvents {
 
     async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
         const OPERATION: &str = "checkpoint";
-        let Checkpoint {
-            segment,
-            streaming_step,
-        } = &self.checkpoint;
-        let row = turn_and_step(session, &self.fence, streaming_step.unwrap_or(0)).await?;
+        if let Some(stop_requested) = self.append(session).await? {
+            return Ok(Ok(stop_requested));
+        }
+        let segment = &self.checkpoint.segment;
+        let row = turn_and_step(session, &self.fence, 0).await?;
         let turn = match fenced(row.as_ref(), &self.fence, OPERATION)? {
             Ok(turn) => turn,
             Err(refusal) => return Ok(Err(refusal)),
@@ -194,20 +208,36 @@ impl Write for AppendEvents {
         if let Err(refusal) = follows(segment, turn.last_seq, OPERATION) {
             return Ok(Err(refusal));
         }
+        Err(Failure::corrupt("events that follow were not written"))
+    }
+}
+
+impl AppendEvents {
+    /// Whether a stop is wanted, if the segment follows and the fence held: then it is written.
+    async fn append(&self, session: &mut Session<'_>) -> EngineResult<Option<bool>> {
+        let Checkpoint {
+            segment,
+            streaming_step,
+        } = &self.checkpoint;
         let query = sqlx::query(session.last(&fused!(
-            "INSERT INTO event_segments (turn, first_seq, last_seq, payload)
-                VALUES ($1, $2, $3, $4);
-             UPDATE turns SET last_seq = $3 WHERE pk = $1;
-             UPDATE steps SET state = 'streaming'
-              WHERE turn = $1 AND step = $5 AND state = 'dispatched'"
-        )))
-        .bind(turn.pk)
-        .bind(stored(segment.first_seq)?)
-        .bind(stored(segment.last_seq)?)
-        .bind(segment.payload.as_str())
-        .bind(streaming_step.map(i64::from));
-        session.save(query).await?;
-        Ok(Ok(turn.stop_requested))
+            "UPDATE turns AS t SET last_seq = $6 FROM scopes s WHERE ",
+            fence_holds!(),
+            " AND t.last_seq + 1 = $5 AND $5 <= $6 RETURNING stop_requested",
+            guard!(),
+            "; INSERT INTO event_segments (turn, first_seq, last_seq, payload)
+                SELECT pk, $5, $6, $7 FROM turns WHERE tenant = $1 AND id = $2;
+             UPDATE steps SET state = 'streaming' FROM turns t
+              WHERE t.tenant = $1 AND t.id = $2 AND steps.turn = t.pk AND steps.step = $8
+                AND steps.state = 'dispatched'"
+        )));
+        let query = bind_fence(query, &self.fence)?
+            .bind(stored(segment.first_seq)?) // 5
+            .bind(stored(segment.last_seq)?)
+            .bind(segment.payload.as_str())
+            .bind(streaming_step.map(i64::from));
+        let rows = session.attempt(query).await?;
+        let row = rows.as_deref().and_then(<[SqliteRow]>::first);
+        row.map(|row| Columns::of(row).flag()).transpose()
     }
 }
 

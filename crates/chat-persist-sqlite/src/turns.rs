@@ -12,7 +12,8 @@ use crate::error::{EngineResult, Failure};
 use crate::readers::Read;
 use crate::record::{amounts_of, failure_of, kind_of};
 use crate::refusal::refused;
-use crate::row::Columns;
+use crate::row::{Columns, stored};
+use crate::session::Bound;
 
 /// The columns `turn_of` reads, then those `step_of` reads; one row per step, or one without.
 macro_rules! turn_query {
@@ -213,6 +214,25 @@ pub(crate) fn fenced(
         return Ok(refused(PersistErrorKind::IllegalState, operation, detail));
     }
     Ok(Ok(found))
+}
+
+/// True of turn `t` and scope `s` exactly if [`fenced`] lets the write through; what it names is
+/// bound by [`bind_fence`].
+macro_rules! fence_holds {
+    () => {
+        "s.pk = t.scope AND t.tenant = $1 AND t.id = $2 AND s.user = $3 AND t.epoch = $4
+            AND t.closed_at IS NULL"
+    };
+}
+pub(crate) use fence_holds;
+
+/// Binds the first four parameters.
+pub(crate) fn bind_fence<'q>(query: Bound<'q>, fence: &'q Fence) -> EngineResult<Bound<'q>> {
+    Ok(query
+        .bind(fence.scope.tenant.as_str())
+        .bind(fence.turn.as_str())
+        .bind(fence.scope.user.as_str())
+        .bind(stored(fence.epoch)?))
 }
 
 /// The segment begins right after `last_seq`.

@@ -94,7 +94,6 @@ impl Write for RecordUsage {
     type Output = ();
 
     async fn apply(&self, session: &mut Session<'_>) -> EngineResult<()> {
-        session.connection().await?;
         let records = self
             .rows
             .iter()

@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{EngineResult, Failure, FailureKind};
+use crate::open::connect_writer;
 use crate::session::Session;
 
 /// Tries of a transaction that met another process after `BEGIN`. In WAL mode that is a
@@ -165,11 +166,9 @@ impl Writer {
     async fn transact_once(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), Attempt> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self
-                .options
-                .connect()
+            None => connect_writer(&self.options)
                 .await
-                .map_err(|error| Attempt::Early(error.into()))?,
+                .map_err(Attempt::Early)?,
         };
         let mut session = Session::new(&mut connection);
         let outcome = fill_and_commit(group, &mut session).await;
@@ -183,7 +182,9 @@ impl Writer {
             Err(failure) => {
                 // A full disk may have rolled back by itself: then there is nothing to roll back.
                 let rolled_back = sqlx::query("ROLLBACK").execute(&mut connection).await;
-                if has_begun || failure.kind == FailureKind::Busy {
+                // The beginning travels with a program, so a rollback may tell first.
+                let has_begun = has_begun || rolled_back.is_ok();
+                if has_begun || matches!(failure.kind, FailureKind::Busy | FailureKind::Full) {
                     if !failure.lost_connection() {
                         self.connection = Some(connection);
                     }

@@ -322,3 +322,43 @@ async fn two_stores_never_hold_more_than_there_is() {
         Some(Money::from_nano_usd(1_000))
     );
 }
+
+#[tokio::test]
+async fn a_write_that_does_not_fit_leaves_its_group_whole() {
+    let world = World::new();
+    let store = world.store().await;
+    let (scope, accept) = (scope(), first_turn("1", "hi"));
+    let fence = fence(&accept);
+    let accepted = store.accept(&scope, &accept).await;
+    assert!(matches!(accepted, Ok(Accepted::New)));
+    let again = store.accept(&scope, &accept).await;
+    assert!(matches!(again, Ok(Accepted::Existing(_))));
+    // A stranger to the fence changes nothing, in a group with one who fits.
+    let late = chat_persist::Fence {
+        epoch: 2,
+        ..fence.clone()
+    };
+    let close = completed(&accept, "yes");
+    let (refused, closed) = tokio::join!(
+        store.close_turn(&late, &close),
+        store.close_turn(&fence, &close)
+    );
+    assert_eq!(
+        refused.err().map(|error| error.kind()),
+        Some(PersistErrorKind::Fenced)
+    );
+    assert!(closed.is_ok());
+    // And behind him, as the last of the group.
+    let second = first_turn("2", "hi");
+    let (kept, refused) = tokio::join!(
+        store.accept(&scope, &second),
+        store.close_turn(&fence, &close)
+    );
+    assert!(matches!(kept, Ok(Accepted::New)));
+    assert_eq!(
+        refused.err().map(|error| error.kind()),
+        Some(PersistErrorKind::IllegalState)
+    );
+    let turn = store.turn(&scope, &second.turn.id).await.expect("reads");
+    assert_eq!(turn.map(|turn| turn.turn), Some(second.turn));
+}
