@@ -46,30 +46,10 @@ pub(crate) async fn run() -> anyhow::Result<Table> {
         percentile(&mut ten_thousand, 50),
     );
     table.add("10 messages: first delta, p50", ten, "ms", Target::Shown);
-    table.add(
-        "1,000 messages: first delta, p50",
-        thousand,
-        "ms",
-        Target::Shown,
-    );
-    table.add(
-        "10,000 messages: first delta, p50",
-        ten_thousand,
-        "ms",
-        Target::Shown,
-    );
-    table.add(
-        "10,000 over 1,000",
-        ten_thousand / thousand,
-        "x",
-        Target::AtMost(1.2),
-    );
-    table.add(
-        "10,000 over 10",
-        ten_thousand / ten,
-        "x",
-        Target::AtMost(2.0),
-    );
+    table.add("1,000 messages: first delta, p50", thousand, "ms", Target::Shown);
+    table.add("10,000 messages: first delta, p50", ten_thousand, "ms", Target::Shown);
+    table.add("10,000 over 1,000", ten_thousand / thousand, "x", Target::AtMost(1.2));
+    table.add("10,000 over 10", ten_thousand / ten, "x", Target::AtMost(2.0));
     Ok(table)
 }
 
@@ -82,11 +62,7 @@ async fn import(rig: &Rig, length: usize) -> anyhow::Result<(ConversationId, Mes
     let text = text.get(..195).unwrap_or(&text);
     let mut messages: Vec<Message> = Vec::with_capacity(length);
     for number in 0..length {
-        let role = if number % 2 == 0 {
-            Role::User
-        } else {
-            Role::Assistant
-        };
+        let role = if number % 2 == 0 { Role::User } else { Role::Assistant };
         let parts = vec![ContentPart::text(format!("{number}: {text}"))];
         let tokens = counter.count_message(role, &parts);
         messages.push(Message {

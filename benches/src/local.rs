@@ -20,20 +20,10 @@ pub(crate) async fn run() -> anyhow::Result<Table> {
     let engine = LocalEngine::open(weights)?;
     let start = Instant::now();
     engine.load().await?;
-    table.add(
-        "load, requantised",
-        start.elapsed().as_secs_f64(),
-        "s",
-        Target::Shown,
-    );
+    table.add("load, requantised", start.elapsed().as_secs_f64(), "s", Target::Shown);
     let (prompt, output) = speeds(&engine).await?;
     table.add("prompt, machine idle", prompt, "tokens/s", Target::Shown);
-    table.add(
-        "generation, machine idle",
-        output,
-        "tokens/s",
-        Target::Shown,
-    );
+    table.add("generation, machine idle", output, "tokens/s", Target::Shown);
     let busy = Arc::new(AtomicBool::new(true));
     let spinning = {
         let busy = Arc::clone(&busy);
@@ -47,39 +37,19 @@ pub(crate) async fn run() -> anyhow::Result<Table> {
     busy.store(false, Ordering::Relaxed);
     let _joined = spinning.join();
     let (prompt_busy, output_busy) = beside?;
-    table.add(
-        "prompt, other core busy",
-        prompt_busy,
-        "tokens/s",
-        Target::Shown,
-    );
-    table.add(
-        "generation, other core busy",
-        output_busy,
-        "tokens/s",
-        Target::Shown,
-    );
-    table.add(
-        "generation, busy over idle",
-        output_busy / output,
-        "x",
-        Target::AtLeast(0.5),
-    );
+    table.add("prompt, other core busy", prompt_busy, "tokens/s", Target::Shown);
+    table.add("generation, other core busy", output_busy, "tokens/s", Target::Shown);
+    table.add("generation, busy over idle", output_busy / output, "x", Target::AtLeast(0.5));
     Ok(table)
 }
 
 /// Tokens per second of reading a prompt and of generating.
 async fn speeds(engine: &LocalEngine) -> anyhow::Result<(f64, f64)> {
     let text = "The sea was calm and the lamp was lit before the evening came. ".repeat(12);
-    let options = GenerateOptions {
-        output_tokens_max: OUTPUT_TOKENS,
-        sampling: Sampling::Greedy,
-    };
+    let options = GenerateOptions { output_tokens_max: OUTPUT_TOKENS, sampling: Sampling::Greedy };
     let start = Instant::now();
     let mut first = None;
-    let mut answer = engine
-        .generate(vec![ChatLine::new(ChatRole::User, text)], options)
-        .await?;
+    let mut answer = engine.generate(vec![ChatLine::new(ChatRole::User, text)], options).await?;
     while let Some(event) = answer.next().await {
         match event? {
             GenerationEvent::Token { .. } => {

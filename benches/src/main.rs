@@ -3,10 +3,7 @@
 //! `chat-bench [turn|history|tokens|local]…`, all of them without arguments. Writes JSON to
 //! `target/bench/`. Run by `cargo xtask bench`, which builds in release mode.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "standard output is this program's result"
-)]
+#![expect(clippy::print_stdout, reason = "standard output is this program's result")]
 
 mod cpu;
 mod history;
@@ -30,9 +27,7 @@ async fn main() -> anyhow::Result<()> {
         .map_or_else(|| repository.join("target"), PathBuf::from)
         .join("bench");
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    let all = ["turn", "history", "tokens", "local"]
-        .map(str::to_owned)
-        .to_vec();
+    let all = ["turn", "history", "tokens", "local"].map(str::to_owned).to_vec();
     for name in if asked.is_empty() { all } else { asked } {
         let table = match name.as_str() {
             "turn" => turn::run().await?,

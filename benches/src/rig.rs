@@ -82,21 +82,12 @@ impl Rig {
         )
         .start()
         .await?;
-        Ok(Self {
-            provider,
-            store,
-            client,
-            transport,
-            model,
-        })
+        Ok(Self { provider, store, client, transport, model })
     }
 
     /// A user of his own, so that users do not share an account.
     pub(crate) fn scope(&self, user: usize) -> anyhow::Result<Scope> {
-        Ok(Scope::new(
-            TenantId::new("bench")?,
-            UserId::new(format!("user-{user}"))?,
-        ))
+        Ok(Scope::new(TenantId::new("bench")?, UserId::new(format!("user-{user}"))?))
     }
 
     /// The same call without the runtime: its bytes are read to the end and thrown away.
@@ -109,9 +100,7 @@ impl Rig {
             format!("{}/chat/completions", self.provider.base_url()),
             Bytes::from(body),
         );
-        request
-            .headers
-            .insert("content-type", "application/json".parse()?);
+        request.headers.insert("content-type", "application/json".parse()?);
         let start = Instant::now();
         let response = self.transport.send(request).await?;
         let mut stream = response.body;
@@ -121,10 +110,7 @@ impl Rig {
             first_ms.get_or_insert_with(|| start.elapsed().as_secs_f64() * 1_000.0);
         }
         let total_ms = start.elapsed().as_secs_f64() * 1_000.0;
-        Ok(Times {
-            first_ms: first_ms.unwrap_or(total_ms),
-            total_ms,
-        })
+        Ok(Times { first_ms: first_ms.unwrap_or(total_ms), total_ms })
     }
 
     /// One turn through the runtime, read to its end.
@@ -142,21 +128,13 @@ impl Rig {
                 EventKind::TextDelta { .. } => {
                     first_ms.get_or_insert_with(|| start.elapsed().as_secs_f64() * 1_000.0);
                 }
-                EventKind::Ended {
-                    outcome, failure, ..
-                } if *outcome != TurnState::Completed => {
+                EventKind::Ended { outcome, failure, .. } if *outcome != TurnState::Completed => {
                     anyhow::bail!("a turn ended as {outcome:?}: {failure:?}");
                 }
                 _ => {}
             }
         }
         let total_ms = start.elapsed().as_secs_f64() * 1_000.0;
-        Ok((
-            Times {
-                first_ms: first_ms.unwrap_or(total_ms),
-                total_ms,
-            },
-            turn,
-        ))
+        Ok((Times { first_ms: first_ms.unwrap_or(total_ms), total_ms }, turn))
     }
 }

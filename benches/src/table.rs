@@ -37,10 +37,7 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(bench: &'static str) -> Self {
-        Self {
-            bench,
-            figures: Vec::new(),
-        }
+        Self { bench, figures: Vec::new() }
     }
 
     /// Adds a figure and judges it.
@@ -56,13 +53,7 @@ impl Table {
             Target::AtLeast(least) => Some(value >= least),
             Target::Shown => None,
         };
-        self.figures.push(Figure {
-            name: name.into(),
-            value,
-            unit,
-            target,
-            met,
-        });
+        self.figures.push(Figure { name: name.into(), value, unit, target, met });
     }
 
     /// The table for people.

@@ -33,32 +33,12 @@ pub(crate) fn run(repository: &Path) -> anyhow::Result<Table> {
         "MB/s",
         Target::Shown,
     );
-    table.add(
-        "o200k, 1 MB of one letter",
-        speed(&counter, &hostile),
-        "MB/s",
-        Target::Shown,
-    );
-    table.add(
-        "o200k, 1 MB of spaces",
-        speed(&counter, &spaces),
-        "MB/s",
-        Target::Shown,
-    );
-    table.add(
-        "o200k, 1 MB of joined emoji",
-        speed(&counter, &emoji),
-        "MB/s",
-        Target::Shown,
-    );
+    table.add("o200k, 1 MB of one letter", speed(&counter, &hostile), "MB/s", Target::Shown);
+    table.add("o200k, 1 MB of spaces", speed(&counter, &spaces), "MB/s", Target::Shown);
+    table.add("o200k, 1 MB of joined emoji", speed(&counter, &emoji), "MB/s", Target::Shown);
     let short = hostile.get(..100_000).unwrap_or_default();
     let ratio = seconds_for(&counter, &hostile) / seconds_for(&counter, short);
-    table.add(
-        "one letter: time for 1 MB over time for 100 KB",
-        ratio,
-        "x",
-        Target::AtMost(15.0),
-    );
+    table.add("one letter: time for 1 MB over time for 100 KB", ratio, "x", Target::AtMost(15.0));
     table.add(
         "a stored count, looked up",
         stored_nanoseconds(&counter, &prose)?,
@@ -79,11 +59,7 @@ fn gather(repository: &Path, endings: &[&str], bytes_max: usize) -> anyhow::Resu
             .collect();
         entries.sort();
         for path in entries {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if path.is_dir() && name != "target" && !name.starts_with('.') {
                 folders.push(path);
             } else if endings.iter().any(|ending| name.ends_with(ending)) && text.len() < bytes_max

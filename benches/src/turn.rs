@@ -21,13 +21,7 @@ const ROUNDS: usize = 3;
 
 pub(crate) async fn run() -> anyhow::Result<Table> {
     let mut table = Table::new("turn");
-    measure(
-        &mut table,
-        "200 chunks in one write",
-        "chunks=200,one_write=1",
-        true,
-    )
-    .await?;
+    measure(&mut table, "200 chunks in one write", "chunks=200,one_write=1", true).await?;
     measure(&mut table, "200 chunks, a write each", "chunks=200", false).await?;
     Ok(table)
 }
@@ -74,12 +68,7 @@ async fn measure(
         "ms",
         Target::Shown,
     );
-    table.add(
-        format!("{name}: CPU per turn, 1 user"),
-        cpu_ms,
-        "ms",
-        target(Target::AtMost(1.5)),
-    );
+    table.add(format!("{name}: CPU per turn, 1 user"), cpu_ms, "ms", target(Target::AtMost(1.5)));
     table.add(
         format!("{name}: flushes per turn, 1 user (3 awaited + 1 lazy)"),
         flushes,
@@ -97,30 +86,15 @@ async fn measure(
             best = (direct, through, cpu_ms);
         }
     }
-    table.add(
-        format!("{name}: direct, 16 users"),
-        best.0,
-        "turns/s",
-        Target::Shown,
-    );
-    table.add(
-        format!("{name}: through the runtime, 16 users"),
-        best.1,
-        "turns/s",
-        Target::Shown,
-    );
+    table.add(format!("{name}: direct, 16 users"), best.0, "turns/s", Target::Shown);
+    table.add(format!("{name}: through the runtime, 16 users"), best.1, "turns/s", Target::Shown);
     table.add(
         format!("{name}: runtime over direct (1/7 is 0.143)"),
         ratio,
         "x",
         target(Target::AtLeast(1.0 / 7.0)),
     );
-    table.add(
-        format!("{name}: CPU per turn, 16 users"),
-        best.2,
-        "ms",
-        target(Target::AtMost(1.5)),
-    );
+    table.add(format!("{name}: CPU per turn, 16 users"), best.2, "ms", target(Target::AtMost(1.5)));
     Ok(())
 }
 

@@ -95,16 +95,9 @@ pub fn build_program(name: &str, selection: &[&str]) -> Result<PathBuf, ProgramE
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| {
-            message
-                .pointer("/target/name")
-                .is_some_and(|target| target == name)
-        })
+        .filter(|message| message.pointer("/target/name").is_some_and(|target| target == name))
         .find_map(|message| {
-            message
-                .get("executable")
-                .and_then(|path| path.as_str())
-                .map(PathBuf::from)
+            message.get("executable").and_then(|path| path.as_str()).map(PathBuf::from)
         })
         .ok_or(ProgramError::Nowhere)
 }
@@ -186,11 +179,7 @@ impl ChatHome {
                 .arg("--config")
                 .arg(self.config());
         }
-        command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 

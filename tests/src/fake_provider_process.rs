@@ -14,11 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::fake_provider::{Captured, LedgerSummary, RequestRecord};
 
-const BINARY_NAME: &str = if cfg!(windows) {
-    "fake-provider.exe"
-} else {
-    "fake-provider"
-};
+const BINARY_NAME: &str = if cfg!(windows) { "fake-provider.exe" } else { "fake-provider" };
 /// A loopback answer that takes longer is a hang.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often [`FakeProvider::wait_until`] looks.
@@ -81,14 +77,9 @@ impl FakeProvider {
     pub fn spawn_with(options: &FakeProviderOptions) -> Result<Self, SpawnError> {
         let binary = find_binary().ok_or(SpawnError::NotBuilt)?;
         let mut command = Command::new(&binary);
-        command
-            .arg("--exit-with-stdin")
-            .arg("--port")
-            .arg(options.port.to_string());
+        command.arg("--exit-with-stdin").arg("--port").arg(options.port.to_string());
         command.arg("--price-in").arg(options.price_in.to_string());
-        command
-            .arg("--price-out")
-            .arg(options.price_out.to_string());
+        command.arg("--price-out").arg(options.price_out.to_string());
         if let Some(price) = options.price_cached {
             command.arg("--price-cached").arg(price.to_string());
         }
@@ -102,9 +93,7 @@ impl FakeProvider {
             command.arg("--behaviour").arg(behaviour);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .map_err(|error| SpawnError::Start(binary, error))?;
+        let mut child = command.spawn().map_err(|error| SpawnError::Start(binary, error))?;
         let mut line = String::new();
         if let Some(stdout) = child.stdout.take() {
             let _ = BufReader::new(stdout).read_line(&mut line);
@@ -115,11 +104,7 @@ impl FakeProvider {
             let _ = child.wait();
             return Err(SpawnError::NoAddress(line));
         };
-        Ok(Self {
-            child,
-            address,
-            ledger: options.ledger.clone(),
-        })
+        Ok(Self { child, address, ledger: options.ledger.clone() })
     }
 
     /// `http://127.0.0.1:PORT/v1`: what an OpenAI client calls its base URL.
@@ -153,11 +138,7 @@ impl FakeProvider {
     /// # Errors
     /// As [`FakeProvider::ledger`].
     pub fn captured(&self) -> io::Result<Vec<Captured>> {
-        Ok(serde_json::from_slice(&self.ask(
-            "GET",
-            "/_captured",
-            "",
-        )?)?)
+        Ok(serde_json::from_slice(&self.ask("GET", "/_captured", "")?)?)
     }
 
     /// Forgets everything in the child's memory; ids go on counting.
@@ -241,19 +222,11 @@ impl Drop for FakeProvider {
 }
 
 fn find_binary() -> Option<PathBuf> {
-    let named = [
-        "CHAT_FAKE_PROVIDER_BIN",
-        "NEXTEST_BIN_EXE_fake-provider",
-        "CARGO_BIN_EXE_fake-provider",
-    ];
-    let named = named
-        .iter()
-        .filter_map(std::env::var_os)
-        .map(|path: OsString| PathBuf::from(path));
+    let named =
+        ["CHAT_FAKE_PROVIDER_BIN", "NEXTEST_BIN_EXE_fake-provider", "CARGO_BIN_EXE_fake-provider"];
+    let named = named.iter().filter_map(std::env::var_os).map(|path: OsString| PathBuf::from(path));
     let executable = std::env::current_exe().ok();
-    let folders = executable
-        .iter()
-        .flat_map(|path| path.ancestors().skip(1).take(3));
+    let folders = executable.iter().flat_map(|path| path.ancestors().skip(1).take(3));
     let beside = folders.map(|folder| folder.join(BINARY_NAME));
     named.chain(beside).find(|path| path.is_file())
 }

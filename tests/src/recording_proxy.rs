@@ -53,11 +53,7 @@ impl RecordingProxy {
         let exchanges = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&exchanges);
         std::thread::spawn(move || {
-            for client in listener
-                .incoming()
-                .map_while(Result::ok)
-                .take(EXCHANGES_MAX)
-            {
+            for client in listener.incoming().map_while(Result::ok).take(EXCHANGES_MAX) {
                 if let Ok(server) = TcpStream::connect(upstream) {
                     let _ = serve(client, server, &kept);
                 }
@@ -132,9 +128,7 @@ fn copy(mut from: TcpStream, mut to: TcpStream, mut keep: impl FnMut(&[u8])) {
 }
 
 fn body_of(message: &[u8]) -> Option<Vec<u8>> {
-    let end = message
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")?;
+    let end = message.windows(4).position(|window| window == b"\r\n\r\n")?;
     let (head, rest) = message.split_at_checked(end + 4)?;
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
     if !head.contains("transfer-encoding: chunked") {

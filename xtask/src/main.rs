@@ -49,9 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let Some((command, rest)) = arguments.split_first() else {
-        bail!("no command\n\n{USAGE}")
-    };
+    let Some((command, rest)) = arguments.split_first() else { bail!("no command\n\n{USAGE}") };
     match command.as_str() {
         "chat" => chat::run(rest),
         "test" => test::run(rest),

@@ -25,15 +25,9 @@ pub(crate) fn member_folders(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// The lines of a section, without comments and blank lines.
 pub(crate) fn section<'a>(manifest: &'a str, name: &str) -> Vec<&'a str> {
     let header = format!("[{name}]");
-    let lines = manifest
-        .lines()
-        .map(str::trim)
-        .skip_while(|line| *line != header)
-        .skip(1);
+    let lines = manifest.lines().map(str::trim).skip_while(|line| *line != header).skip(1);
     let lines = lines.take_while(|line| !is_header(line));
-    lines
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .collect()
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
 }
 
 /// The names of all features, in order, without `default`.

@@ -30,9 +30,7 @@ struct Mutant {
 /// No such suite, a patch that does not apply or build, a command that is red without the bug, or a
 /// survivor.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let [suite] = arguments else {
-        bail!("mutants needs the name of one suite")
-    };
+    let [suite] = arguments else { bail!("mutants needs the name of one suite") };
     let folder = shell::root().join("tests/mutants").join(suite);
     let mutants = load(&folder)?;
     let checkout = Checkout::create()?;
@@ -49,12 +47,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let mut survivors = 0;
     let mut verdicts = Vec::new();
     for mutant in &mutants {
-        let name = mutant
-            .path
-            .file_stem()
-            .unwrap_or_default()
-            .display()
-            .to_string();
+        let name = mutant.path.file_stem().unwrap_or_default().display().to_string();
         checkout.reset()?;
         checkout
             .git([OsStr::new("apply"), mutant.path.as_os_str()])
@@ -86,10 +79,7 @@ fn load(folder: &Path) -> anyhow::Result<Vec<Mutant>> {
         fs::read_dir(folder).with_context(|| format!("no mutants in {}", folder.display()))?;
     for entry in entries {
         let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "patch")
-        {
+        if path.extension().is_some_and(|extension| extension == "patch") {
             let text = fs::read_to_string(&path)?;
             let command = red_command(&text).with_context(|| path.display().to_string())?;
             mutants.push(Mutant { path, command });
@@ -104,12 +94,8 @@ fn load(folder: &Path) -> anyhow::Result<Vec<Mutant>> {
 
 /// The command in the header, before the first line of the patch proper.
 fn red_command(patch: &str) -> anyhow::Result<String> {
-    let mut header = patch
-        .lines()
-        .take_while(|line| line.starts_with('#') || line.is_empty());
-    let command = header
-        .find_map(|line| line.strip_prefix("# red: "))
-        .map(str::trim);
+    let mut header = patch.lines().take_while(|line| line.starts_with('#') || line.is_empty());
+    let command = header.find_map(|line| line.strip_prefix("# red: ")).map(str::trim);
     let command = command.context("the header has no line `# red: cargo nextest run …`")?;
     if !command.starts_with("cargo nextest run ") {
         bail!("`{command}` is not a nextest run");
@@ -130,29 +116,21 @@ impl Checkout {
             folder: target_folder.join("mutants"),
             target: target_folder.join("mutants-target"),
         };
-        let status = shell::output(
-            Command::new("git")
-                .args(["status", "--short"])
-                .current_dir(&root),
-        )?;
+        let status =
+            shell::output(Command::new("git").args(["status", "--short"]).current_dir(&root))?;
         if !status.is_empty() {
             eprintln!("mutants: the last commit is tested, without your uncommitted changes");
         }
         if checkout.folder.join(".git").exists() {
             checkout.reset()?;
-            let head = shell::output(
-                Command::new("git")
-                    .args(["rev-parse", "HEAD"])
-                    .current_dir(&root),
-            )?;
+            let head =
+                shell::output(Command::new("git").args(["rev-parse", "HEAD"]).current_dir(&root))?;
             checkout.git(["checkout", "--quiet", "--detach", head.trim()])?;
         } else {
             let mut prune = Command::new("git");
             shell::run_aside(prune.args(["worktree", "prune"]).current_dir(&root))?;
             let mut add = Command::new("git");
-            add.args(["worktree", "add", "--quiet", "--detach"])
-                .arg(&checkout.folder)
-                .arg("HEAD");
+            add.args(["worktree", "add", "--quiet", "--detach"]).arg(&checkout.folder).arg("HEAD");
             shell::run_aside(add.current_dir(&root))?;
         }
         let (lock, copy) = (root.join("Cargo.lock"), checkout.folder.join("Cargo.lock"));
@@ -169,18 +147,12 @@ impl Checkout {
     }
 
     fn git<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> anyhow::Result<()> {
-        shell::run_aside(
-            Command::new("git")
-                .args(arguments)
-                .current_dir(&self.folder),
-        )
+        shell::run_aside(Command::new("git").args(arguments).current_dir(&self.folder))
     }
 
     fn run(&self, command: &str) -> anyhow::Result<Option<i32>> {
         let mut shell_command = Command::new("sh");
-        shell_command
-            .args(["-c", command])
-            .current_dir(&self.folder);
+        shell_command.args(["-c", command]).current_dir(&self.folder);
         shell_command.env("CARGO_TARGET_DIR", &self.target);
         let status = shell::watch(&mut shell_command, shell::Watched::Stderr, |_| {})?;
         Ok(status.code())
@@ -195,11 +167,9 @@ mod tests {
     fn the_header_names_the_command() {
         let patch = "# Settles without the key.\n# red: cargo nextest run -p x settle\n\n--- a/x\n+++ b/x\n";
         assert_eq!(red_command(patch).unwrap(), "cargo nextest run -p x settle");
-        for wrong in [
-            "--- a/x\n# red: cargo nextest run -p x\n",
-            "# red: cargo test\n",
-            "# nothing\n",
-        ] {
+        for wrong in
+            ["--- a/x\n# red: cargo nextest run -p x\n", "# red: cargo test\n", "# nothing\n"]
+        {
             assert!(red_command(wrong).is_err(), "{wrong}");
         }
     }

@@ -38,11 +38,7 @@ pub(crate) fn private_environment() -> anyhow::Result<PathBuf> {
         return Ok(python);
     }
     for name in ["python3", "python"] {
-        let made = shell::succeeds(
-            Command::new(name)
-                .args(["-m", "venv", "--clear"])
-                .arg(&folder),
-        );
+        let made = shell::succeeds(Command::new(name).args(["-m", "venv", "--clear"]).arg(&folder));
         if made && has_pip(&python) {
             return Ok(python);
         }

@@ -68,10 +68,7 @@ pub(crate) fn run_aside(command: &mut Command) -> anyhow::Result<()> {
 
 /// Runs it silently and says whether it succeeded. Not starting is not succeeding.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
-    let command = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
@@ -106,9 +103,7 @@ pub(crate) fn watch(
     announce(command);
     match watched {
         Watched::Stdout => command.stdout(Stdio::piped()),
-        Watched::Stderr => command
-            .stdout(Stdio::from(std::io::stderr()))
-            .stderr(Stdio::piped()),
+        Watched::Stderr => command.stdout(Stdio::from(std::io::stderr())).stderr(Stdio::piped()),
     };
     let mut child = command.spawn().with_context(|| cannot_start(command))?;
     match (child.stdout.take(), child.stderr.take()) {

@@ -49,11 +49,7 @@ pub(crate) const SUITES: &[Suite] = &[
         runs: Runs::Parts(&[Part::File("chat-tests", "architecture")]),
         needs: &[],
     },
-    Suite {
-        name: "unit",
-        runs: Runs::Rest,
-        needs: &[Need::Programs],
-    },
+    Suite { name: "unit", runs: Runs::Rest, needs: &[Need::Programs] },
     Suite {
         name: "sqlite",
         runs: Runs::Parts(&[Part::Package("chat-persist-sqlite")]),
@@ -74,11 +70,7 @@ pub(crate) const SUITES: &[Suite] = &[
         runs: Runs::Parts(&[Part::Package("chat-provider-local")]),
         needs: &[Need::Weights],
     },
-    Suite {
-        name: "doc",
-        runs: Runs::Documentation,
-        needs: &[],
-    },
+    Suite { name: "doc", runs: Runs::Documentation, needs: &[] },
 ];
 
 /// The suite with this name.
@@ -121,27 +113,17 @@ impl Suite {
     /// The nextest filter of the suite, given which parts exist. `None` if there is nothing to run.
     pub(crate) fn filter(&self, exists: impl Fn(Part) -> bool) -> Option<String> {
         let join = |parts: &[Part]| {
-            let filters: Vec<_> = parts
-                .iter()
-                .filter(|part| exists(**part))
-                .map(|part| part.filter())
-                .collect();
+            let filters: Vec<_> =
+                parts.iter().filter(|part| exists(**part)).map(|part| part.filter()).collect();
             filters.join(" | ")
         };
         match self.runs {
             Runs::Parts(parts) => Some(join(parts)).filter(|filter| !filter.is_empty()),
             Runs::Rest => {
-                let named: Vec<Part> = SUITES
-                    .iter()
-                    .flat_map(|suite| suite.parts())
-                    .copied()
-                    .collect();
+                let named: Vec<Part> =
+                    SUITES.iter().flat_map(|suite| suite.parts()).copied().collect();
                 let named = join(&named);
-                Some(if named.is_empty() {
-                    "all()".to_owned()
-                } else {
-                    format!("not ({named})")
-                })
+                Some(if named.is_empty() { "all()".to_owned() } else { format!("not ({named})") })
             }
             Runs::Documentation => None,
         }
@@ -161,11 +143,7 @@ mod tests {
 
     #[test]
     fn no_part_is_in_two_suites() {
-        let parts: Vec<Part> = SUITES
-            .iter()
-            .flat_map(|suite| suite.parts())
-            .copied()
-            .collect();
+        let parts: Vec<Part> = SUITES.iter().flat_map(|suite| suite.parts()).copied().collect();
         for (index, part) in parts.iter().enumerate() {
             assert!(!parts[..index].contains(part), "{part:?} is named twice");
         }
@@ -174,17 +152,10 @@ mod tests {
     #[test]
     fn the_rest_is_what_no_other_suite_names() {
         let unit = find("unit").unwrap();
-        let only_two = |part: Part| {
-            matches!(
-                part.package(),
-                "chat-persist-sqlite" | "chat-provider-local"
-            )
-        };
+        let only_two =
+            |part: Part| matches!(part.package(), "chat-persist-sqlite" | "chat-provider-local");
         let filter = unit.filter(only_two).unwrap();
-        assert_eq!(
-            filter,
-            "not (package(=chat-persist-sqlite) | package(=chat-provider-local))"
-        );
+        assert_eq!(filter, "not (package(=chat-persist-sqlite) | package(=chat-provider-local))");
         assert_eq!(unit.filter(|_| false).unwrap(), "all()");
     }
 
@@ -192,9 +163,6 @@ mod tests {
     fn a_suite_of_missing_parts_has_no_filter() {
         let crash = find("crash").unwrap();
         assert_eq!(crash.filter(|_| false), None);
-        assert_eq!(
-            crash.filter(|_| true).unwrap(),
-            "binary_id(=chat-tests::crash)"
-        );
+        assert_eq!(crash.filter(|_| true).unwrap(), "binary_id(=chat-tests::crash)");
     }
 }

@@ -41,10 +41,7 @@ impl fmt::Display for Counts {
 ///
 /// What nextest calls skipped includes the tests outside the filter, so it is left at 0 here.
 pub(crate) fn of_nextest(line: &str) -> Option<Counts> {
-    let (_, rest) = line
-        .trim_start()
-        .strip_prefix("Summary [")?
-        .split_once(']')?;
+    let (_, rest) = line.trim_start().strip_prefix("Summary [")?.split_once(']')?;
     let (_, results) = rest.split_once(" run:")?;
     let mut counts = Counts::default();
     for (number, word) in numbered_words(&without_parentheses(results)) {
@@ -105,67 +102,33 @@ mod tests {
     #[test]
     fn nextest_summaries_are_read() {
         for (line, passed, failed) in [
-            (
-                "     Summary [   0.145s] 21 tests run: 21 passed, 0 skipped",
-                21,
-                0,
-            ),
+            ("     Summary [   0.145s] 21 tests run: 21 passed, 0 skipped", 21, 0),
             ("Summary [   0.1s] 1 test run: 1 passed, 40 skipped", 1, 0),
             (
                 "Summary [  12.0s] 9 tests run: 6 passed (2 slow, 1 flaky), 2 failed, 1 timed out, 3 skipped",
                 6,
                 3,
             ),
-            (
-                "Summary [   3.0s] 2/7 tests run: 1 passed, 1 exec failed, 0 skipped",
-                1,
-                1,
-            ),
+            ("Summary [   3.0s] 2/7 tests run: 1 passed, 1 exec failed, 0 skipped", 1, 1),
             ("Summary [   0.0s] 0 tests run: 0 passed, 12 skipped", 0, 0),
         ] {
-            assert_eq!(
-                of_nextest(line),
-                Some(Counts {
-                    passed,
-                    failed,
-                    skipped: 0
-                }),
-                "{line}"
-            );
+            assert_eq!(of_nextest(line), Some(Counts { passed, failed, skipped: 0 }), "{line}");
         }
-        assert_eq!(
-            of_nextest("PASS [   0.004s] ( 1/21) chat-tests a_summary_is_written"),
-            None
-        );
+        assert_eq!(of_nextest("PASS [   0.004s] ( 1/21) chat-tests a_summary_is_written"), None);
         assert_eq!(of_nextest("error: no tests to run"), None);
     }
 
     #[test]
     fn cargo_test_results_are_read() {
         let line = "test result: FAILED. 3 passed; 2 failed; 1 ignored; 0 measured; 4 filtered out; finished in 0.00s";
-        assert_eq!(
-            of_cargo_test(line),
-            Some(Counts {
-                passed: 3,
-                failed: 2,
-                skipped: 1
-            })
-        );
+        assert_eq!(of_cargo_test(line), Some(Counts { passed: 3, failed: 2, skipped: 1 }));
         assert_eq!(of_cargo_test("test src/lib.rs - (line 3) ... ok"), None);
     }
 
     #[test]
     fn the_total_has_its_exact_form() {
-        let mut total = Counts {
-            passed: 2,
-            failed: 0,
-            skipped: 1,
-        };
-        total += Counts {
-            passed: 3,
-            failed: 1,
-            skipped: 0,
-        };
+        let mut total = Counts { passed: 2, failed: 0, skipped: 1 };
+        total += Counts { passed: 3, failed: 1, skipped: 0 };
         assert_eq!(
             (total.run(), total.to_string()),
             (6, "5 passed, 1 failed, 1 skipped".to_owned())

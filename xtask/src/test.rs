@@ -33,9 +33,7 @@ struct Report {
 /// An unknown suite, or a suite that failed.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let (selected, full) = select(arguments)?;
-    let needs_nextest = selected
-        .iter()
-        .any(|suite| suite.runs != Runs::Documentation);
+    let needs_nextest = selected.iter().any(|suite| suite.runs != Runs::Documentation);
     if needs_nextest && !shell::succeeds(&mut shell::cargo(["nextest", "--version"])) {
         bail!(NEXTEST_MISSING);
     }
@@ -47,24 +45,10 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     let mut total = Counts::default();
     println!();
-    for Report {
-        suite,
-        counts,
-        run,
-        problem,
-    } in &reports
-    {
-        let Counts {
-            failed, skipped, ..
-        } = counts;
-        let problem = problem
-            .as_ref()
-            .map(|problem| format!("  ({problem})"))
-            .unwrap_or_default();
-        println!(
-            "{:14} {run:5} run {failed:5} failed {skipped:5} skipped{problem}",
-            suite.name
-        );
+    for Report { suite, counts, run, problem } in &reports {
+        let Counts { failed, skipped, .. } = counts;
+        let problem = problem.as_ref().map(|problem| format!("  ({problem})")).unwrap_or_default();
+        println!("{:14} {run:5} run {failed:5} failed {skipped:5} skipped{problem}", suite.name);
         total += *counts;
     }
     println!("{total}");
@@ -107,12 +91,7 @@ fn run_suite(suite: &'static Suite, whole_workspace: bool, full: bool) -> Report
     if problem.is_some() && counts.failed == 0 {
         counts.failed = 1;
     }
-    Report {
-        suite,
-        counts,
-        run,
-        problem,
-    }
+    Report { suite, counts, run, problem }
 }
 
 fn prepare(suite: &Suite) -> anyhow::Result<()> {
@@ -177,13 +156,9 @@ fn run_nextest(
 
 fn count_ignored(selection: &[&str]) -> anyhow::Result<u64> {
     let mut command = shell::cargo(["nextest", "list", "--message-format", "oneline"]);
-    command
-        .args(["--run-ignored", "only", "--color", "never"])
-        .args(selection);
+    command.args(["--run-ignored", "only", "--color", "never"]).args(selection);
     let list = shell::output(&mut command)?;
-    Ok(u64::try_from(
-        list.lines().filter(|line| !line.trim().is_empty()).count(),
-    )?)
+    Ok(u64::try_from(list.lines().filter(|line| !line.trim().is_empty()).count())?)
 }
 
 fn run_documentation(full: bool) -> anyhow::Result<(Counts, Option<String>)> {
@@ -215,10 +190,7 @@ mod tests {
         let names = |arguments: &[&str]| {
             let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
             select(&arguments).map(|(suites, full)| {
-                (
-                    suites.iter().map(|suite| suite.name).collect::<Vec<_>>(),
-                    full,
-                )
+                (suites.iter().map(|suite| suite.name).collect::<Vec<_>>(), full)
             })
         };
         assert_eq!(names(&["crash", "--full"]).unwrap(), (vec!["crash"], true));

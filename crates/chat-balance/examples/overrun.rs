@@ -25,40 +25,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     ledger.open_account(&scope, &spec, now).await?;
 
-    let key = StepKey {
-        turn: TurnId::new("t-1")?,
-        step: 1,
-    };
+    let key = StepKey { turn: TurnId::new("t-1")?, step: 1 };
     let held = Money::from_usd(4)?;
-    let leg = LegRequest {
-        account: wallet.clone(),
-        amount: held,
-        floor: held,
-    };
-    ledger
-        .hold(
-            &scope,
-            &HoldRequest {
-                key: key.clone(),
-                legs: vec![leg],
-                at: now,
-            },
-        )
-        .await?;
-    let postings = vec![Posting {
-        attempt: 1,
-        amount: Money::from_usd(6)?,
-    }];
-    ledger
-        .settle(
-            &scope,
-            &Settlement {
-                key,
-                postings,
-                at: now,
-            },
-        )
-        .await?;
+    let leg = LegRequest { account: wallet.clone(), amount: held, floor: held };
+    ledger.hold(&scope, &HoldRequest { key: key.clone(), legs: vec![leg], at: now }).await?;
+    let postings = vec![Posting { attempt: 1, amount: Money::from_usd(6)? }];
+    ledger.settle(&scope, &Settlement { key, postings, at: now }).await?;
 
     let mut audit = LedgerAudit::new();
     for (tenant, account) in ledger.scan_accounts(None, 100).await? {
@@ -73,10 +45,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         audit.entry(&entry);
     }
     let report = audit.finish();
-    println!(
-        "sound: {}, overruns: {}",
-        report.is_sound(),
-        report.overruns
-    );
+    println!("sound: {}, overruns: {}", report.is_sound(), report.overruns);
     Ok(())
 }

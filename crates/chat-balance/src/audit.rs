@@ -61,11 +61,7 @@ impl AuditReport {
     fn break_at(&mut self, invariant: &'static str, row: impl fmt::Display, detail: String) {
         self.breaks_total = self.breaks_total.saturating_add(1);
         if self.breaks.len() < BREAKS_MAX {
-            self.breaks.push(AuditBreak {
-                invariant,
-                row: row.to_string(),
-                detail,
-            });
+            self.breaks.push(AuditBreak { invariant, row: row.to_string(), detail });
         }
     }
 }
@@ -135,13 +131,9 @@ impl LedgerAudit {
         ] {
             self.amount(&row, name, total, false);
         }
-        let folded = self
-            .accounts
-            .entry((tenant.clone(), account.id.clone()))
-            .or_default();
+        let folded = self.accounts.entry((tenant.clone(), account.id.clone())).or_default();
         if folded.stored.replace(account.clone()).is_some() {
-            self.report
-                .break_at("unique account", row, "it is there twice".to_owned());
+            self.report.break_at("unique account", row, "it is there twice".to_owned());
         }
     }
 
@@ -158,19 +150,13 @@ impl LedgerAudit {
         }
         if is_open != hold.closed_at.is_none() {
             let detail = format!("it is {:?} and closed at {:?}", hold.state, hold.closed_at);
-            self.report
-                .break_at("I4 a hold leaves open once", &row, detail);
+            self.report.break_at("I4 a hold leaves open once", &row, detail);
         }
         if hold.legs.is_empty() {
-            self.report.break_at(
-                "I4 a hold leaves open once",
-                &row,
-                "it has no legs".to_owned(),
-            );
+            self.report.break_at("I4 a hold leaves open once", &row, "it has no legs".to_owned());
         }
         if !self.holds.insert((tenant.clone(), key.clone())) {
-            self.report
-                .break_at("unique hold", &row, "it is there twice".to_owned());
+            self.report.break_at("unique hold", &row, "it is there twice".to_owned());
         }
         let mut seen = BTreeSet::new();
         for leg in &hold.legs {
@@ -182,13 +168,9 @@ impl LedgerAudit {
             }
             if hold.state != HoldState::Posted && leg.posted != Money::ZERO {
                 let detail = format!("it is {:?} and {} is posted", hold.state, leg.posted);
-                self.report
-                    .break_at("I4 a hold leaves open once", &row, detail);
+                self.report.break_at("I4 a hold leaves open once", &row, detail);
             }
-            let folded = self
-                .accounts
-                .entry((tenant.clone(), leg.account.clone()))
-                .or_default();
+            let folded = self.accounts.entry((tenant.clone(), leg.account.clone())).or_default();
             if is_open {
                 folded.open += nano(leg.amount);
             }
@@ -207,8 +189,7 @@ impl LedgerAudit {
         self.amount(&row, "amount", entry.amount, must_be_positive);
         let unique = (tenant.clone(), entry.kind, entry.reference.clone());
         if !self.references.insert(unique) {
-            self.report
-                .break_at("unique reference", &row, "it is there twice".to_owned());
+            self.report.break_at("unique reference", &row, "it is there twice".to_owned());
         }
         let amount = nano(entry.amount);
         self.sides.add(&entry.debit, amount);
@@ -229,24 +210,15 @@ impl LedgerAudit {
             let detail = format!("the reference does not start with account {wallet}");
             self.report.break_at("I1 double entry", &row, detail);
         }
-        let folded = self
-            .accounts
-            .entry((tenant.clone(), wallet.clone()))
-            .or_default();
+        let folded = self.accounts.entry((tenant.clone(), wallet.clone())).or_default();
         match entry.kind {
             EntryKind::Grant => folded.granted += amount,
             EntryKind::Refund => folded.refunded += amount,
             EntryKind::Expiry => folded.expired += amount,
             EntryKind::Usage => {
                 folded.posted += amount;
-                let step = entry
-                    .reference
-                    .rsplit_once('/')
-                    .map_or("", |(step, _)| step);
-                let leg = self
-                    .legs
-                    .entry((tenant.clone(), step.to_owned()))
-                    .or_default();
+                let step = entry.reference.rsplit_once('/').map_or("", |(step, _)| step);
+                let leg = self.legs.entry((tenant.clone(), step.to_owned())).or_default();
                 leg.usage += amount;
                 leg.entries += 1;
             }
@@ -254,10 +226,7 @@ impl LedgerAudit {
                 self.report.overruns += 1;
                 folded.posted += amount;
                 folded.overrun += amount;
-                let leg = self
-                    .legs
-                    .entry((tenant.clone(), entry.reference.clone()))
-                    .or_default();
+                let leg = self.legs.entry((tenant.clone(), entry.reference.clone())).or_default();
                 leg.overrun += amount;
                 leg.entries += 1;
             }
@@ -281,8 +250,7 @@ impl LedgerAudit {
     fn amount(&mut self, row: &str, name: &str, amount: Money, must_be_positive: bool) {
         if amount.is_negative() || (must_be_positive && amount == Money::ZERO) {
             let detail = format!("{name} is {amount}");
-            self.report
-                .break_at("amounts are not negative", row, detail);
+            self.report.break_at("amounts are not negative", row, detail);
         }
     }
 }
@@ -296,11 +264,7 @@ fn judge_leg(report: &mut AuditReport, row: &str, leg: &Leg) {
     if state == HoldState::Posted {
         if leg.usage + leg.overrun != nano(posted) {
             let sum = usd(leg.usage + leg.overrun);
-            report.break_at(
-                INVARIANT,
-                row,
-                format!("posted {posted}, its entries say {sum}"),
-            );
+            report.break_at(INVARIANT, row, format!("posted {posted}, its entries say {sum}"));
         }
         let is_clipped = leg.overrun == 0 || leg.usage == nano(amount);
         if leg.usage > nano(amount) || !is_clipped {
@@ -312,11 +276,7 @@ fn judge_leg(report: &mut AuditReport, row: &str, leg: &Leg) {
             report.break_at(INVARIANT, row, "posted without an entry".to_owned());
         }
     } else if leg.entries > 0 {
-        report.break_at(
-            INVARIANT,
-            row,
-            format!("it is {state:?} and has {} entries", leg.entries),
-        );
+        report.break_at(INVARIANT, row, format!("it is {state:?} and has {} entries", leg.entries));
     }
 }
 
@@ -339,11 +299,7 @@ fn judge_account(report: &mut AuditReport, row: &str, folded: &Folded) -> i128 {
         }
     }
     if nano(account.held) != folded.open {
-        let detail = format!(
-            "held is {}, its open holds say {}",
-            account.held,
-            usd(folded.open)
-        );
+        let detail = format!("held is {}, its open holds say {}", account.held, usd(folded.open));
         report.break_at("I3 held is the sum of open holds", row, detail);
     }
     let balance = nano(account.granted) + nano(account.refunded)
@@ -352,10 +308,7 @@ fn judge_account(report: &mut AuditReport, row: &str, folded: &Folded) -> i128 {
     let available = balance - nano(account.held);
     if account.kind == AccountKind::Limited && available < -folded.overrun {
         let overruns = usd(folded.overrun);
-        let detail = format!(
-            "available is {}, its overruns are {overruns}",
-            usd(available)
-        );
+        let detail = format!("available is {}, its overruns are {overruns}", usd(available));
         report.break_at("I2 only an overrun goes below zero", row, detail);
     }
     let stored_available = account.available().map(nano);
@@ -398,8 +351,6 @@ fn nano(money: Money) -> i128 {
 
 /// A sum for people; one beyond what an account can hold is shown in nano-USD.
 fn usd(nano: i128) -> String {
-    i64::try_from(nano).map_or_else(
-        |_| format!("{nano} nano-USD"),
-        |nano| Money::from_nano_usd(nano).to_string(),
-    )
+    i64::try_from(nano)
+        .map_or_else(|_| format!("{nano} nano-USD"), |nano| Money::from_nano_usd(nano).to_string())
 }

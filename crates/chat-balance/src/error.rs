@@ -52,13 +52,7 @@ pub struct BalanceError {
 impl BalanceError {
     /// A refusal without a cause underneath.
     pub fn new(kind: BalanceErrorKind, operation: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            operation,
-            detail: detail.into(),
-            refusal: None,
-            source: None,
-        }
+        Self { kind, operation, detail: detail.into(), refusal: None, source: None }
     }
 
     /// An account is short.
@@ -69,13 +63,7 @@ impl BalanceError {
             refusal.account, refusal.need, refusal.available, refusal.held
         );
         let refusal = Some(Box::new(refusal));
-        Self {
-            kind: BalanceErrorKind::InsufficientFunds,
-            operation,
-            detail,
-            refusal,
-            source: None,
-        }
+        Self { kind: BalanceErrorKind::InsufficientFunds, operation, detail, refusal, source: None }
     }
 
     /// The same with the driver's error underneath.
@@ -119,11 +107,7 @@ impl BalanceError {
 
 impl From<MoneyOverflow> for BalanceError {
     fn from(overflow: MoneyOverflow) -> Self {
-        Self::new(
-            BalanceErrorKind::InvalidAmount,
-            "ledger arithmetic",
-            "an amount does not fit",
-        )
-        .with_source(overflow)
+        Self::new(BalanceErrorKind::InvalidAmount, "ledger arithmetic", "an amount does not fit")
+            .with_source(overflow)
     }
 }

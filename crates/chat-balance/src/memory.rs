@@ -53,16 +53,12 @@ impl State {
     }
 
     fn load(&self, scope: &Scope, ids: &[AccountId]) -> Vec<Account> {
-        ids.iter()
-            .filter_map(|id| self.account(scope, id))
-            .cloned()
-            .collect()
+        ids.iter().filter_map(|id| self.account(scope, id)).cloned().collect()
     }
 
     fn store(&mut self, scope: &Scope, accounts: Vec<Account>) {
         for account in accounts {
-            self.accounts
-                .insert((scope.tenant.clone(), account.id.clone()), account);
+            self.accounts.insert((scope.tenant.clone(), account.id.clone()), account);
         }
     }
 
@@ -70,28 +66,17 @@ impl State {
         let hold = self.holds.get(&(scope.tenant.clone(), key.clone()));
         hold.filter(|hold| hold.scope == *scope)
             .cloned()
-            .ok_or_else(|| {
-                refuse(
-                    BalanceErrorKind::NotFound,
-                    operation,
-                    "no hold for this step",
-                )
-            })
+            .ok_or_else(|| refuse(BalanceErrorKind::NotFound, operation, "no hold for this step"))
     }
 
     fn store_hold(&mut self, hold: &Hold, accounts: Vec<Account>) -> Hold {
         self.store(&hold.scope, accounts);
-        self.holds
-            .insert((hold.scope.tenant.clone(), hold.key.clone()), hold.clone());
+        self.holds.insert((hold.scope.tenant.clone(), hold.key.clone()), hold.clone());
         hold.clone()
     }
 
     fn append_credit(&mut self, entry: &Entry) {
-        let key = (
-            entry.scope.tenant.clone(),
-            entry.kind,
-            entry.reference.clone(),
-        );
+        let key = (entry.scope.tenant.clone(), entry.kind, entry.reference.clone());
         self.credits.insert(key, self.entries.len());
         self.entries.push(entry.clone());
     }
@@ -226,12 +211,8 @@ impl LedgerMaintenance for MemoryLedger {
     ) -> Result<Vec<(TenantId, Account)>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         Ok(self.with(|state| {
-            let rows = state
-                .accounts
-                .range((from, Bound::Unbounded))
-                .take(page(limit));
-            rows.map(|((tenant, _), account)| (tenant.clone(), account.clone()))
-                .collect()
+            let rows = state.accounts.range((from, Bound::Unbounded)).take(page(limit));
+            rows.map(|((tenant, _), account)| (tenant.clone(), account.clone())).collect()
         }))
     }
 
@@ -242,25 +223,14 @@ impl LedgerMaintenance for MemoryLedger {
     ) -> Result<Vec<Hold>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         Ok(self.with(|state| {
-            let rows = state
-                .holds
-                .range((from, Bound::Unbounded))
-                .take(page(limit));
+            let rows = state.holds.range((from, Bound::Unbounded)).take(page(limit));
             rows.map(|(_, hold)| hold.clone()).collect()
         }))
     }
 
     async fn scan_entries(&self, after: u64, limit: u32) -> Result<Vec<Entry>> {
         let skip = usize::try_from(after).unwrap_or(usize::MAX);
-        Ok(self.with(|state| {
-            state
-                .entries
-                .iter()
-                .skip(skip)
-                .take(page(limit))
-                .cloned()
-                .collect()
-        }))
+        Ok(self.with(|state| state.entries.iter().skip(skip).take(page(limit)).cloned().collect()))
     }
 }
 

@@ -70,11 +70,7 @@ impl Account {
     /// # Errors
     /// `MoneyOverflow` if a partial sum does not fit.
     pub fn available(&self) -> Result<Money, MoneyOverflow> {
-        self.granted
-            .plus(self.refunded)?
-            .minus(self.held)?
-            .minus(self.posted)?
-            .minus(self.expired)
+        self.granted.plus(self.refunded)?.minus(self.held)?.minus(self.posted)?.minus(self.expired)
     }
 }
 
@@ -146,11 +142,7 @@ impl Hold {
     /// The least that any leg has reserved: what the step may spend.
     #[must_use]
     pub fn covered(&self) -> Money {
-        self.legs
-            .iter()
-            .map(|leg| leg.amount)
-            .min()
-            .unwrap_or(Money::ZERO)
+        self.legs.iter().map(|leg| leg.amount).min().unwrap_or(Money::ZERO)
     }
 }
 

@@ -14,11 +14,7 @@ use crate::{Account, BalanceErrorKind, Credit, Entry, Hold, HoldRequest, HoldSta
 /// `Conflict` if it is another user's.
 pub fn repeat_open(scope: &Scope, existing: &Account) -> Result<Account> {
     if !is_visible(existing, scope) {
-        return Err(refuse(
-            BalanceErrorKind::Conflict,
-            "open account",
-            "it is another user's",
-        ));
+        return Err(refuse(BalanceErrorKind::Conflict, "open account", "it is another user's"));
     }
     Ok(existing.clone())
 }
@@ -55,11 +51,9 @@ pub fn repeat_settle(existing: &Hold) -> Result<Option<Hold>> {
     match existing.state {
         HoldState::Open => Ok(None),
         HoldState::Posted => Ok(Some(existing.clone())),
-        HoldState::Released => Err(refuse(
-            BalanceErrorKind::Conflict,
-            "settle",
-            "the hold was released",
-        )),
+        HoldState::Released => {
+            Err(refuse(BalanceErrorKind::Conflict, "settle", "the hold was released"))
+        }
     }
 }
 
@@ -71,10 +65,8 @@ pub fn repeat_release(existing: &Hold) -> Result<Option<Hold>> {
     match existing.state {
         HoldState::Open => Ok(None),
         HoldState::Released => Ok(Some(existing.clone())),
-        HoldState::Posted => Err(refuse(
-            BalanceErrorKind::Conflict,
-            "release",
-            "the hold was settled",
-        )),
+        HoldState::Posted => {
+            Err(refuse(BalanceErrorKind::Conflict, "release", "the hold was settled"))
+        }
     }
 }

@@ -36,10 +36,7 @@ pub fn accounts_of_hold(hold: &Hold) -> Vec<AccountId> {
 /// Whether this user finds the account (in the scope's own tenant).
 #[must_use]
 pub fn is_visible(account: &Account, scope: &Scope) -> bool {
-    account
-        .owner
-        .as_ref()
-        .is_none_or(|owner| *owner == scope.user)
+    account.owner.as_ref().is_none_or(|owner| *owner == scope.user)
 }
 
 /// A new account and its opening grant, if that is above zero.
@@ -47,16 +44,8 @@ pub fn is_visible(account: &Account, scope: &Scope) -> bool {
 /// # Errors
 /// `Conflict` if it is to belong to another user; `InvalidAmount` for a negative opening.
 pub fn open(scope: &Scope, spec: &AccountSpec, at: Timestamp) -> Result<(Account, Option<Entry>)> {
-    if spec
-        .owner
-        .as_ref()
-        .is_some_and(|owner| *owner != scope.user)
-    {
-        return Err(refuse(
-            BalanceErrorKind::Conflict,
-            "open account",
-            "it is another user's",
-        ));
+    if spec.owner.as_ref().is_some_and(|owner| *owner != scope.user) {
+        return Err(refuse(BalanceErrorKind::Conflict, "open account", "it is another user's"));
     }
     not_negative("open account", spec.opening)?;
     let mut account = Account::opened(spec);
@@ -84,11 +73,7 @@ pub fn credit(scope: &Scope, account: &mut Account, credit: &Credit) -> Result<E
         return Err(no_account(OPERATION, &credit.account));
     }
     if credit.amount <= Money::ZERO {
-        return Err(refuse(
-            BalanceErrorKind::InvalidAmount,
-            OPERATION,
-            "it is not above zero",
-        ));
+        return Err(refuse(BalanceErrorKind::InvalidAmount, OPERATION, "it is not above zero"));
     }
     let mut next = account.clone();
     let (debit, kind) = match credit.kind {
@@ -132,11 +117,7 @@ pub fn place_hold(scope: &Scope, accounts: &mut [Account], request: &HoldRequest
         let amount = offered(OPERATION, &account, leg)?;
         account.held = account.held.plus(amount)?;
         account.available()?;
-        legs.push(HoldLeg {
-            account: leg.account.clone(),
-            amount,
-            posted: Money::ZERO,
-        });
+        legs.push(HoldLeg { account: leg.account.clone(), amount, posted: Money::ZERO });
         next.push(account);
     }
     replace(accounts, next);
@@ -165,11 +146,7 @@ pub fn extend(
     const OPERATION: &str = "extend";
     not_negative(OPERATION, extra)?;
     if hold.state != HoldState::Open {
-        return Err(refuse(
-            BalanceErrorKind::Conflict,
-            OPERATION,
-            "the hold is resolved",
-        ));
+        return Err(refuse(BalanceErrorKind::Conflict, OPERATION, "the hold is resolved"));
     }
     if attempt <= hold.extended_to {
         return Ok(false);
@@ -178,11 +155,7 @@ pub fn extend(
     let mut next = Vec::with_capacity(hold.legs.len());
     for leg in &mut next_hold.legs {
         let mut account = find(OPERATION, accounts, &leg.account)?.clone();
-        let wanted = LegRequest {
-            account: leg.account.clone(),
-            amount: extra,
-            floor: extra,
-        };
+        let wanted = LegRequest { account: leg.account.clone(), amount: extra, floor: extra };
         let amount = offered(OPERATION, &account, &wanted)?;
         account.held = account.held.plus(amount)?;
         account.available()?;
@@ -349,11 +322,9 @@ fn check_postings(postings: &[Posting]) -> Result<()> {
 fn must_be_open(operation: &'static str, hold: &Hold) -> Result<()> {
     match hold.state {
         HoldState::Open => Ok(()),
-        HoldState::Posted | HoldState::Released => Err(refuse(
-            BalanceErrorKind::Conflict,
-            operation,
-            "the hold is resolved",
-        )),
+        HoldState::Posted | HoldState::Released => {
+            Err(refuse(BalanceErrorKind::Conflict, operation, "the hold is resolved"))
+        }
     }
 }
 
@@ -364,9 +335,7 @@ fn must_be_there(
     ids: &[AccountId],
 ) -> Result<()> {
     let is_there = |id: &&AccountId| {
-        accounts
-            .iter()
-            .any(|account| account.id == **id && is_visible(account, scope))
+        accounts.iter().any(|account| account.id == **id && is_visible(account, scope))
     };
     match ids.iter().find(|id| !is_there(id)) {
         Some(missing) => Err(no_account(operation, missing)),
@@ -379,13 +348,10 @@ fn find<'a>(
     accounts: &'a [Account],
     id: &AccountId,
 ) -> Result<&'a Account> {
-    accounts
-        .iter()
-        .find(|account| account.id == *id)
-        .ok_or_else(|| {
-            let detail = format!("account {id} of the hold is not there");
-            BalanceError::new(BalanceErrorKind::Corrupt, operation, detail)
-        })
+    accounts.iter().find(|account| account.id == *id).ok_or_else(|| {
+        let detail = format!("account {id} of the hold is not there");
+        BalanceError::new(BalanceErrorKind::Corrupt, operation, detail)
+    })
 }
 
 fn replace(accounts: &mut [Account], next: Vec<Account>) {
@@ -403,21 +369,13 @@ fn sorted<'a>(ids: impl Iterator<Item = &'a AccountId>) -> Vec<AccountId> {
 
 fn not_negative(operation: &'static str, amount: Money) -> Result<()> {
     if amount.is_negative() {
-        return Err(refuse(
-            BalanceErrorKind::InvalidAmount,
-            operation,
-            "an amount is negative",
-        ));
+        return Err(refuse(BalanceErrorKind::InvalidAmount, operation, "an amount is negative"));
     }
     Ok(())
 }
 
 fn no_account(operation: &'static str, id: &AccountId) -> BalanceError {
-    BalanceError::new(
-        BalanceErrorKind::NotFound,
-        operation,
-        format!("no account {id}"),
-    )
+    BalanceError::new(BalanceErrorKind::NotFound, operation, format!("no account {id}"))
 }
 
 pub(crate) fn refuse(

@@ -25,10 +25,7 @@ fn nano(amount: i64) -> Money {
 }
 
 fn key(turn: &str) -> StepKey {
-    StepKey {
-        turn: TurnId::new(turn).unwrap(),
-        step: 1,
-    }
+    StepKey { turn: TurnId::new(turn).unwrap(), step: 1 }
 }
 
 fn request(turn: &str, legs: &[(&str, i64, i64)]) -> HoldRequest {
@@ -37,32 +34,18 @@ fn request(turn: &str, legs: &[(&str, i64, i64)]) -> HoldRequest {
         amount: nano(*amount),
         floor: nano(*floor),
     };
-    HoldRequest {
-        key: key(turn),
-        legs: legs.iter().map(leg).collect(),
-        at: NOW,
-    }
+    HoldRequest { key: key(turn), legs: legs.iter().map(leg).collect(), at: NOW }
 }
 
 fn settlement(turn: &str, postings: &[(u32, i64)]) -> Settlement {
-    let posting = |(attempt, amount): &(u32, i64)| Posting {
-        attempt: *attempt,
-        amount: nano(*amount),
-    };
-    Settlement {
-        key: key(turn),
-        postings: postings.iter().map(posting).collect(),
-        at: NOW,
-    }
+    let posting =
+        |(attempt, amount): &(u32, i64)| Posting { attempt: *attempt, amount: nano(*amount) };
+    Settlement { key: key(turn), postings: postings.iter().map(posting).collect(), at: NOW }
 }
 
 async fn open(ledger: &MemoryLedger, name: &str, kind: AccountKind, opening: i64) -> Account {
-    let spec = AccountSpec {
-        id: id(name),
-        owner: Some(scope("u").user),
-        kind,
-        opening: nano(opening),
-    };
+    let spec =
+        AccountSpec { id: id(name), owner: Some(scope("u").user), kind, opening: nano(opening) };
     ledger.open_account(&scope("u"), &spec, NOW).await.unwrap()
 }
 
@@ -75,11 +58,7 @@ async fn ledger_with(accounts: &[(&str, i64)]) -> MemoryLedger {
 }
 
 async fn read(ledger: &MemoryLedger, name: &str) -> Account {
-    ledger
-        .account(&scope("u"), &id(name))
-        .await
-        .unwrap()
-        .unwrap()
+    ledger.account(&scope("u"), &id(name)).await.unwrap().unwrap()
 }
 
 fn kind_of<T: std::fmt::Debug>(result: Result<T, BalanceError>) -> BalanceErrorKind {
@@ -94,10 +73,7 @@ async fn opening_twice_grants_once() {
     assert_eq!(first, second);
     let entries = ledger.scan_entries(0, 10).await.unwrap();
     assert_eq!(entries.len(), 1);
-    assert_eq!(
-        (entries[0].kind, entries[0].reference.as_str()),
-        (EntryKind::Grant, "a/opening")
-    );
+    assert_eq!((entries[0].kind, entries[0].reference.as_str()), (EntryKind::Grant, "a/opening"));
 }
 
 #[tokio::test]
@@ -105,16 +81,9 @@ async fn an_owned_account_is_found_by_its_owner_only() {
     let ledger = ledger_with(&[("a", 10)]).await;
     let other = scope("other");
     assert_eq!(ledger.account(&other, &id("a")).await.unwrap(), None);
-    let spec = AccountSpec {
-        id: id("a"),
-        owner: None,
-        kind: AccountKind::Limited,
-        opening: nano(0),
-    };
-    assert_eq!(
-        kind_of(ledger.open_account(&other, &spec, NOW).await),
-        BalanceErrorKind::Conflict
-    );
+    let spec =
+        AccountSpec { id: id("a"), owner: None, kind: AccountKind::Limited, opening: nano(0) };
+    assert_eq!(kind_of(ledger.open_account(&other, &spec, NOW).await), BalanceErrorKind::Conflict);
     let hold = ledger.hold(&other, &request("t", &[("a", 1, 1)])).await;
     assert_eq!(kind_of(hold), BalanceErrorKind::NotFound);
     let credit = Credit {
@@ -124,10 +93,7 @@ async fn an_owned_account_is_found_by_its_owner_only() {
         amount: nano(1),
         at: NOW,
     };
-    assert_eq!(
-        kind_of(ledger.credit(&other, &credit).await),
-        BalanceErrorKind::NotFound
-    );
+    assert_eq!(kind_of(ledger.credit(&other, &credit).await), BalanceErrorKind::NotFound);
 }
 
 #[tokio::test]
@@ -156,14 +122,10 @@ async fn a_credit_key_counts_once_and_keeps_its_amount() {
 #[tokio::test]
 async fn a_hold_gives_between_floor_and_amount_and_names_who_is_short() {
     let ledger = ledger_with(&[("a", 10), ("b", 100)]).await;
-    let hold = ledger
-        .hold(&scope("u"), &request("t", &[("b", 50, 1), ("a", 50, 1)]))
-        .await;
+    let hold = ledger.hold(&scope("u"), &request("t", &[("b", 50, 1), ("a", 50, 1)])).await;
     let hold = hold.unwrap();
     assert_eq!(hold.covered(), nano(10));
-    let refused = ledger
-        .hold(&scope("u"), &request("t2", &[("b", 50, 40), ("a", 50, 1)]))
-        .await;
+    let refused = ledger.hold(&scope("u"), &request("t2", &[("b", 50, 40), ("a", 50, 1)])).await;
     let expected = Refusal {
         account: id("a"),
         need: nano(1),
@@ -178,19 +140,11 @@ async fn a_hold_gives_between_floor_and_amount_and_names_who_is_short() {
 #[tokio::test]
 async fn a_hold_key_is_one_hold() {
     let ledger = ledger_with(&[("a", 10), ("b", 10)]).await;
-    let first = ledger
-        .hold(&scope("u"), &request("t", &[("a", 5, 5)]))
-        .await
-        .unwrap();
-    let again = ledger
-        .hold(&scope("u"), &request("t", &[("a", 9, 9)]))
-        .await
-        .unwrap();
+    let first = ledger.hold(&scope("u"), &request("t", &[("a", 5, 5)])).await.unwrap();
+    let again = ledger.hold(&scope("u"), &request("t", &[("a", 9, 9)])).await.unwrap();
     assert_eq!(again, first);
     assert_eq!(read(&ledger, "a").await.held, nano(5));
-    let elsewhere = ledger
-        .hold(&scope("u"), &request("t", &[("b", 5, 5)]))
-        .await;
+    let elsewhere = ledger.hold(&scope("u"), &request("t", &[("b", 5, 5)])).await;
     assert_eq!(kind_of(elsewhere), BalanceErrorKind::Conflict);
 }
 
@@ -199,23 +153,11 @@ async fn senseless_holds_are_refused() {
     let ledger = ledger_with(&[("a", 10)]).await;
     let many: Vec<String> = (0..17).map(|n| format!("a{n}")).collect();
     let many: Vec<(&str, i64, i64)> = many.iter().map(|name| (name.as_str(), 1, 1)).collect();
-    for legs in [
-        &[][..],
-        &[("a", 1, 1), ("a", 1, 1)],
-        &[("a", 1, 2)],
-        &[("a", 1, -1)],
-        &many,
-    ] {
+    for legs in [&[][..], &[("a", 1, 1), ("a", 1, 1)], &[("a", 1, 2)], &[("a", 1, -1)], &many] {
         let refused = ledger.hold(&scope("u"), &request("t", legs)).await;
-        assert_eq!(
-            kind_of(refused),
-            BalanceErrorKind::InvalidAmount,
-            "{legs:?}"
-        );
+        assert_eq!(kind_of(refused), BalanceErrorKind::InvalidAmount, "{legs:?}");
     }
-    let unknown = ledger
-        .hold(&scope("u"), &request("t", &[("zz", 1, 1)]))
-        .await;
+    let unknown = ledger.hold(&scope("u"), &request("t", &[("zz", 1, 1)])).await;
     assert_eq!(kind_of(unknown), BalanceErrorKind::NotFound);
 }
 
@@ -223,15 +165,9 @@ async fn senseless_holds_are_refused() {
 async fn an_unlimited_account_holds_and_posts_all_the_same() {
     let ledger = MemoryLedger::new();
     open(&ledger, "a", AccountKind::Unlimited, 0).await;
-    let hold = ledger
-        .hold(&scope("u"), &request("t", &[("a", 50, 50)]))
-        .await
-        .unwrap();
+    let hold = ledger.hold(&scope("u"), &request("t", &[("a", 50, 50)])).await.unwrap();
     assert_eq!(hold.covered(), nano(50));
-    ledger
-        .settle(&scope("u"), &settlement("t", &[(1, 20)]))
-        .await
-        .unwrap();
+    ledger.settle(&scope("u"), &settlement("t", &[(1, 20)])).await.unwrap();
     let account = read(&ledger, "a").await;
     assert_eq!((account.held, account.posted), (nano(0), nano(20)));
     assert_eq!(account.available().unwrap(), nano(-20));
@@ -240,25 +176,15 @@ async fn an_unlimited_account_holds_and_posts_all_the_same() {
 #[tokio::test]
 async fn an_extension_counts_once_per_attempt() {
     let ledger = ledger_with(&[("a", 10)]).await;
-    ledger
-        .hold(&scope("u"), &request("t", &[("a", 4, 4)]))
-        .await
-        .unwrap();
+    ledger.hold(&scope("u"), &request("t", &[("a", 4, 4)])).await.unwrap();
     let extend = |attempt, extra| {
         let ledger = ledger.clone();
-        async move {
-            ledger
-                .extend(&scope("u"), &key("t"), attempt, nano(extra), NOW)
-                .await
-        }
+        async move { ledger.extend(&scope("u"), &key("t"), attempt, nano(extra), NOW).await }
     };
     assert_eq!(extend(2, 3).await.unwrap().covered(), nano(7));
     assert_eq!(extend(2, 3).await.unwrap().covered(), nano(7));
     assert_eq!(extend(1, 3).await.unwrap().covered(), nano(7));
-    assert_eq!(
-        kind_of(extend(3, 4).await),
-        BalanceErrorKind::InsufficientFunds
-    );
+    assert_eq!(kind_of(extend(3, 4).await), BalanceErrorKind::InsufficientFunds);
     assert_eq!(read(&ledger, "a").await.held, nano(7));
     ledger.release(&scope("u"), &key("t"), NOW).await.unwrap();
     assert_eq!(kind_of(extend(3, 1).await), BalanceErrorKind::Conflict);
@@ -269,18 +195,10 @@ async fn an_extension_counts_once_per_attempt() {
 async fn an_excess_over_several_attempts_is_one_named_overrun_per_leg() {
     let ledger = ledger_with(&[("a", 100), ("b", 100)]).await;
     let legs = [("a", 10, 10), ("b", 20, 20)];
-    ledger
-        .hold(&scope("u"), &request("t", &legs))
-        .await
-        .unwrap();
-    let hold = ledger
-        .settle(&scope("u"), &settlement("t", &[(1, 8), (2, 9), (4, 0)]))
-        .await;
-    let leg = |account, amount| HoldLeg {
-        account: id(account),
-        amount: nano(amount),
-        posted: nano(17),
-    };
+    ledger.hold(&scope("u"), &request("t", &legs)).await.unwrap();
+    let hold = ledger.settle(&scope("u"), &settlement("t", &[(1, 8), (2, 9), (4, 0)])).await;
+    let leg =
+        |account, amount| HoldLeg { account: id(account), amount: nano(amount), posted: nano(17) };
     let expected = Hold {
         scope: scope("u"),
         key: key("t"),
@@ -294,13 +212,7 @@ async fn an_excess_over_several_attempts_is_one_named_overrun_per_leg() {
     let entries = ledger.scan_entries(2, 100).await.unwrap();
     let rows: Vec<(EntryKind, &str, i64)> = entries
         .iter()
-        .map(|entry| {
-            (
-                entry.kind,
-                entry.reference.as_str(),
-                entry.amount.nano_usd(),
-            )
-        })
+        .map(|entry| (entry.kind, entry.reference.as_str(), entry.amount.nano_usd()))
         .collect();
     assert_eq!(
         rows,
@@ -320,36 +232,15 @@ async fn an_excess_over_several_attempts_is_one_named_overrun_per_leg() {
 async fn a_hold_is_resolved_once() {
     let ledger = ledger_with(&[("a", 100)]).await;
     let u = scope("u");
-    ledger
-        .hold(&u, &request("t", &[("a", 10, 10)]))
-        .await
-        .unwrap();
-    let first = ledger
-        .settle(&u, &settlement("t", &[(1, 8)]))
-        .await
-        .unwrap();
-    assert_eq!(
-        ledger
-            .settle(&u, &settlement("t", &[(1, 9), (2, 9)]))
-            .await
-            .unwrap(),
-        first
-    );
+    ledger.hold(&u, &request("t", &[("a", 10, 10)])).await.unwrap();
+    let first = ledger.settle(&u, &settlement("t", &[(1, 8)])).await.unwrap();
+    assert_eq!(ledger.settle(&u, &settlement("t", &[(1, 9), (2, 9)])).await.unwrap(), first);
     let late = ledger.release(&u, &key("t"), NOW).await;
     assert_eq!(kind_of(late), BalanceErrorKind::Conflict);
 
-    ledger
-        .hold(&u, &request("t2", &[("a", 10, 10)]))
-        .await
-        .unwrap();
+    ledger.hold(&u, &request("t2", &[("a", 10, 10)])).await.unwrap();
     let first = ledger.release(&u, &key("t2"), NOW).await.unwrap();
-    assert_eq!(
-        ledger
-            .release(&u, &key("t2"), NOW.plus_ms(9))
-            .await
-            .unwrap(),
-        first
-    );
+    assert_eq!(ledger.release(&u, &key("t2"), NOW.plus_ms(9)).await.unwrap(), first);
     let late = ledger.settle(&u, &settlement("t2", &[(1, 1)])).await;
     assert_eq!(kind_of(late), BalanceErrorKind::Conflict);
 
@@ -362,56 +253,30 @@ async fn a_hold_is_resolved_once() {
 #[tokio::test]
 async fn a_hold_is_found_by_its_own_user_and_tenant_only() {
     let ledger = MemoryLedger::new();
-    let spec = AccountSpec {
-        id: id("shared"),
-        owner: None,
-        kind: AccountKind::Limited,
-        opening: nano(9),
-    };
+    let spec =
+        AccountSpec { id: id("shared"), owner: None, kind: AccountKind::Limited, opening: nano(9) };
     ledger.open_account(&scope("u"), &spec, NOW).await.unwrap();
-    let first = ledger
-        .hold(&scope("u"), &request("t", &[("shared", 5, 5)]))
-        .await
-        .unwrap();
+    let first = ledger.hold(&scope("u"), &request("t", &[("shared", 5, 5)])).await.unwrap();
 
-    let same_key = ledger
-        .hold(&scope("v"), &request("t", &[("shared", 5, 5)]))
-        .await;
+    let same_key = ledger.hold(&scope("v"), &request("t", &[("shared", 5, 5)])).await;
     assert_eq!(kind_of(same_key), BalanceErrorKind::Conflict);
     let elsewhere = Scope::new(TenantId::new("t2").unwrap(), scope("u").user);
-    let no_account = ledger
-        .hold(&elsewhere, &request("t", &[("shared", 5, 5)]))
-        .await;
+    let no_account = ledger.hold(&elsewhere, &request("t", &[("shared", 5, 5)])).await;
     assert_eq!(kind_of(no_account), BalanceErrorKind::NotFound);
     for other in [scope("v"), elsewhere] {
         assert_eq!(ledger.hold_of(&other, &key("t")).await.unwrap(), None);
         let not_found = BalanceErrorKind::NotFound;
-        assert_eq!(
-            kind_of(ledger.release(&other, &key("t"), NOW).await),
-            not_found
-        );
-        assert_eq!(
-            kind_of(ledger.extend(&other, &key("t"), 2, nano(1), NOW).await),
-            not_found
-        );
-        assert_eq!(
-            kind_of(ledger.settle(&other, &settlement("t", &[(1, 1)])).await),
-            not_found
-        );
+        assert_eq!(kind_of(ledger.release(&other, &key("t"), NOW).await), not_found);
+        assert_eq!(kind_of(ledger.extend(&other, &key("t"), 2, nano(1), NOW).await), not_found);
+        assert_eq!(kind_of(ledger.settle(&other, &settlement("t", &[(1, 1)])).await), not_found);
     }
-    assert_eq!(
-        ledger.hold_of(&scope("u"), &key("t")).await.unwrap(),
-        Some(first)
-    );
+    assert_eq!(ledger.hold_of(&scope("u"), &key("t")).await.unwrap(), Some(first));
 }
 
 #[tokio::test]
 async fn senseless_settlements_change_nothing() {
     let ledger = ledger_with(&[("a", 100)]).await;
-    ledger
-        .hold(&scope("u"), &request("t", &[("a", 10, 10)]))
-        .await
-        .unwrap();
+    ledger.hold(&scope("u"), &request("t", &[("a", 10, 10)])).await.unwrap();
     let before = read(&ledger, "a").await;
     for postings in [
         &[][..],
@@ -422,11 +287,7 @@ async fn senseless_settlements_change_nothing() {
         &[(1, i64::MAX), (2, i64::MAX)],
     ] {
         let refused = ledger.settle(&scope("u"), &settlement("t", postings)).await;
-        assert_eq!(
-            kind_of(refused),
-            BalanceErrorKind::InvalidAmount,
-            "{postings:?}"
-        );
+        assert_eq!(kind_of(refused), BalanceErrorKind::InvalidAmount, "{postings:?}");
     }
     assert_eq!(read(&ledger, "a").await, before);
 }
@@ -434,22 +295,11 @@ async fn senseless_settlements_change_nothing() {
 #[tokio::test]
 async fn the_turn_after_an_overrun_is_refused_unless_it_is_free() {
     let ledger = ledger_with(&[("a", 10)]).await;
-    ledger
-        .hold(&scope("u"), &request("t", &[("a", 10, 10)]))
-        .await
-        .unwrap();
-    ledger
-        .settle(&scope("u"), &settlement("t", &[(1, 15)]))
-        .await
-        .unwrap();
-    let next = ledger
-        .hold(&scope("u"), &request("t2", &[("a", 5, 1)]))
-        .await;
+    ledger.hold(&scope("u"), &request("t", &[("a", 10, 10)])).await.unwrap();
+    ledger.settle(&scope("u"), &settlement("t", &[(1, 15)])).await.unwrap();
+    let next = ledger.hold(&scope("u"), &request("t2", &[("a", 5, 1)])).await;
     assert_eq!(kind_of(next), BalanceErrorKind::InsufficientFunds);
-    let free = ledger
-        .hold(&scope("u"), &request("t3", &[("a", 0, 0)]))
-        .await
-        .unwrap();
+    let free = ledger.hold(&scope("u"), &request("t3", &[("a", 0, 0)])).await.unwrap();
     assert_eq!(free.covered(), nano(0));
 }
 
@@ -466,13 +316,8 @@ async fn amounts_that_do_not_fit_are_refused_unchanged() {
     };
     let refused = ledger.credit(&scope("u"), &credit).await;
     assert_eq!(kind_of(refused), BalanceErrorKind::InvalidAmount);
-    ledger
-        .hold(&scope("u"), &request("t", &[("a", i64::MAX, 0)]))
-        .await
-        .unwrap();
-    let refused = ledger
-        .hold(&scope("u"), &request("t2", &[("a", 1, 0)]))
-        .await;
+    ledger.hold(&scope("u"), &request("t", &[("a", i64::MAX, 0)])).await.unwrap();
+    let refused = ledger.hold(&scope("u"), &request("t2", &[("a", 1, 0)])).await;
     assert_eq!(kind_of(refused), BalanceErrorKind::InvalidAmount);
     assert_eq!(read(&ledger, "a").await.held, nano(i64::MAX));
 }
@@ -489,11 +334,8 @@ async fn concurrent_holds_never_exceed_the_balance() {
             })
         });
         let holds: Vec<_> = holds.collect();
-        let admitted = holds
-            .into_iter()
-            .filter_map(|hold| hold.join().ok())
-            .filter(|ok| *ok)
-            .count();
+        let admitted =
+            holds.into_iter().filter_map(|hold| hold.join().ok()).filter(|ok| *ok).count();
         assert_eq!(admitted, 10, "round {round}");
         assert_eq!(read(&ledger, "a").await.available().unwrap(), nano(0));
     }
@@ -501,10 +343,7 @@ async fn concurrent_holds_never_exceed_the_balance() {
 
 /// Drives a future of the memory ledger, which never waits, on a plain thread.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
 #[tokio::test]
@@ -516,43 +355,21 @@ async fn maintenance_reads_in_order_and_in_pages() {
         ledger.hold(&scope("u"), &request).await.unwrap();
     }
     ledger.release(&scope("u"), &key("t3"), NOW).await.unwrap();
-    let open = ledger
-        .open_holds(Timestamp::from_unix_ms(30), 10)
-        .await
-        .unwrap();
-    assert_eq!(
-        open.iter().map(|hold| &hold.key).collect::<Vec<_>>(),
-        [&key("t2")]
-    );
+    let open = ledger.open_holds(Timestamp::from_unix_ms(30), 10).await.unwrap();
+    assert_eq!(open.iter().map(|hold| &hold.key).collect::<Vec<_>>(), [&key("t2")]);
     let open = ledger.open_holds(NOW, 1).await.unwrap();
-    assert_eq!(
-        open.iter().map(|hold| &hold.key).collect::<Vec<_>>(),
-        [&key("t2")]
-    );
+    assert_eq!(open.iter().map(|hold| &hold.key).collect::<Vec<_>>(), [&key("t2")]);
 
     let first = ledger.scan_accounts(None, 2).await.unwrap();
-    let last = first
-        .last()
-        .map(|(tenant, account)| (tenant.clone(), account.id.clone()));
+    let last = first.last().map(|(tenant, account)| (tenant.clone(), account.id.clone()));
     let rest = ledger.scan_accounts(last.as_ref(), 2).await.unwrap();
-    let ids: Vec<AccountId> = first
-        .into_iter()
-        .chain(rest)
-        .map(|(_, account)| account.id)
-        .collect();
+    let ids: Vec<AccountId> =
+        first.into_iter().chain(rest).map(|(_, account)| account.id).collect();
     assert_eq!(ids, [id("a"), id("b"), id("c")]);
 
     let first = ledger.scan_holds(None, 1).await.unwrap();
-    let last = first
-        .last()
-        .map(|hold| (hold.scope.tenant.clone(), hold.key.clone()));
+    let last = first.last().map(|hold| (hold.scope.tenant.clone(), hold.key.clone()));
     let rest = ledger.scan_holds(last.as_ref(), 9).await.unwrap();
-    assert_eq!(
-        rest.iter().map(|hold| &hold.key).collect::<Vec<_>>(),
-        [&key("t2"), &key("t3")]
-    );
-    assert_eq!(
-        ledger.scan_entries(1, 1).await.unwrap()[0].reference,
-        "a/opening"
-    );
+    assert_eq!(rest.iter().map(|hold| &hold.key).collect::<Vec<_>>(), [&key("t2"), &key("t3")]);
+    assert_eq!(ledger.scan_entries(1, 1).await.unwrap()[0].reference, "a/opening");
 }

@@ -11,28 +11,11 @@ use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Credit {
-        account: u8,
-        is_refund: bool,
-        key: u8,
-        amount: i64,
-    },
-    Hold {
-        turn: u8,
-        legs: Vec<(u8, i64, i64)>,
-    },
-    Extend {
-        turn: u8,
-        attempt: u32,
-        extra: i64,
-    },
-    Settle {
-        turn: u8,
-        postings: Vec<(u32, i64)>,
-    },
-    Release {
-        turn: u8,
-    },
+    Credit { account: u8, is_refund: bool, key: u8, amount: i64 },
+    Hold { turn: u8, legs: Vec<(u8, i64, i64)> },
+    Extend { turn: u8, attempt: u32, extra: i64 },
+    Settle { turn: u8, postings: Vec<(u32, i64)> },
+    Release { turn: u8 },
 }
 
 /// Mostly sensible amounts, sometimes senseless or huge ones.
@@ -66,10 +49,7 @@ fn account_id(account: u8) -> AccountId {
 }
 
 fn step(turn: u8) -> StepKey {
-    StepKey {
-        turn: TurnId::new(format!("turn-{turn}")).unwrap(),
-        step: 1,
-    }
+    StepKey { turn: TurnId::new(format!("turn-{turn}")).unwrap(), step: 1 }
 }
 
 fn nano(amount: i64) -> Money {
@@ -84,16 +64,9 @@ async fn open_ledger() -> MemoryLedger {
         (1, AccountKind::Limited, 0),
         (2, AccountKind::Unlimited, 0),
     ] {
-        let spec = AccountSpec {
-            id: account_id(account),
-            owner: None,
-            kind,
-            opening: nano(opening),
-        };
-        ledger
-            .open_account(&scope(), &spec, Timestamp::default())
-            .await
-            .unwrap();
+        let spec =
+            AccountSpec { id: account_id(account), owner: None, kind, opening: nano(opening) };
+        ledger.open_account(&scope(), &spec, Timestamp::default()).await.unwrap();
     }
     ledger
 }
@@ -101,17 +74,8 @@ async fn open_ledger() -> MemoryLedger {
 /// Applies an operation; its answer as text, so that repeats can be compared.
 async fn apply(ledger: &MemoryLedger, op: &Op, at: Timestamp) -> String {
     match op {
-        Op::Credit {
-            account,
-            is_refund,
-            key,
-            amount,
-        } => {
-            let kind = if *is_refund {
-                CreditKind::Refund
-            } else {
-                CreditKind::Grant
-            };
+        Op::Credit { account, is_refund, key, amount } => {
+            let kind = if *is_refund { CreditKind::Refund } else { CreditKind::Grant };
             let credit = Credit {
                 account: account_id(*account),
                 kind,
@@ -128,22 +92,12 @@ async fn apply(ledger: &MemoryLedger, op: &Op, at: Timestamp) -> String {
                 floor: nano(*floor),
             };
             let legs = legs.iter().map(leg).collect();
-            let request = HoldRequest {
-                key: step(*turn),
-                legs,
-                at,
-            };
+            let request = HoldRequest { key: step(*turn), legs, at };
             format!("{:?}", ledger.hold(&scope(), &request).await)
         }
-        Op::Extend {
-            turn,
-            attempt,
-            extra,
-        } => {
+        Op::Extend { turn, attempt, extra } => {
             let extra = nano(*extra);
-            let hold = ledger
-                .extend(&scope(), &step(*turn), *attempt, extra, at)
-                .await;
+            let hold = ledger.extend(&scope(), &step(*turn), *attempt, extra, at).await;
             format!("{hold:?}")
         }
         Op::Settle { turn, postings } => {
@@ -152,11 +106,7 @@ async fn apply(ledger: &MemoryLedger, op: &Op, at: Timestamp) -> String {
                 amount: nano(*amount),
             };
             let postings = postings.iter().map(posting).collect();
-            let settlement = Settlement {
-                key: step(*turn),
-                postings,
-                at,
-            };
+            let settlement = Settlement { key: step(*turn), postings, at };
             format!("{:?}", ledger.settle(&scope(), &settlement).await)
         }
         Op::Release { turn } => format!("{:?}", ledger.release(&scope(), &step(*turn), at).await),
@@ -181,22 +131,14 @@ async fn rows_of(ledger: &MemoryLedger) -> Rows {
 /// Entries before accounts and holds last: the order between kinds must not matter.
 fn audit(rows: &Rows) -> AuditReport {
     let mut audit = LedgerAudit::new();
-    rows.entries
-        .iter()
-        .rev()
-        .for_each(|entry| audit.entry(entry));
-    rows.accounts
-        .iter()
-        .for_each(|(tenant, account)| audit.account(tenant, account));
+    rows.entries.iter().rev().for_each(|entry| audit.entry(entry));
+    rows.accounts.iter().for_each(|(tenant, account)| audit.account(tenant, account));
     rows.holds.iter().for_each(|hold| audit.hold(hold));
     audit.finish()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
 proptest! {
@@ -253,28 +195,11 @@ fn sample() -> Rows {
     block_on(async {
         let ledger = open_ledger().await;
         for op in [
-            Op::Credit {
-                account: 1,
-                is_refund: true,
-                key: 1,
-                amount: 50,
-            },
-            Op::Hold {
-                turn: 1,
-                legs: vec![(0, 10, 10), (1, 10, 10)],
-            },
-            Op::Hold {
-                turn: 2,
-                legs: vec![(0, 10, 10)],
-            },
-            Op::Hold {
-                turn: 3,
-                legs: vec![(0, 10, 10)],
-            },
-            Op::Settle {
-                turn: 1,
-                postings: vec![(1, 7), (2, 7)],
-            },
+            Op::Credit { account: 1, is_refund: true, key: 1, amount: 50 },
+            Op::Hold { turn: 1, legs: vec![(0, 10, 10), (1, 10, 10)] },
+            Op::Hold { turn: 2, legs: vec![(0, 10, 10)] },
+            Op::Hold { turn: 3, legs: vec![(0, 10, 10)] },
+            Op::Settle { turn: 1, postings: vec![(1, 7), (2, 7)] },
             Op::Release { turn: 2 },
         ] {
             let answer = apply(&ledger, &op, Timestamp::from_unix_ms(1)).await;
@@ -366,10 +291,7 @@ fn an_audit_names_the_row_that_was_tampered_with() {
             rows.entries[0].debit = Side::Revenue;
         }),
         ("I1", "entry t/Usage/a0/turn-1/1/1", |rows| {
-            let entry = rows
-                .entries
-                .iter_mut()
-                .find(|entry| entry.kind == EntryKind::Usage);
+            let entry = rows.entries.iter_mut().find(|entry| entry.kind == EntryKind::Usage);
             entry.unwrap().credit = Side::Wallet(account_id(1));
         }),
         ("I1", "entry t/Grant/a1/opening", |rows| {
@@ -393,11 +315,7 @@ fn an_audit_names_the_row_that_was_tampered_with() {
             .breaks
             .iter()
             .any(|found| found.invariant.starts_with(invariant) && found.row == *row);
-        assert!(
-            is_named,
-            "case {number} ({invariant}, {row}): {:#?}",
-            report.breaks
-        );
+        assert!(is_named, "case {number} ({invariant}, {row}): {:#?}", report.breaks);
     }
 }
 
@@ -409,13 +327,8 @@ fn an_audit_keeps_a_hundred_breaks_and_counts_the_rest() {
     }
     let report = audit(&rows);
     assert_eq!((report.breaks.len(), report.breaks_total), (100, 150));
-    let Some(first) = report.breaks.first() else {
-        panic!("no break")
-    };
-    assert_eq!(
-        first.to_string(),
-        "account t/a2: unique account: it is there twice"
-    );
+    let Some(first) = report.breaks.first() else { panic!("no break") };
+    assert_eq!(first.to_string(), "account t/a2: unique account: it is there twice");
 }
 
 proptest! {

@@ -51,10 +51,7 @@ impl<'a> App<'a> {
         {
             match access {
                 Access::Reads => {
-                    output.note(format_args!(
-                        "there is no database at {} yet",
-                        database.display()
-                    ));
+                    output.note(format_args!("there is no database at {} yet", database.display()));
                     "memory:".clone_into(&mut config.store);
                 }
                 Access::Writes => make_folder(settings, &database)?,
@@ -71,13 +68,7 @@ impl<'a> App<'a> {
                 return Err(error.into());
             }
         };
-        Ok(Self {
-            runtime,
-            access,
-            scope,
-            settings,
-            output,
-        })
+        Ok(Self { runtime, access, scope, settings, output })
     }
 
     pub(crate) fn client(&self) -> &BaseClient {
@@ -127,10 +118,7 @@ impl<'a> App<'a> {
 
 /// Only the usual place is made; a folder that was named wrongly is an error.
 fn make_folder(settings: &Settings, database: &std::path::Path) -> Result<(), Failure> {
-    let Some(folder) = database
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    else {
+    let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
         return Ok(());
     };
     if folder.is_dir() {
@@ -139,17 +127,11 @@ fn make_folder(settings: &Settings, database: &std::path::Path) -> Result<(), Fa
     let made = if settings.data_folder.as_deref() == Some(folder) {
         private_folder(folder)
     } else {
-        Err(std::io::Error::new(
-            std::io::ErrorKind::NotFound,
-            "the folder does not exist",
-        ))
+        Err(std::io::Error::new(std::io::ErrorKind::NotFound, "the folder does not exist"))
     };
     made.map_err(|error| {
-        Failure::new(
-            "store_unavailable",
-            format!("{}: {error}", folder.display()),
-        )
-        .with_remedy("make the folder, or name another database with --store sqlite:FILE")
+        Failure::new("store_unavailable", format!("{}: {error}", folder.display()))
+            .with_remedy("make the folder, or name another database with --store sqlite:FILE")
     })
 }
 
@@ -157,10 +139,7 @@ fn make_folder(settings: &Settings, database: &std::path::Path) -> Result<(), Fa
 #[cfg(unix)]
 fn private_folder(folder: &std::path::Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 #[cfg(not(unix))]

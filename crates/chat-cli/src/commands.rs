@@ -70,9 +70,7 @@ async fn on_open(app: &App<'_>, command: Option<Command>) -> Result<Exit, Failur
         Some(Command::Tree { conversation }) => conversations::tree(app, &conversation).await,
         Some(Command::Explain(explain)) => explain::run(app, &explain).await,
         Some(Command::Balance { change: None }) => balance::show(app).await,
-        Some(Command::Balance {
-            change: Some(change),
-        }) => balance::change(app, &change).await,
+        Some(Command::Balance { change: Some(change) }) => balance::change(app, &change).await,
         Some(Command::Usage(usage)) => usage::run(app, &usage).await,
         Some(Command::Audit) => audit::run(app).await,
         Some(Command::Models) => models::run(app),

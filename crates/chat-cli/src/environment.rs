@@ -33,11 +33,7 @@ pub(crate) struct Environment {
 /// Reads the environment. An empty variable counts as unset.
 pub(crate) fn read() -> Environment {
     let text = |name: &str| env::var(name).ok().filter(|value| !value.trim().is_empty());
-    let path = |name: &str| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let path = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     // A relative XDG folder is ignored, as its rules ask.
     let folder = |name: &str, below_home: &str| {
         path(name)

@@ -86,12 +86,7 @@ impl Failure {
     /// A failure with what the table says of `code`.
     pub(crate) fn new(code: &str, cause: impl Into<String>) -> Self {
         let (exit, remedy) = row(code);
-        Self {
-            code: code.to_owned(),
-            cause: cause.into(),
-            remedy: remedy.to_owned(),
-            exit,
-        }
+        Self { code: code.to_owned(), cause: cause.into(), remedy: remedy.to_owned(), exit }
     }
 
     /// The same with another remedy.
@@ -102,18 +97,12 @@ impl Failure {
 
     /// Something could not be written to stdout.
     pub(crate) fn output(kind: ErrorKind) -> Self {
-        Self::new(
-            "output_failed",
-            format!("the output cannot be written: {kind}"),
-        )
+        Self::new("output_failed", format!("the output cannot be written: {kind}"))
     }
 
     /// A file of the user's cannot be read.
     pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
-        Self::new(
-            "file_unreadable",
-            format!("{} cannot be read: {error}", path.display()),
-        )
+        Self::new("file_unreadable", format!("{} cannot be read: {error}", path.display()))
     }
 
     pub(crate) fn exit(&self) -> Exit {
@@ -135,11 +124,7 @@ impl Failure {
     /// Cause and remedy on stderr, one line each.
     pub(crate) fn show(&self, output: &Output) {
         let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        output.note(format_args!(
-            "error[{}]: {}",
-            self.code,
-            one_line(&self.cause)
-        ));
+        output.note(format_args!("error[{}]: {}", self.code, one_line(&self.cause)));
         output.note(format_args!("  help: {}", one_line(&self.remedy)));
     }
 
@@ -164,30 +149,26 @@ fn row(code: &str) -> (Exit, &'static str) {
         "invalid_config" | "feature_off" | "unknown_store" => {
             (Exit::Usage, "`chat config --print` shows what is in effect")
         }
-        "invalid_price_book" => (
-            Exit::Usage,
-            "correct the price book; its format is in chat-usage's README",
-        ),
+        "invalid_price_book" => {
+            (Exit::Usage, "correct the price book; its format is in chat-usage's README")
+        }
         "file_unreadable" => (Exit::Usage, "check the path and its permissions"),
         "no_provider" => (Exit::Usage, "configure a provider; `chat doctor` shows how"),
         "unknown_conversation" | "not_found" => {
             (Exit::NotFound, "`chat list` shows your conversations")
         }
         "ambiguous_id" => (Exit::BadInput, "write more of the id"),
-        "unknown_message" | "parent_missing" => (
-            Exit::NotFound,
-            "`chat tree ID` shows the messages of a conversation",
-        ),
+        "unknown_message" | "parent_missing" => {
+            (Exit::NotFound, "`chat tree ID` shows the messages of a conversation")
+        }
         "unknown_turn" => (Exit::NotFound, "`--json` prints the turn of every event"),
         "unknown_model" => (Exit::NotFound, "`chat models` lists what there is"),
-        "account_not_found" => (
-            Exit::NotFound,
-            "an account is opened by the first message or grant",
-        ),
-        "insufficient_funds" => (
-            Exit::Refused,
-            "add credit with `chat balance grant AMOUNT --key KEY`",
-        ),
+        "account_not_found" => {
+            (Exit::NotFound, "an account is opened by the first message or grant")
+        }
+        "insufficient_funds" => {
+            (Exit::Refused, "add credit with `chat balance grant AMOUNT --key KEY`")
+        }
         "unknown_price" => (
             Exit::Refused,
             "name a price book with --prices (or `prices` in the configuration) that has the model; \
@@ -195,10 +176,9 @@ fn row(code: &str) -> (Exit, &'static str) {
         ),
         "output_cap_too_small" => (Exit::Refused, "allow a longer reply with --max-tokens"),
         "content_refused" | "content_filtered" => (Exit::Refused, "say it in another way"),
-        "provider_not_ready" => (
-            Exit::Provider,
-            "`chat doctor` shows what is missing and how to get it",
-        ),
+        "provider_not_ready" => {
+            (Exit::Provider, "`chat doctor` shows what is missing and how to get it")
+        }
         "provider_unauthorized" => (
             Exit::Provider,
             "set the key in the environment (OPENAI_API_KEY, or the provider's api_key_env)",
@@ -210,24 +190,17 @@ fn row(code: &str) -> (Exit, &'static str) {
         ),
         "provider_rate_limited" => (Exit::Provider, "wait a little and send it again"),
         "provider_quota_exhausted" => (Exit::Provider, "check plan and billing at the provider"),
-        "provider_invalid_request" | "attempt_refused" => (
-            Exit::Provider,
-            "try another model; `chat models` lists them",
-        ),
+        "provider_invalid_request" | "attempt_refused" => {
+            (Exit::Provider, "try another model; `chat models` lists them")
+        }
         "interrupted" | "not_started" | "empty_reply" | "deadline_exceeded" | "server_draining" => {
-            (
-                Exit::Provider,
-                "the message is kept: `chat resume` and /retry answer it again",
-            )
+            (Exit::Provider, "the message is kept: `chat resume` and /retry answer it again")
         }
         "store_unavailable" => (
             Exit::Store,
             "check that the file is on a local disk, writable and not locked by another program",
         ),
-        "store_full" => (
-            Exit::Store,
-            "free some space and try again; nothing was lost",
-        ),
+        "store_full" => (Exit::Store, "free some space and try again; nothing was lost"),
         "store_corrupt" | "ledger_corrupt" => (
             Exit::Store,
             "the file was left untouched: restore a backup, or name another file with --store",
@@ -236,59 +209,34 @@ fn row(code: &str) -> (Exit, &'static str) {
             Exit::Store,
             "the file was left untouched: use the newer version, or name another file with --store",
         ),
-        "unsupported" => (
-            Exit::Store,
-            "keep the database on a local disk, or use another store",
-        ),
+        "unsupported" => (Exit::Store, "keep the database on a local disk, or use another store"),
         "ledger_unavailable" | "usage_store_failed" | "fenced" | "illegal_state" | "conflict"
         | "ledger_conflict" | "broken_tree" => {
             (Exit::Store, "try again; `chat audit` checks the books")
         }
-        "audit_broken" => (
-            Exit::Broken,
-            "the rows named above differ from the rest; restore a backup",
-        ),
-        "empty_message" => (
-            Exit::BadInput,
-            "write something: chat send \"…\", -f FILE, or stdin",
-        ),
+        "audit_broken" => {
+            (Exit::Broken, "the rows named above differ from the rest; restore a backup")
+        }
+        "empty_message" => (Exit::BadInput, "write something: chat send \"…\", -f FILE, or stdin"),
         "message_too_large" | "too_large" => (
             Exit::BadInput,
             "send it in pieces; the limit is message_bytes_max under [turns] in the configuration",
         ),
-        "invalid_utf8" => (
-            Exit::BadInput,
-            "send text in UTF-8; `iconv -t UTF-8` converts",
-        ),
-        "invalid_id" => (
-            Exit::BadInput,
-            "ids are 1 to 128 of letters, digits, ':', '_' and '-'",
-        ),
-        "invalid_amount" => (
-            Exit::BadInput,
-            "write an amount in US dollars, such as 12.50",
-        ),
-        "wrong_message" => (
-            Exit::BadInput,
-            "choose another message; `chat tree ID` shows them",
-        ),
-        "parent_unfinished" => (
-            Exit::BadInput,
-            "wait for that reply to end, or stop it with `chat stop TURN`",
-        ),
-        "idempotency_conflict" => (
-            Exit::BadInput,
-            "use another key, or send exactly what was sent with this one",
-        ),
-        "context_too_long" | "prompt_too_large" => (
-            Exit::BadInput,
-            "shorten the message, or choose a model with a larger window",
-        ),
+        "invalid_utf8" => (Exit::BadInput, "send text in UTF-8; `iconv -t UTF-8` converts"),
+        "invalid_id" => (Exit::BadInput, "ids are 1 to 128 of letters, digits, ':', '_' and '-'"),
+        "invalid_amount" => (Exit::BadInput, "write an amount in US dollars, such as 12.50"),
+        "wrong_message" => (Exit::BadInput, "choose another message; `chat tree ID` shows them"),
+        "parent_unfinished" => {
+            (Exit::BadInput, "wait for that reply to end, or stop it with `chat stop TURN`")
+        }
+        "idempotency_conflict" => {
+            (Exit::BadInput, "use another key, or send exactly what was sent with this one")
+        }
+        "context_too_long" | "prompt_too_large" => {
+            (Exit::BadInput, "shorten the message, or choose a model with a larger window")
+        }
         "draining" | "overloaded" => (Exit::Unexpected, "try again in a moment"),
-        _ => (
-            Exit::Unexpected,
-            "try again; `chat doctor` checks the setup",
-        ),
+        _ => (Exit::Unexpected, "try again; `chat doctor` checks the setup"),
     }
 }
 
@@ -368,10 +316,7 @@ mod tests {
             Exit::Terminated,
         ] {
             let start = format!("  {:<5}", exit.code());
-            assert!(
-                EXIT_CODES.lines().any(|line| line.starts_with(&start)),
-                "{exit:?}"
-            );
+            assert!(EXIT_CODES.lines().any(|line| line.starts_with(&start)), "{exit:?}");
         }
     }
 }

@@ -25,10 +25,7 @@ const MESSAGES_PER_READ: usize = 256;
 pub(crate) async fn conversation(app: &App<'_>, text: &str) -> Result<Conversation, Failure> {
     let unknown = || {
         let shown: String = text.chars().take(128).collect();
-        Failure::new(
-            "unknown_conversation",
-            format!("there is no conversation {shown}"),
-        )
+        Failure::new("unknown_conversation", format!("there is no conversation {shown}"))
     };
     let id = ConversationId::new(text)?;
     if let Some(found) = app.client().store().conversation(&app.scope, &id).await? {
@@ -43,11 +40,7 @@ pub(crate) async fn conversation(app: &App<'_>, text: &str) -> Result<Conversati
         };
         let mut seen = 0_usize;
         loop {
-            let page = app
-                .client()
-                .store()
-                .conversations(&app.scope, &query)
-                .await?;
+            let page = app.client().store().conversations(&app.scope, &query).await?;
             seen = seen.saturating_add(page.conversations.len());
             for conversation in page.conversations {
                 if !conversation.id.as_str().starts_with(text) {
@@ -70,15 +63,8 @@ pub(crate) async fn conversation(app: &App<'_>, text: &str) -> Result<Conversati
 
 /// The conversation that changed last.
 pub(crate) async fn newest_conversation(app: &App<'_>) -> Result<Option<Conversation>, Failure> {
-    let query = ConversationQuery {
-        limit: 1,
-        ..ConversationQuery::default()
-    };
-    let page = app
-        .client()
-        .store()
-        .conversations(&app.scope, &query)
-        .await?;
+    let query = ConversationQuery { limit: 1, ..ConversationQuery::default() };
+    let page = app.client().store().conversations(&app.scope, &query).await?;
     Ok(page.conversations.into_iter().next())
 }
 
@@ -118,9 +104,7 @@ pub(crate) async fn branch(
     let mut next = Some(head.clone());
     while let Some(from) = next.take() {
         let store = app.client().store();
-        let page = store
-            .branch(&app.scope, id, &from, MESSAGES_PER_READ)
-            .await?;
+        let page = store.branch(&app.scope, id, &from, MESSAGES_PER_READ).await?;
         for message in page.messages {
             // A cycle in the stored tree ends the branch.
             if !seen.insert(message.id.clone()) {

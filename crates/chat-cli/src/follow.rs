@@ -170,13 +170,7 @@ fn note(followed: &mut Followed, event: &TurnEvent) {
         EventKind::Context { report } => {
             followed.context = Some((report.input_tokens.get(), report.budget.window.get()));
         }
-        EventKind::Ended {
-            outcome,
-            usage,
-            cost,
-            failure,
-            ..
-        } => {
+        EventKind::Ended { outcome, usage, cost, failure, .. } => {
             followed.state = Some(*outcome);
             followed.usage = *usage;
             followed.cost = *cost;

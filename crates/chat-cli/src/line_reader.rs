@@ -50,11 +50,7 @@ impl LineReader {
     /// Asks for a line; `initial` stands there already and can be changed.
     pub(crate) async fn read(&self, prompt: &str, initial: &str) -> Result<Typed, Failure> {
         let (answer, typed) = oneshot::channel();
-        let ask = Ask {
-            prompt: prompt.to_owned(),
-            initial: initial.to_owned(),
-            answer,
-        };
+        let ask = Ask { prompt: prompt.to_owned(), initial: initial.to_owned(), answer };
         let ended = "the prompt has ended";
         self.asks.send(ask).map_err(|_| failure(ended))?;
         match typed.await {

@@ -27,17 +27,14 @@ fn main() -> ExitCode {
     let output = Output::new();
     let environment = environment::read();
     start_logging(environment.log.as_deref());
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            output.note(format_args!("error[no_threads]: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                output.note(format_args!("error[no_threads]: {error}"));
+                return ExitCode::FAILURE;
+            }
+        };
     let outcome = runtime.block_on(commands::run(arguments, &environment, &output));
     // What still computes (an answer nobody waits for any more) must not hold the end up.
     runtime.shutdown_background();
@@ -55,8 +52,5 @@ fn main() -> ExitCode {
 fn start_logging(filter: Option<&str>) {
     let filter = tracing_subscriber::EnvFilter::try_new(filter.unwrap_or("error"))
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

@@ -27,10 +27,7 @@ struct Stdout {
 
 impl Output {
     pub(crate) fn new() -> Self {
-        Self {
-            is_terminal: io::stdout().is_terminal(),
-            stdout: Mutex::default(),
-        }
+        Self { is_terminal: io::stdout().is_terminal(), stdout: Mutex::default() }
     }
 
     /// Writes text as it comes and shows it at once.
@@ -87,9 +84,7 @@ impl Output {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Stdout> {
-        self.stdout
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.stdout.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -111,9 +106,6 @@ mod tests {
     #[test]
     fn a_text_cannot_drive_the_terminal() {
         assert_eq!(printable("a\tb\nc"), "a\tb\nc");
-        assert_eq!(
-            printable("\u{1b}[2Jx\r\u{9b}"),
-            "\u{fffd}[2Jx\u{fffd}\u{fffd}"
-        );
+        assert_eq!(printable("\u{1b}[2Jx\r\u{9b}"), "\u{fffd}[2Jx\u{fffd}\u{fffd}");
     }
 }

@@ -53,9 +53,7 @@ pub(crate) async fn run(
     conversation: Option<Conversation>,
 ) -> Result<Exit, Failure> {
     let history = app.settings.data_folder.as_ref();
-    let history = history
-        .filter(|folder| folder.is_dir())
-        .map(|folder| folder.join(HISTORY_FILE));
+    let history = history.filter(|folder| folder.is_dir()).map(|folder| folder.join(HISTORY_FILE));
     let mut repl = Repl {
         app,
         conversation: conversation.as_ref().map(|found| found.id.clone()),
@@ -81,8 +79,7 @@ pub(crate) async fn run(
             Typed::Interrupted if may_leave => return Ok(Exit::Ok),
             Typed::Interrupted => {
                 may_leave = true;
-                app.output
-                    .note("Ctrl-C again leaves, and so do Ctrl-D and /quit");
+                app.output.note("Ctrl-C again leaves, and so do Ctrl-D and /quit");
                 continue;
             }
         };
@@ -108,9 +105,7 @@ impl Repl<'_, '_> {
             None => {
                 let model = self.app.model(self.model.as_deref());
                 let model = model.map(|info| info.model.to_string()).unwrap_or_default();
-                self.app
-                    .output
-                    .note(format_args!("{model} · /help lists the commands"));
+                self.app.output.note(format_args!("{model} · /help lists the commands"));
             }
         }
     }
@@ -143,9 +138,7 @@ impl Repl<'_, '_> {
             Command::Cost => self.cost().await,
             Command::New => {
                 self.conversation = None;
-                self.app
-                    .output
-                    .note("the next message starts a new conversation");
+                self.app.output.note("the next message starts a new conversation");
                 Ok(Next::Ask)
             }
             Command::Help => {
@@ -194,20 +187,12 @@ impl Repl<'_, '_> {
         match text {
             Some(text) => {
                 let parts = vec![ContentPart::text(text)];
-                self.turn(Placement::Edit {
-                    message: message.id,
-                    parts,
-                })
-                .await
+                self.turn(Placement::Edit { message: message.id, parts }).await
             }
             // One line is what the editor shows; a longer message is replaced by /edit TEXT.
             None => Ok(Next::Change(format!(
                 "/edit {}",
-                message
-                    .text()
-                    .split_whitespace()
-                    .collect::<Vec<_>>()
-                    .join(" ")
+                message.text().split_whitespace().collect::<Vec<_>>().join(" ")
             ))),
         }
     }
@@ -220,12 +205,8 @@ impl Repl<'_, '_> {
         };
         let mode = chat_runtime::thread::ForkMode::DirectPath;
         let client = self.app.client();
-        let copy = client
-            .fork(&self.app.scope, &conversation, &target, mode)
-            .await?;
-        self.app
-            .output
-            .note(format_args!("now in {}, a copy of the branch", copy.id));
+        let copy = client.fork(&self.app.scope, &conversation, &target, mode).await?;
+        self.app.output.note(format_args!("now in {}, a copy of the branch", copy.id));
         self.conversation = Some(copy.id);
         Ok(Next::Ask)
     }
@@ -238,13 +219,9 @@ impl Repl<'_, '_> {
             ..Default::default()
         };
         let client = self.app.client();
-        client
-            .set_options(&self.app.scope, &conversation, &patch)
-            .await?;
+        client.set_options(&self.app.scope, &conversation, &patch).await?;
         let text = first_line(&message.text(), 60);
-        self.app
-            .output
-            .note(format_args!("the next message follows: {text}"));
+        self.app.output.note(format_args!("the next message follows: {text}"));
         Ok(Next::Ask)
     }
 
@@ -254,9 +231,7 @@ impl Repl<'_, '_> {
             return Ok(Next::Ask);
         };
         let info = self.app.model(Some(&name))?;
-        self.app
-            .output
-            .note(format_args!("the next answer comes from {}", info.model));
+        self.app.output.note(format_args!("the next answer comes from {}", info.model));
         self.model = Some(name);
         Ok(Next::Ask)
     }
@@ -294,15 +269,9 @@ impl Repl<'_, '_> {
         let head = self.head().await?;
         let conversation = self.open_conversation()?;
         let branch = find::branch(self.app, conversation, &head).await?;
-        let said = branch
-            .into_iter()
-            .rev()
-            .find(|message| message.role == Role::User);
+        let said = branch.into_iter().rev().find(|message| message.role == Role::User);
         said.ok_or_else(|| {
-            Failure::new(
-                "unknown_message",
-                "there is nothing to change on this branch",
-            )
+            Failure::new("unknown_message", "there is nothing to change on this branch")
         })
     }
 }

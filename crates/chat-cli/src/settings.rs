@@ -76,10 +76,7 @@ fn read_file(
     environment: &Environment,
 ) -> Result<(RuntimeConfig, Option<PathBuf>), Failure> {
     let named = flags.config.as_ref().or(environment.config.as_ref());
-    let usual = environment
-        .config_folder
-        .as_ref()
-        .map(|folder| folder.join("config.toml"));
+    let usual = environment.config_folder.as_ref().map(|folder| folder.join("config.toml"));
     let Some(path) = named.or(usual.as_ref()) else {
         return Ok((RuntimeConfig::new(""), None));
     };
@@ -125,10 +122,9 @@ fn add_providers(runtime: &mut RuntimeConfig, environment: &Environment) {
     if cfg!(feature = "example") {
         add("example", RuntimeConfig::new("").with_example());
     }
-    if let (Some(ProviderConfig::Openai(server)), Some(base_url)) = (
-        runtime.providers.get_mut("openai"),
-        &environment.openai_base_url,
-    ) && server.base_url.is_none()
+    if let (Some(ProviderConfig::Openai(server)), Some(base_url)) =
+        (runtime.providers.get_mut("openai"), &environment.openai_base_url)
+        && server.base_url.is_none()
     {
         server.base_url = Some(base_url.clone());
     }

@@ -15,11 +15,7 @@ use chat_types::{
 const MESSAGES: usize = 10_000;
 
 fn said(number: usize, counter: &EstimateCounter) -> Result<Message, InvalidId> {
-    let role = if number.is_multiple_of(2) {
-        Role::User
-    } else {
-        Role::Assistant
-    };
+    let role = if number.is_multiple_of(2) { Role::User } else { Role::Assistant };
     let parts = vec![ContentPart::text("forty words or so ".repeat(8))];
     let tokens = counter.count_message(role, &parts);
     Ok(Message {
@@ -58,10 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         prefill: false,
         tokenizer: EstimateCounter::TOKENIZER,
     };
-    let instructions = [InstructionBlock::new(
-        "persona",
-        "You are a helpful assistant.",
-    )];
+    let instructions = [InstructionBlock::new("persona", "You are a helpful assistant.")];
     let request = ContextRequest {
         reader: &stored,
         tail: std::slice::from_ref(&newest),
@@ -82,10 +75,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let built = context.build(request).await?;
     println!("budget {:?}", built.report.budget);
     for section in &built.report.sections {
-        println!(
-            "{:?}: {} items, {} tokens",
-            section.section, section.items, section.tokens
-        );
+        println!("{:?}: {} items, {} tokens", section.section, section.items, section.tokens);
     }
     println!("sent {} tokens in all", built.report.input_tokens);
     println!("cut before {:?}", built.report.cut_before);

@@ -25,10 +25,7 @@ impl<'r> Assembly<'r> {
     pub(crate) fn new(request: &'r ContextRequest<'r>, items_max: usize) -> Self {
         Self {
             request,
-            prompt: Prompt {
-                items: Vec::with_capacity(items_max),
-                tools: Vec::new(),
-            },
+            prompt: Prompt { items: Vec::with_capacity(items_max), tools: Vec::new() },
             report: ReportWriter::new(request.counter.provenance(), items_max),
             input_tokens: request.counter.priming(),
             before_user: None,
@@ -96,8 +93,7 @@ impl<'r> Assembly<'r> {
             (1, hash)
         };
         let reason = "stands for what is older";
-        self.report
-            .sent(Section::Summary, carrier, summary.count, reason);
+        self.report.sent(Section::Summary, carrier, summary.count, reason);
         self.section(Section::Summary, items, summary.count.tokens, hash);
     }
 
@@ -136,9 +132,7 @@ impl<'r> Assembly<'r> {
         for kept in messages {
             self.report.message(section, &kept, whole_reason);
             tokens = tokens.plus(kept.count.tokens);
-            let Message {
-                id, role, parts, ..
-            } = kept.message;
+            let Message { id, role, parts, .. } = kept.message;
             self.prompt.items.push(PromptItem {
                 section,
                 role,
@@ -153,10 +147,7 @@ impl<'r> Assembly<'r> {
     }
 
     fn counted(&self, tokens: Tokens) -> Counted {
-        Counted {
-            tokens,
-            provenance: self.request.counter.provenance(),
-        }
+        Counted { tokens, provenance: self.request.counter.provenance() }
     }
 
     fn section(&mut self, section: Section, items: usize, tokens: Tokens, hash: ContentHash) {

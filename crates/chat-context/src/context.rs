@@ -62,11 +62,7 @@ impl ConversationContext {
             return Err(ContextError::NothingToAnswer);
         }
         let placement = place(compose(request.instructions), request.model);
-        let offered_tools = if request.model.tools {
-            request.tools
-        } else {
-            &[]
-        };
+        let offered_tools = if request.model.tools { request.tools } else { &[] };
         let mut history = History::new(&request);
         let (always, checkpoint) = history.always(always);
         let fixed = Fixed {
@@ -77,18 +73,9 @@ impl ConversationContext {
             budget,
         };
         let left = fixed.what_is_left(request.counter.priming())?;
-        history
-            .read(
-                left,
-                checkpoint,
-                in_memory,
-                self.limits.history_messages_max,
-            )
-            .await?;
+        history.read(left, checkpoint, in_memory, self.limits.history_messages_max).await?;
         if offered_tools.len() < request.tools.len() {
-            history
-                .notes
-                .push("tools were left out: the model cannot call any".to_owned());
+            history.notes.push("tools were left out: the model cannot call any".to_owned());
         }
         Ok(self.put_together(&request, fixed, history))
     }
@@ -148,13 +135,11 @@ impl Fixed {
             (PromptComponent::Tools, self.tools),
             (PromptComponent::NewestMessage, newest),
         ] {
-            left = left
-                .checked_minus(tokens)
-                .ok_or(ContextError::PromptTooLarge {
-                    component,
-                    tokens,
-                    budget: left,
-                })?;
+            left = left.checked_minus(tokens).ok_or(ContextError::PromptTooLarge {
+                component,
+                tokens,
+                budget: left,
+            })?;
         }
         Ok(left)
     }
@@ -165,8 +150,8 @@ fn instruction_tokens(placement: &Placement, request: &ContextRequest<'_>) -> To
         Placement::Nowhere => Tokens::ZERO,
         Placement::SystemItem(item) => request.counter.count_message(item.role, &item.parts),
         // Counted as a message of its own: a little more than what merging really adds.
-        Placement::InUserMessage { text } => request
-            .counter
-            .count_message(Role::System, &[ContentPart::text(text)]),
+        Placement::InUserMessage { text } => {
+            request.counter.count_message(Role::System, &[ContentPart::text(text)])
+        }
     }
 }

@@ -16,11 +16,7 @@ pub(crate) fn hash_items<'i>(items: impl Iterator<Item = &'i PromptItem>) -> Con
 
 /// Hash over tools, in order.
 pub(crate) fn hash_tools(tools: &[ToolSpec]) -> ContentHash {
-    ContentHash::of(
-        tools
-            .iter()
-            .flat_map(|tool| [&tool.name, &tool.description, &tool.parameters]),
-    )
+    ContentHash::of(tools.iter().flat_map(|tool| [&tool.name, &tool.description, &tool.parameters]))
 }
 
 /// No part begins with a role's name, so items cannot be mistaken for parts.
@@ -41,29 +37,17 @@ fn push_part<'p>(part: &'p ContentPart, fields: &mut Vec<&'p str>) {
             let sealed = opaque.as_ref().map_or("", |opaque| opaque.data.as_str());
             fields.extend(["reasoning", text, sealed]);
         }
-        ContentPart::Image {
-            file, media_type, ..
-        } => fields.extend(["image", file.as_str(), media_type]),
-        ContentPart::File {
-            file,
-            name,
-            media_type,
-        } => fields.extend(["file", file.as_str(), name, media_type]),
-        ContentPart::ToolCall {
-            call_id,
-            name,
-            arguments,
-        } => fields.extend(["tool_call", call_id, name, arguments]),
-        ContentPart::ToolResult {
-            call_id,
-            text,
-            is_error,
-        } => {
-            let kind = if *is_error {
-                "tool_error"
-            } else {
-                "tool_result"
-            };
+        ContentPart::Image { file, media_type, .. } => {
+            fields.extend(["image", file.as_str(), media_type]);
+        }
+        ContentPart::File { file, name, media_type } => {
+            fields.extend(["file", file.as_str(), name, media_type]);
+        }
+        ContentPart::ToolCall { call_id, name, arguments } => {
+            fields.extend(["tool_call", call_id, name, arguments]);
+        }
+        ContentPart::ToolResult { call_id, text, is_error } => {
+            let kind = if *is_error { "tool_error" } else { "tool_result" };
             fields.extend([kind, call_id, text]);
         }
         ContentPart::Summary { summary } => fields.extend(["summary", &summary.text]),

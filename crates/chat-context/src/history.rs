@@ -116,11 +116,7 @@ impl<'a> History<'a> {
             }
             let left_out = self.project(&mut message);
             let count = self.count(&message, left_out.is_nothing());
-            always.push(Kept {
-                message,
-                count,
-                left_out,
-            });
+            always.push(Kept { message, count, left_out });
         }
         always.reverse();
         (always, checkpoint)
@@ -172,11 +168,7 @@ impl<'a> History<'a> {
                 Err(error) => return Err(ContextError::History(error)),
             };
             is_first = false;
-            next = if page.messages.is_empty() {
-                None
-            } else {
-                page.next
-            };
+            next = if page.messages.is_empty() { None } else { page.next };
             for message in page.messages {
                 if self.is_done {
                     break;
@@ -230,11 +222,7 @@ impl<'a> History<'a> {
                 message: message.id,
                 count: self.nothing(),
                 summarised: left_out.summary,
-                reason: if left_out.is_nothing() {
-                    "it says nothing"
-                } else {
-                    left_out.reason()
-                },
+                reason: if left_out.is_nothing() { "it says nothing" } else { left_out.reason() },
             });
         } else if !self.is_done {
             if !left_out.is_nothing() {
@@ -253,21 +241,14 @@ impl<'a> History<'a> {
         let text = format!("{SUMMARY_LABEL}{}", checkpoint.summary.text.trim());
         let parts = [ContentPart::Text { text }];
         let tokens = self.request.counter.count_message(Role::System, &parts);
-        let count = Counted {
-            tokens,
-            provenance: self.request.counter.provenance(),
-        };
+        let count = Counted { tokens, provenance: self.request.counter.provenance() };
         let [ContentPart::Text { text }] = parts else {
             return;
         };
         match self.fill.offer(tokens) {
             Offer::Kept => {
                 self.read_until = Some(checkpoint.summary.covers_to);
-                self.summary = Some(SentSummary {
-                    carrier: checkpoint.carrier,
-                    text,
-                    count,
-                });
+                self.summary = Some(SentSummary { carrier: checkpoint.carrier, text, count });
             }
             Offer::Full => {
                 self.note("the summary did not fit: what it covers was left out");
@@ -285,17 +266,9 @@ impl<'a> History<'a> {
         let mut counted = Vec::with_capacity(unit.messages.len());
         for message in unit.messages.into_iter().rev() {
             let left_out = self.left_out.remove(&message.id).unwrap_or_default();
-            let repaired = self
-                .grouper
-                .repairs()
-                .iter()
-                .any(|repair| repair.message == message.id);
+            let repaired = self.grouper.repairs().iter().any(|repair| repair.message == message.id);
             let count = self.count(&message, left_out.is_nothing() && !repaired);
-            counted.push(Kept {
-                message,
-                count,
-                left_out,
-            });
+            counted.push(Kept { message, count, left_out });
         }
         let tokens: Tokens = counted.iter().map(|kept| kept.count.tokens).sum();
         match self.fill.offer(tokens) {
@@ -306,13 +279,12 @@ impl<'a> History<'a> {
             Offer::Full => {
                 self.is_done = true;
                 self.cut_before = counted.first().map(|newest| newest.message.id.clone());
-                self.not_sent
-                    .extend(counted.into_iter().map(|dropped| NotSent {
-                        message: dropped.message.id,
-                        count: dropped.count,
-                        summarised: false,
-                        reason: "does not fit",
-                    }));
+                self.not_sent.extend(counted.into_iter().map(|dropped| NotSent {
+                    message: dropped.message.id,
+                    count: dropped.count,
+                    summarised: false,
+                    reason: "does not fit",
+                }));
             }
         }
     }
@@ -352,10 +324,7 @@ impl<'a> History<'a> {
     /// The stored count, or a fresh one; a fresh one of a whole message is worth storing.
     fn count(&mut self, message: &Message, is_whole: bool) -> Counted {
         let (count, origin) = count_stored(self.request.counter, message);
-        let counted = Counted {
-            tokens: count.tokens,
-            provenance: count.provenance,
-        };
+        let counted = Counted { tokens: count.tokens, provenance: count.provenance };
         if is_whole && origin == CountOrigin::Fresh {
             self.fresh_counts.push((message.id.clone(), count));
         }
@@ -363,10 +332,7 @@ impl<'a> History<'a> {
     }
 
     fn nothing(&self) -> Counted {
-        Counted {
-            tokens: Tokens::ZERO,
-            provenance: self.request.counter.provenance(),
-        }
+        Counted { tokens: Tokens::ZERO, provenance: self.request.counter.provenance() }
     }
 
     fn note(&mut self, note: &str) {

@@ -36,11 +36,7 @@ impl ContextLimits {
     /// These limits without a margin: for counts that are exact.
     #[must_use]
     pub const fn without_margin(self) -> Self {
-        Self {
-            margin_tokens_min: Tokens::ZERO,
-            margin_percent: 0,
-            ..self
-        }
+        Self { margin_tokens_min: Tokens::ZERO, margin_percent: 0, ..self }
     }
 
     /// Divides the model's window. A cap that is asked for is bounded by what the model can put
@@ -52,14 +48,7 @@ impl ContextLimits {
         let output_cap = output_cap
             .unwrap_or_else(|| self.output_tokens_default.min(quarter))
             .min(model.output_max);
-        let margin = window
-            .scaled_up(self.margin_percent, 100)
-            .max(self.margin_tokens_min);
-        BudgetReport {
-            window,
-            output_cap,
-            margin,
-            input: window.minus(output_cap).minus(margin),
-        }
+        let margin = window.scaled_up(self.margin_percent, 100).max(self.margin_tokens_min);
+        BudgetReport { window, output_cap, margin, input: window.minus(output_cap).minus(margin) }
     }
 }

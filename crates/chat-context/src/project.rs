@@ -49,10 +49,7 @@ pub(crate) fn take_checkpoint(message: &mut Message) -> Option<Checkpoint> {
     if summary.covers_to == message.id {
         message.parts.drain(..part);
     }
-    Some(Checkpoint {
-        carrier: message.id.clone(),
-        summary,
-    })
+    Some(Checkpoint { carrier: message.id.clone(), summary })
 }
 
 /// Takes out what `model` is not sent; counts of the whole message no longer hold then.

@@ -17,11 +17,7 @@ pub(crate) struct ReportWriter {
 impl ReportWriter {
     /// Starts with the provenance of the counter itself; `items_max` is a hint.
     pub(crate) fn new(provenance: Provenance, items_max: usize) -> Self {
-        Self {
-            items: Vec::with_capacity(items_max),
-            sections: Vec::new(),
-            provenance,
-        }
+        Self { items: Vec::with_capacity(items_max), sections: Vec::new(), provenance }
     }
 
     /// One item that is sent.
@@ -53,11 +49,7 @@ impl ReportWriter {
             source: Some(message.message.clone()),
             tokens: message.count.tokens,
             provenance: message.count.provenance,
-            fate: if message.summarised {
-                ItemFate::Summarised
-            } else {
-                ItemFate::Dropped
-            },
+            fate: if message.summarised { ItemFate::Summarised } else { ItemFate::Dropped },
             reason: message.reason.to_owned(),
         });
     }

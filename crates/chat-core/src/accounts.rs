@@ -25,19 +25,13 @@ impl OneAccountPerUser {
     /// Never refused; holds and entries are written all the same.
     #[must_use]
     pub fn unlimited() -> Self {
-        Self {
-            kind: AccountKind::Unlimited,
-            opening: Money::ZERO,
-        }
+        Self { kind: AccountKind::Unlimited, opening: Money::ZERO }
     }
 
     /// Refused when it is short; opened with `opening`.
     #[must_use]
     pub fn limited(opening: Money) -> Self {
-        Self {
-            kind: AccountKind::Limited,
-            opening,
-        }
+        Self { kind: AccountKind::Limited, opening }
     }
 }
 

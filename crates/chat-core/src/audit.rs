@@ -69,10 +69,8 @@ impl Audit<'_> {
     /// # Errors
     /// `Store`, `Usage`, `Balance` if rows cannot be read.
     pub async fn run(&self) -> Result<AuditSummary> {
-        let mut summary = AuditSummary {
-            ledger: self.audit_ledger().await?,
-            ..AuditSummary::default()
-        };
+        let mut summary =
+            AuditSummary { ledger: self.audit_ledger().await?, ..AuditSummary::default() };
         let mut usage = self.read_usage(&mut summary).await?;
         self.compare_steps(&mut summary, &mut usage).await?;
         for (tenant, key) in usage.keys() {
@@ -145,9 +143,7 @@ impl Audit<'_> {
         let maintenance = &self.client.inner.maintenance;
         let mut after: Option<(TenantId, StepKey)> = None;
         loop {
-            let steps = maintenance
-                .scan_steps(after.as_ref(), ROWS_PER_READ)
-                .await?;
+            let steps = maintenance.scan_steps(after.as_ref(), ROWS_PER_READ).await?;
             let Some(last) = steps.last() else {
                 return Ok(());
             };
@@ -159,10 +155,7 @@ impl Audit<'_> {
                     summary.steps_unsettled = summary.steps_unsettled.saturating_add(1);
                 }
                 for amount in &open.step.amounts {
-                    let key = (
-                        open.scope.tenant.clone(),
-                        open.step.attempt_key(amount.attempt),
-                    );
+                    let key = (open.scope.tenant.clone(), open.step.attempt_key(amount.attempt));
                     match usage.remove(&key) {
                         Some(recorded) if recorded == amount.amount => {}
                         Some(recorded) => summary.break_at(format!(
@@ -184,8 +177,5 @@ impl Audit<'_> {
 }
 
 fn name(tenant: &TenantId, key: &AttemptKey) -> String {
-    format!(
-        "{tenant}/{}/{}/{}",
-        key.step.turn, key.step.step, key.attempt
-    )
+    format!("{tenant}/{}/{}/{}", key.step.turn, key.step.step, key.attempt)
 }

@@ -96,11 +96,7 @@ impl BaseClient {
             self.inner.providers.find(model)?;
         }
         let now = self.inner.clock.now();
-        Ok(self
-            .inner
-            .store
-            .patch_conversation(scope, conversation, patch, now)
-            .await?)
+        Ok(self.inner.store.patch_conversation(scope, conversation, patch, now).await?)
     }
 
     /// The store, for reads that need no conductor.

@@ -52,10 +52,7 @@ impl StepBill<'_> {
                 (usage, UsageSource::Estimated)
             }
             None => {
-                let input = Usage {
-                    input_uncached: self.input_estimate,
-                    ..Usage::default()
-                };
+                let input = Usage { input_uncached: self.input_estimate, ..Usage::default() };
                 (input.plus(&end.output_seen), UsageSource::Estimated)
             }
         };
@@ -120,9 +117,7 @@ pub(crate) fn output_seen(
                 ContentPart::Reasoning { text, .. } => {
                     usage.reasoning = usage.reasoning.plus(counter.count_text(text));
                 }
-                ContentPart::ToolCall {
-                    name, arguments, ..
-                } => {
+                ContentPart::ToolCall { name, arguments, .. } => {
                     let call = counter.count_text(name).plus(counter.count_text(arguments));
                     usage.output = usage.output.plus(call);
                 }
@@ -162,10 +157,7 @@ impl<'a> ClosedStep<'a> {
     /// What the ledger and the usage rows get: the same rows whenever and wherever it is redone.
     pub(crate) fn to_settled(&self, conversation: &ConversationId, at: Timestamp) -> SettledStep {
         let rows = self.amounts.iter().map(|amount| UsageRow {
-            key: AttemptKey {
-                step: self.key.clone(),
-                attempt: amount.attempt,
-            },
+            key: AttemptKey { step: self.key.clone(), attempt: amount.attempt },
             conversation: conversation.clone(),
             purpose: self.purpose,
             model: self.model.clone(),

@@ -37,23 +37,11 @@ pub(crate) async fn conduct(
         interval: Duration::from_millis(inner.config.checkpoint_ms.into()),
         bytes: inner.config.checkpoint_bytes,
     };
-    let log = TurnLog::new(
-        Arc::clone(&live),
-        Arc::clone(&inner.store),
-        plan.fence.clone(),
-        pace,
-    );
+    let log = TurnLog::new(Arc::clone(&live), Arc::clone(&inner.store), plan.fence.clone(), pace);
     let deadline = Instant::now() + Duration::from_millis(inner.config.turn_deadline_ms.into());
     let narrator = Narrator::new(REPLY_STEP);
-    let mut conductor = Conductor {
-        inner,
-        live: &live,
-        plan,
-        log,
-        narrator,
-        deadline,
-        counter: None,
-    };
+    let mut conductor =
+        Conductor { inner, live: &live, plan, log, narrator, deadline, counter: None };
     let settled = match conductor.make_reply(prompt).await {
         Ok(end) => conductor.close(end).await,
         Err(FencedOut) => Err(FencedOut),
@@ -88,10 +76,7 @@ impl Conductor<'_> {
         };
         if let Some(cause) = self.live.stop_requested() {
             // No byte has left: the step is released.
-            return Ok(End {
-                step: StepRow::Open,
-                ..End::stopped_before_call(cause)
-            });
+            return Ok(End { step: StepRow::Open, ..End::stopped_before_call(cause) });
         }
         let heard = match self.call(&ready.prepared, &opened).await? {
             Ok(stream) => self.listen(stream).await,
@@ -108,16 +93,9 @@ impl Conductor<'_> {
         let prompt = prompt.await?;
         let report = &prompt.context.report;
         let turn = self.plan.fence.turn.clone();
-        self.inner.observe(&LifecycleEvent::PromptBuilt {
-            turn,
-            report: report.clone(),
-        });
-        self.inner
-            .guard(&self.plan.fence.scope, &prompt.context.prompt)
-            .await?;
-        self.log.append(vec![EventKind::Context {
-            report: report.without_items(),
-        }]);
+        self.inner.observe(&LifecycleEvent::PromptBuilt { turn, report: report.clone() });
+        self.inner.guard(&self.plan.fence.scope, &prompt.context.prompt).await?;
+        self.log.append(vec![EventKind::Context { report: report.without_items() }]);
         Ok(prompt)
     }
 
@@ -127,10 +105,7 @@ impl Conductor<'_> {
         let plan = self.plan;
         let scope = &plan.fence.scope;
         let now = self.inner.clock.now();
-        let key = StepKey {
-            turn: plan.fence.turn.clone(),
-            step: REPLY_STEP,
-        };
+        let key = StepKey { turn: plan.fence.turn.clone(), step: REPLY_STEP };
         let step = NewStep {
             step: REPLY_STEP,
             purpose: Purpose::Reply,
@@ -188,13 +163,9 @@ impl Conductor<'_> {
                 amount: terms.held,
                 output_cap: terms.output_cap,
             },
-            EventKind::Attempt {
-                step: REPLY_STEP,
-                attempt: 1,
-            },
+            EventKind::Attempt { step: REPLY_STEP, attempt: 1 },
         ]);
-        self.inner
-            .observe(&LifecycleEvent::Dispatched { step: key });
+        self.inner.observe(&LifecycleEvent::Dispatched { step: key });
         let gate = Arc::new(JournalGate::new(
             Arc::clone(&self.inner.store),
             self.inner.recorder.clone(),
@@ -202,11 +173,7 @@ impl Conductor<'_> {
             plan.fence.clone(),
             request.clone(),
         ));
-        Ok(Ok(Opened {
-            grant,
-            gate,
-            request,
-        }))
+        Ok(Ok(Opened { grant, gate, request }))
     }
 
     /// Makes the call and waits for its first event, for a stop or for the deadline.

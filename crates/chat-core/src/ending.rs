@@ -40,13 +40,7 @@ pub(crate) struct End {
 
 impl End {
     fn unbilled(state: TurnState, failure: TurnFailure, step: StepRow) -> Self {
-        Self {
-            state,
-            failure: Some(failure),
-            finish_reason: None,
-            step,
-            amounts: Vec::new(),
-        }
+        Self { state, failure: Some(failure), finish_reason: None, step, amounts: Vec::new() }
     }
 
     /// Somebody asked for a stop while the prompt was got ready: nothing is owed.
@@ -119,13 +113,7 @@ impl Conductor<'_> {
             TurnState::Aborted => Some(FinishReason::Cancelled),
             _ => self.narrator.finish(),
         };
-        Ok(End {
-            state,
-            failure,
-            finish_reason,
-            step: StepRow::Open,
-            amounts,
-        })
+        Ok(End { state, failure, finish_reason, step: StepRow::Open, amounts })
     }
 
     fn outcome(&self, heard: Heard) -> (TurnState, Option<TurnFailure>) {
@@ -134,10 +122,7 @@ impl Conductor<'_> {
         match (heard, finish) {
             (Heard::End | Heard::Broken(_), Some(FinishReason::ContentFilter)) if nothing => {
                 let message = "the provider's content filter left nothing of the reply";
-                (
-                    TurnState::Failed,
-                    Some(TurnFailure::new("content_filtered", message, false)),
-                )
+                (TurnState::Failed, Some(TurnFailure::new("content_filtered", message, false)))
             }
             (
                 Heard::End | Heard::Broken(_),
@@ -145,10 +130,7 @@ impl Conductor<'_> {
             ) => (TurnState::Truncated, None),
             (Heard::End | Heard::Broken(_), Some(_)) if nothing => {
                 let message = "the model ended without saying anything; send again or rephrase";
-                (
-                    TurnState::Failed,
-                    Some(TurnFailure::new("empty_reply", message, true)),
-                )
+                (TurnState::Failed, Some(TurnFailure::new("empty_reply", message, true)))
             }
             (Heard::End | Heard::Broken(_), Some(_)) => (TurnState::Completed, None),
             (Heard::End, None) => {
@@ -171,11 +153,7 @@ impl Conductor<'_> {
     }
 
     fn broken(&self) -> TurnState {
-        if self.narrator.said_something() {
-            TurnState::Interrupted
-        } else {
-            TurnState::Failed
-        }
+        if self.narrator.said_something() { TurnState::Interrupted } else { TurnState::Failed }
     }
 
     fn amounts(&self, owes: bool, prepared: &Prepared, opened: &Opened) -> Vec<AttemptAmount> {
@@ -186,12 +164,8 @@ impl Conductor<'_> {
             input_estimate: prepared.input_estimate,
             fallback: billing::held(Some(&opened.grant)),
         };
-        let mut amounts: Vec<AttemptAmount> = opened
-            .gate
-            .exposed()
-            .into_iter()
-            .map(|attempt| bill.unanswered(attempt))
-            .collect();
+        let mut amounts: Vec<AttemptAmount> =
+            opened.gate.exposed().into_iter().map(|attempt| bill.unanswered(attempt)).collect();
         if owes {
             amounts.push(bill.amount(&AttemptEnd {
                 attempt: opened.gate.admitted(),
@@ -246,10 +220,7 @@ impl Conductor<'_> {
             StepRow::Open => true,
             StepRow::Unknown => self.inner.has_step(&plan.fence, REPLY_STEP).await,
         };
-        let step = StepClose {
-            step: REPLY_STEP,
-            amounts: end.amounts,
-        };
+        let step = StepClose { step: REPLY_STEP, amounts: end.amounts };
         let steps = if in_journal { vec![step] } else { Vec::new() };
         let close = TurnClose {
             state: end.state,
@@ -259,30 +230,19 @@ impl Conductor<'_> {
             failure: end.failure,
             closed_at: now,
         };
-        self.inner
-            .close_turn(&plan.fence, &close)
-            .await
-            .map_err(|_fenced| FencedOut)?;
+        self.inner.close_turn(&plan.fence, &close).await.map_err(|_fenced| FencedOut)?;
         self.live.feed.show(&[ended]);
         self.live.feed.end();
         let turn = plan.fence.turn.clone();
-        self.inner.observe(&LifecycleEvent::Closed {
-            turn: turn.clone(),
-            outcome: close.state,
-        });
+        self.inner.observe(&LifecycleEvent::Closed { turn: turn.clone(), outcome: close.state });
         for step in &close.steps {
             let closed = ClosedStep {
-                key: StepKey {
-                    turn: turn.clone(),
-                    step: step.step,
-                },
+                key: StepKey { turn: turn.clone(), step: step.step },
                 purpose: Purpose::Reply,
                 model: &plan.info.model,
                 amounts: &step.amounts,
             };
-            self.inner
-                .settle(&plan.fence.scope, &plan.turn.conversation, closed)
-                .await;
+            self.inner.settle(&plan.fence.scope, &plan.turn.conversation, closed).await;
         }
         self.inner.observe(&LifecycleEvent::Settled { turn });
         Ok(())
@@ -307,11 +267,7 @@ impl Conductor<'_> {
             created_at: now,
             turn: Some(self.plan.fence.turn.clone()),
             model: Some(self.plan.info.model.clone()),
-            status: if whole {
-                MessageStatus::Complete
-            } else {
-                MessageStatus::Partial
-            },
+            status: if whole { MessageStatus::Complete } else { MessageStatus::Partial },
             finish_reason: end.finish_reason,
             token_counts,
         })
@@ -321,9 +277,7 @@ impl Conductor<'_> {
     fn reply_count(&self, counter: &dyn TokenCounter, parts: &[ContentPart]) -> TokenCount {
         match self.narrator.usage() {
             Some(usage) if self.plan.kept.is_empty() => TokenCount {
-                tokens: usage
-                    .output
-                    .plus(counter.count_message(Role::Assistant, &[])),
+                tokens: usage.output.plus(counter.count_message(Role::Assistant, &[])),
                 tokenizer: counter.tokenizer().clone(),
                 provenance: Provenance::Reported,
             },
@@ -342,10 +296,7 @@ fn stopped(cause: StopCause) -> (TurnState, Option<TurnFailure>) {
         StopCause::User => (TurnState::Aborted, None),
         StopCause::Shutdown => {
             let message = "the process that ran this turn was shut down; continue or regenerate";
-            (
-                TurnState::Interrupted,
-                Some(TurnFailure::new("server_draining", message, true)),
-            )
+            (TurnState::Interrupted, Some(TurnFailure::new("server_draining", message, true)))
         }
     }
 }

@@ -31,14 +31,9 @@ impl BaseClient {
     pub async fn explain(&self, scope: &Scope, request: &TurnRequest) -> Result<Explanation> {
         let inner = &self.inner;
         let plan = resolve(inner, scope, request).await?.plan;
-        let BuiltPrompt {
-            context, prepared, ..
-        } = build_prompt(inner, &plan).await?;
+        let BuiltPrompt { context, prepared, .. } = build_prompt(inner, &plan).await?;
         let quote = inner.recorder.quote(&GrantRequest {
-            key: StepKey {
-                turn: plan.turn.id.clone(),
-                step: REPLY_STEP,
-            },
+            key: StepKey { turn: plan.turn.id.clone(), step: REPLY_STEP },
             purpose: Purpose::Reply,
             model: plan.info.model.clone(),
             input_bound: prepared.input_bound,

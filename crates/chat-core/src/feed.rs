@@ -46,27 +46,13 @@ pub(crate) struct Feed {
 impl Feed {
     /// Starts after `last_seq`, everything up to there being durable.
     pub(crate) fn new(turn: TurnId, epoch: u64, last_seq: u64) -> Self {
-        let state = State {
-            tail: VecDeque::new(),
-            last_seq,
-            durable_seq: last_seq,
-            over: false,
-        };
-        Self {
-            turn,
-            epoch,
-            state: Mutex::new(state),
-            changed: Notify::new(),
-        }
+        let state = State { tail: VecDeque::new(), last_seq, durable_seq: last_seq, over: false };
+        Self { turn, epoch, state: Mutex::new(state), changed: Notify::new() }
     }
 
     /// Numbers an event without showing it to anybody yet.
     pub(crate) fn number(&self, offset: u64, event: EventKind) -> Arc<TurnEvent> {
-        let seq = self
-            .lock()
-            .last_seq
-            .saturating_add(offset)
-            .saturating_add(1);
+        let seq = self.lock().last_seq.saturating_add(offset).saturating_add(1);
         Arc::new(TurnEvent {
             v: EVENT_VERSION,
             turn: self.turn.clone(),
@@ -84,13 +70,8 @@ impl Feed {
             state.last_seq = state.last_seq.saturating_add(1);
             let seq = state.last_seq;
             let turn = self.turn.clone();
-            let event = Arc::new(TurnEvent {
-                v: EVENT_VERSION,
-                turn,
-                epoch: self.epoch,
-                seq,
-                event,
-            });
+            let event =
+                Arc::new(TurnEvent { v: EVENT_VERSION, turn, epoch: self.epoch, seq, event });
             state.tail.push_back(Arc::clone(&event));
             events.push(event);
         }
@@ -115,10 +96,7 @@ impl Feed {
         let mut state = self.lock();
         state.durable_seq = state.durable_seq.max(seq);
         while state.tail.len() > TAIL_EVENTS
-            && state
-                .tail
-                .front()
-                .is_some_and(|event| event.seq <= state.durable_seq)
+            && state.tail.front().is_some_and(|event| event.seq <= state.durable_seq)
         {
             state.tail.pop_front();
         }
@@ -134,11 +112,7 @@ impl Feed {
     pub(crate) fn read_after(&self, seq: u64, limit: usize) -> Read {
         let state = self.lock();
         if seq >= state.last_seq {
-            return if state.over {
-                Read::Over
-            } else {
-                Read::Nothing
-            };
+            return if state.over { Read::Over } else { Read::Nothing };
         }
         let first = state.tail.front().map_or(u64::MAX, |event| event.seq);
         if seq.saturating_add(1) < first {
@@ -164,10 +138,7 @@ mod tests {
     use super::*;
 
     fn delta(text: &str) -> EventKind {
-        EventKind::TextDelta {
-            part: 0,
-            text: text.into(),
-        }
+        EventKind::TextDelta { part: 0, text: text.into() }
     }
 
     #[test]

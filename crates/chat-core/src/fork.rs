@@ -25,14 +25,8 @@ impl BaseClient {
         mode: ForkMode,
     ) -> Result<Conversation> {
         let inner = &self.inner;
-        let unknown = || TurnError::UnknownConversation {
-            conversation: conversation.clone(),
-        };
-        let source = inner
-            .store
-            .conversation(scope, conversation)
-            .await?
-            .ok_or_else(unknown)?;
+        let unknown = || TurnError::UnknownConversation { conversation: conversation.clone() };
+        let source = inner.store.conversation(scope, conversation).await?.ok_or_else(unknown)?;
         let mut messages = Vec::new();
         let mut after: Option<MessageId> = None;
         loop {
@@ -52,21 +46,13 @@ impl BaseClient {
         }
         let thread = MessageThread::normalise(messages);
         if thread.message(target).is_none() {
-            return Err(TurnError::UnknownMessage {
-                message: target.clone(),
-            });
+            return Err(TurnError::UnknownMessage { message: target.clone() });
         }
         let id = inner.ids.conversation_id()?;
-        let request = ForkRequest {
-            mode,
-            target,
-            split_at: None,
-        };
+        let request = ForkRequest { mode, target, split_at: None };
         let fork = thread
             .fork(request, inner.ids.as_ref(), &id)
-            .map_err(|error| TurnError::BrokenTree {
-                detail: error.to_string(),
-            })?;
+            .map_err(|error| TurnError::BrokenTree { detail: error.to_string() })?;
         let now = inner.clock.now();
         let copy = Conversation {
             head: Some(fork.head),

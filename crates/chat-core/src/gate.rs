@@ -35,19 +35,8 @@ impl JournalGate {
         fence: Fence,
         request: GrantRequest,
     ) -> Self {
-        let attempts = Mutex::new(Attempts {
-            admitted: 1,
-            exposed: Vec::new(),
-        });
-        Self {
-            store,
-            recorder,
-            clock,
-            scope: fence.scope.clone(),
-            fence,
-            request,
-            attempts,
-        }
+        let attempts = Mutex::new(Attempts { admitted: 1, exposed: Vec::new() });
+        Self { store, recorder, clock, scope: fence.scope.clone(), fence, request, attempts }
     }
 
     /// The newest attempt.
@@ -79,16 +68,10 @@ impl AttemptGate for JournalGate {
                     GateRefused::new(format!("the hold cannot be extended: {error}"))
                 })?;
         }
-        let key = AttemptKey {
-            step: self.request.key.clone(),
-            attempt,
-        };
-        self.store
-            .dispatch(&self.fence, &key)
-            .await
-            .map_err(|error| {
-                GateRefused::new(format!("the attempt cannot be journaled: {error}"))
-            })?;
+        let key = AttemptKey { step: self.request.key.clone(), attempt };
+        self.store.dispatch(&self.fence, &key).await.map_err(|error| {
+            GateRefused::new(format!("the attempt cannot be journaled: {error}"))
+        })?;
         let mut attempts = self.lock();
         if previous == Some(Exposure::Unknown) {
             attempts.exposed.push(attempt.saturating_sub(1));

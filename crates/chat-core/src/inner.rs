@@ -52,9 +52,7 @@ pub(crate) struct Inner {
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BaseClient")
-            .field("owner", &self.owner)
-            .finish_non_exhaustive()
+        f.debug_struct("BaseClient").field("owner", &self.owner).finish_non_exhaustive()
     }
 }
 
@@ -95,9 +93,7 @@ impl Inner {
             guard
                 .check(scope, prompt)
                 .await
-                .map_err(|refusal| TurnError::Guarded {
-                    reason: refusal.reason,
-                })?;
+                .map_err(|refusal| TurnError::Guarded { reason: refusal.reason })?;
         }
         Ok(())
     }
@@ -106,9 +102,7 @@ impl Inner {
         let product = self.instructions.as_deref().map(|text| ("product", text));
         let conversation = conversation.map(|text| ("conversation", text));
         let blocks = product.into_iter().chain(conversation);
-        blocks
-            .map(|(name, text)| InstructionBlock::new(name, text))
-            .collect()
+        blocks.map(|(name, text)| InstructionBlock::new(name, text)).collect()
     }
 
     /// Fills in who pays and takes the hold; accounts are opened when they are first needed.
@@ -192,8 +186,6 @@ impl Inner {
     }
 
     pub(crate) fn lock_marks(&self) -> MutexGuard<'_, Vec<(TenantId, StepKey)>> {
-        self.settled_marks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.settled_marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

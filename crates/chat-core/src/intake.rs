@@ -48,10 +48,7 @@ pub(crate) async fn take(
     place.spawn(take_on(Arc::clone(inner), resolved, told));
     let earlier = answer.await.map_err(|_| TurnError::Draining)??;
     let attached = earlier.is_some();
-    Ok(Taken {
-        turn: earlier.unwrap_or(turn),
-        attached,
-    })
+    Ok(Taken { turn: earlier.unwrap_or(turn), attached })
 }
 
 /// A request with everything it names looked up. Nothing is written yet.
@@ -83,12 +80,7 @@ pub(crate) async fn resolve(
     let accept = accept_of(inner, scope, request, &conversation, &placed, &info, now)?;
     let plan = plan_of(inner, scope, request, &conversation, info, &accept, placed)?;
     let keep_model = (!is_new && conversation.model != model_before).then_some(conversation.model);
-    Ok(Resolved {
-        plan,
-        accept,
-        is_new,
-        keep_model: keep_model.flatten(),
-    })
+    Ok(Resolved { plan, accept, is_new, keep_model: keep_model.flatten() })
 }
 
 /// The earlier turn of the same idempotency key, if there is one.
@@ -153,15 +145,9 @@ fn start(inner: &Inner, resolved: &Resolved) -> Arc<LiveTurn> {
     let plan = &resolved.plan;
     let turn = &plan.turn;
     let accepted_seq = resolved.accept.segment.last_seq;
-    let live = LiveTurn::new(
-        plan.fence.scope.clone(),
-        turn.id.clone(),
-        plan.fence.epoch,
-        accepted_seq,
-    );
-    inner
-        .lock_turns()
-        .insert(turn.id.clone(), Arc::clone(&live));
+    let live =
+        LiveTurn::new(plan.fence.scope.clone(), turn.id.clone(), plan.fence.epoch, accepted_seq);
+    inner.lock_turns().insert(turn.id.clone(), Arc::clone(&live));
     inner.observe(&LifecycleEvent::Accepted {
         turn: turn.id.clone(),
         conversation: turn.conversation.clone(),
@@ -185,18 +171,10 @@ fn plan_of(
     let newest = accept.user_message.clone().or(placed.answered);
     let mut tail: Vec<Message> = newest.into_iter().collect();
     let below = tail.first().and_then(|message| message.parent.clone());
-    let kept = placed
-        .kept
-        .as_ref()
-        .map(|reply| reply.parts.clone())
-        .unwrap_or_default();
+    let kept = placed.kept.as_ref().map(|reply| reply.parts.clone()).unwrap_or_default();
     tail.extend(placed.kept);
     Ok(Plan {
-        fence: Fence {
-            scope: scope.clone(),
-            turn: accept.turn.id.clone(),
-            epoch: 1,
-        },
+        fence: Fence { scope: scope.clone(), turn: accept.turn.id.clone(), epoch: 1 },
         provider: inner.providers.find(&info.model)?.0,
         instructions: conversation.instructions.clone(),
         options: request.options.or(&conversation.options),
@@ -258,19 +236,15 @@ async fn find_conversation(
         },
         ConversationChoice::Existing(id) => match inner.store.conversation(scope, id).await? {
             Some(conversation) => Ok((conversation, false)),
-            None => Err(TurnError::UnknownConversation {
-                conversation: id.clone(),
-            }),
+            None => Err(TurnError::UnknownConversation { conversation: id.clone() }),
         },
     }
 }
 
 /// Keeps a newly chosen model with its conversation; the turn itself does not depend on it.
 async fn keep_model(inner: &Inner, scope: &Scope, id: &ConversationId, model: &ModelRef) {
-    let patch = ConversationPatch {
-        model: Change::Set(model.clone()),
-        ..ConversationPatch::default()
-    };
+    let patch =
+        ConversationPatch { model: Change::Set(model.clone()), ..ConversationPatch::default() };
     let now = inner.clock.now();
     if let Err(error) = inner.store.patch_conversation(scope, id, &patch, now).await {
         tracing::warn!(code = error.code(), "the chosen model was not kept");
@@ -286,11 +260,7 @@ fn choose_model(
     let model = match (&request.model, &conversation.model) {
         (Some(name), _) => inner.providers.resolve(name)?,
         (None, Some(model)) => model.clone(),
-        (None, None) => inner
-            .providers
-            .default_model()
-            .ok_or(TurnError::NoProvider)?
-            .clone(),
+        (None, None) => inner.providers.default_model().ok_or(TurnError::NoProvider)?.clone(),
     };
     let (_, info) = inner.providers.find(&model)?;
     conversation.model = Some(model);
@@ -373,9 +343,7 @@ fn request_hash(scope: &Scope, request: &TurnRequest) -> String {
         &request.options,
     );
     let json = serde_json::to_string(&asked).unwrap_or_default();
-    ContentHash::of([scope.user.as_str(), &json])
-        .as_str()
-        .to_owned()
+    ContentHash::of([scope.user.as_str(), &json]).as_str().to_owned()
 }
 
 /// A first line of at most 80 characters; empty for a message without text.

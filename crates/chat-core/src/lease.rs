@@ -18,17 +18,12 @@ pub(crate) async fn ensure_lease(inner: &Inner) -> Result<()> {
     let now = inner.clock.now();
     let lease_ms = i64::from(inner.config.lease_ms);
     let renew_below = lease_ms.saturating_sub(lease_ms / i64::from(BEATS_PER_LEASE));
-    let left_ms = inner
-        .lease_until
-        .load(Ordering::SeqCst)
-        .saturating_sub(now.unix_ms());
+    let left_ms = inner.lease_until.load(Ordering::SeqCst).saturating_sub(now.unix_ms());
     if left_ms > renew_below {
         return Ok(());
     }
     let lease_until = now.plus_ms(lease_ms);
     persistently(|| inner.maintenance.heartbeat(&inner.owner, lease_until)).await?;
-    inner
-        .lease_until
-        .fetch_max(lease_until.unix_ms(), Ordering::SeqCst);
+    inner.lease_until.fetch_max(lease_until.unix_ms(), Ordering::SeqCst);
     Ok(())
 }

@@ -30,12 +30,7 @@ impl LiveTurn {
     pub(crate) fn new(scope: Scope, turn: TurnId, epoch: u64, last_seq: u64) -> Arc<Self> {
         let feed = Feed::new(turn, epoch, last_seq);
         let stop = watch::Sender::new(None);
-        Arc::new(Self {
-            scope,
-            feed,
-            stop,
-            settled: watch::Sender::new(false),
-        })
+        Arc::new(Self { scope, feed, stop, settled: watch::Sender::new(false) })
     }
 
     /// Asks the turn's task to stop; the first cause counts.

@@ -83,32 +83,15 @@ impl Narrator {
                         self.open = Open::Nothing;
                     }
                 }
-                ContentPart::ToolCall {
-                    call_id,
-                    name,
-                    arguments,
-                } => {
+                ContentPart::ToolCall { call_id, name, arguments } => {
                     let part = self.start_part(out);
-                    out.push(EventKind::ToolCallStart {
-                        part,
-                        call_id,
-                        name,
-                    });
+                    out.push(EventKind::ToolCallStart { part, call_id, name });
                     out.push(EventKind::ToolCallDelta { part, arguments });
                     self.open = Open::ToolCall(part);
                 }
-                ContentPart::ToolResult {
-                    call_id,
-                    text,
-                    is_error,
-                } => {
+                ContentPart::ToolResult { call_id, text, is_error } => {
                     let part = self.start_part(out);
-                    out.push(EventKind::ToolResult {
-                        part,
-                        call_id,
-                        text,
-                        is_error,
-                    });
+                    out.push(EventKind::ToolResult { part, call_id, text, is_error });
                 }
                 _ => {}
             }
@@ -131,10 +114,7 @@ impl Narrator {
                     }
                     self.said_something = true;
                     if let Open::Reasoning(part) = self.open {
-                        out.push(EventKind::ReasoningEnd {
-                            part,
-                            opaque: Some(opaque),
-                        });
+                        out.push(EventKind::ReasoningEnd { part, opaque: Some(opaque) });
                         self.open = Open::Nothing;
                     }
                 }
@@ -144,26 +124,17 @@ impl Narrator {
                     self.tool_parts.push(part);
                     self.open = Open::ToolCall(part);
                     self.said_something = true;
-                    out.push(EventKind::ToolCallStart {
-                        part,
-                        call_id,
-                        name,
-                    });
+                    out.push(EventKind::ToolCallStart { part, call_id, name });
                 }
                 ProviderEvent::ToolArguments { index, arguments } => {
-                    let part = usize::try_from(index)
-                        .ok()
-                        .and_then(|at| self.tool_parts.get(at));
+                    let part = usize::try_from(index).ok().and_then(|at| self.tool_parts.get(at));
                     if let Some(part) = part.copied() {
                         out.push(EventKind::ToolCallDelta { part, arguments });
                     }
                 }
                 ProviderEvent::Usage(usage) => {
                     self.usage = Some(usage);
-                    out.push(EventKind::Usage {
-                        step: self.step,
-                        usage,
-                    });
+                    out.push(EventKind::Usage { step: self.step, usage });
                 }
                 ProviderEvent::Finished(reason) => {
                     self.finish = Some(reason);
@@ -255,23 +226,11 @@ mod tests {
             out,
             vec![
                 EventKind::ReasoningStart { part: 0 },
-                EventKind::ReasoningDelta {
-                    part: 0,
-                    text: "hm".into()
-                },
-                EventKind::ReasoningEnd {
-                    part: 0,
-                    opaque: None
-                },
+                EventKind::ReasoningDelta { part: 0, text: "hm".into() },
+                EventKind::ReasoningEnd { part: 0, opaque: None },
                 EventKind::TextStart { part: 1 },
-                EventKind::TextDelta {
-                    part: 1,
-                    text: "a".into()
-                },
-                EventKind::TextDelta {
-                    part: 1,
-                    text: "b".into()
-                },
+                EventKind::TextDelta { part: 1, text: "a".into() },
+                EventKind::TextDelta { part: 1, text: "b".into() },
                 EventKind::TextEnd { part: 1 },
             ],
         );
@@ -300,17 +259,10 @@ mod tests {
             call_id: format!("call-{index}"),
             name: name.into(),
         };
-        let arguments = |index, text: &str| ProviderEvent::ToolArguments {
-            index,
-            arguments: text.into(),
-        };
+        let arguments =
+            |index, text: &str| ProviderEvent::ToolArguments { index, arguments: text.into() };
         narrator.tell(
-            vec![
-                call(0, "f"),
-                call(1, "g"),
-                arguments(0, "{}"),
-                arguments(1, "[]"),
-            ],
+            vec![call(0, "f"), call(1, "g"), arguments(0, "{}"), arguments(1, "[]")],
             &mut out,
         );
         let tool = |call_id: &str, name: &str, arguments: &str| ContentPart::ToolCall {
@@ -318,9 +270,6 @@ mod tests {
             name: name.into(),
             arguments: arguments.into(),
         };
-        assert_eq!(
-            assemble(&out),
-            vec![tool("call-0", "f", "{}"), tool("call-1", "g", "[]")]
-        );
+        assert_eq!(assemble(&out), vec![tool("call-0", "f", "{}"), tool("call-1", "g", "[]")]);
     }
 }

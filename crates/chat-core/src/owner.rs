@@ -56,10 +56,7 @@ async fn keep_turns(inner: &Arc<Inner>) {
 pub(crate) async fn drain(inner: &Arc<Inner>) {
     let patience = Duration::from_millis(inner.config.drain_ms.into());
     inner.refuse_turns();
-    if tokio::time::timeout(patience, inner.tasks.idle())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(patience, inner.tasks.idle()).await.is_err() {
         let running: Vec<_> = inner.lock_turns().values().cloned().collect();
         for live in running {
             live.request_stop(StopCause::Shutdown);
@@ -72,10 +69,7 @@ pub(crate) async fn drain(inner: &Arc<Inner>) {
         return;
     }
     if let Err(error) = inner.maintenance.retire(&inner.owner).await {
-        tracing::warn!(
-            code = error.code(),
-            "the lease was not given back and will lapse"
-        );
+        tracing::warn!(code = error.code(), "the lease was not given back and will lapse");
     }
 }
 
@@ -91,11 +85,7 @@ async fn sweep_up(inner: &Arc<Inner>) {
     }
     let now = inner.clock.now();
     let logs_before = now.plus_ms(-i64::from(inner.config.event_log_ttl_ms));
-    if let Err(error) = inner
-        .maintenance
-        .sweep(now, logs_before, reaper::ROWS_PER_SWEEP)
-        .await
-    {
+    if let Err(error) = inner.maintenance.sweep(now, logs_before, reaper::ROWS_PER_SWEEP).await {
         tracing::warn!(code = error.code(), "expired rows were not deleted");
     }
 }

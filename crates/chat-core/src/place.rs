@@ -24,13 +24,7 @@ pub(crate) struct Placed {
 
 impl Placed {
     fn new_message(kind: TurnKind, parent: Option<MessageId>, parts: Vec<ContentPart>) -> Self {
-        Self {
-            kind,
-            new_parts: Some(parts),
-            parent,
-            answered: None,
-            kept: None,
-        }
+        Self { kind, new_parts: Some(parts), parent, answered: None, kept: None }
     }
 }
 
@@ -41,16 +35,9 @@ pub(crate) async fn place(
     conversation: &Conversation,
     placement: &Placement,
 ) -> Result<Placed> {
-    let tree = Tree {
-        inner,
-        scope,
-        conversation: &conversation.id,
-    };
+    let tree = Tree { inner, scope, conversation: &conversation.id };
     let new = |parent: Option<MessageId>, parts: &[ContentPart]| {
-        let kind = TurnKind::New {
-            parent: parent.clone(),
-            parts: Vec::new(),
-        };
+        let kind = TurnKind::New { parent: parent.clone(), parts: Vec::new() };
         Placed::new_message(kind, parent, parts.to_vec())
     };
     Ok(match placement {
@@ -60,37 +47,21 @@ pub(crate) async fn place(
         Placement::Edit { message, parts } => {
             let old = tree.message(message).await?;
             let place = Place::of_edit(&old).map_err(|error| wrong(message, &error))?;
-            let kind = TurnKind::Edit {
-                message: message.clone(),
-                parts: Vec::new(),
-            };
+            let kind = TurnKind::Edit { message: message.clone(), parts: Vec::new() };
             Placed::new_message(kind, place.parent, parts.clone())
         }
         Placement::Regenerate { message } => {
             let old = tree.message(message).await?;
-            let answered = if old.role == Role::User {
-                old
-            } else {
-                tree.answered_by(&old).await?
-            };
-            let kind = TurnKind::Regenerate {
-                message: message.clone(),
-            };
-            Placed {
-                kind,
-                new_parts: None,
-                parent: None,
-                answered: Some(answered),
-                kept: None,
-            }
+            let answered =
+                if old.role == Role::User { old } else { tree.answered_by(&old).await? };
+            let kind = TurnKind::Regenerate { message: message.clone() };
+            Placed { kind, new_parts: None, parent: None, answered: Some(answered), kept: None }
         }
         Placement::Continue { message } => {
             let reply = tree.message(message).await?;
             Place::of_continue(&reply).map_err(|error| wrong(message, &error))?;
             let answered = tree.answered_by(&reply).await?;
-            let kind = TurnKind::Continue {
-                message: message.clone(),
-            };
+            let kind = TurnKind::Continue { message: message.clone() };
             Placed {
                 kind,
                 new_parts: None,
@@ -111,14 +82,8 @@ struct Tree<'a> {
 
 impl Tree<'_> {
     async fn message(&self, id: &MessageId) -> Result<Message> {
-        let message = self
-            .inner
-            .store
-            .message(self.scope, self.conversation, id)
-            .await?;
-        message.ok_or_else(|| TurnError::UnknownMessage {
-            message: id.clone(),
-        })
+        let message = self.inner.store.message(self.scope, self.conversation, id).await?;
+        message.ok_or_else(|| TurnError::UnknownMessage { message: id.clone() })
     }
 
     /// The user message that a reply answers.
@@ -133,8 +98,5 @@ impl Tree<'_> {
 }
 
 fn wrong(message: &MessageId, error: &ThreadError) -> TurnError {
-    TurnError::WrongMessage {
-        message: message.clone(),
-        reason: error.to_string(),
-    }
+    TurnError::WrongMessage { message: message.clone(), reason: error.to_string() }
 }

@@ -45,11 +45,7 @@ pub(crate) async fn build_prompt(inner: &Inner, plan: &Plan) -> Result<BuiltProm
     plan.provider.warm_up().await?;
     let counter = plan.provider.counter(&plan.info);
     let scope = plan.fence.scope.clone();
-    let reader = StoredBranch::new(
-        Arc::clone(&inner.store),
-        scope,
-        plan.turn.conversation.clone(),
-    );
+    let reader = StoredBranch::new(Arc::clone(&inner.store), scope, plan.turn.conversation.clone());
     let instructions = inner.instructions(plan.instructions.as_deref());
     let context = inner
         .context
@@ -71,11 +67,7 @@ pub(crate) async fn build_prompt(inner: &Inner, plan: &Plan) -> Result<BuiltProm
         stream: plan.stream,
         input_tokens: context.report.input_tokens,
     })?;
-    Ok(BuiltPrompt {
-        counter,
-        context,
-        prepared,
-    })
+    Ok(BuiltPrompt { counter, context, prepared })
 }
 
 /// Lets the context builder read one conversation's branches from the store.
@@ -92,21 +84,14 @@ impl StoredBranch {
         scope: Scope,
         conversation: ConversationId,
     ) -> Self {
-        Self {
-            store,
-            scope,
-            conversation,
-        }
+        Self { store, scope, conversation }
     }
 }
 
 #[async_trait]
 impl BranchReader for StoredBranch {
     async fn page(&self, head: &MessageId, limit: usize) -> Result<BranchPage, BranchError> {
-        let page = self
-            .store
-            .branch(&self.scope, &self.conversation, head, limit)
-            .await;
+        let page = self.store.branch(&self.scope, &self.conversation, head, limit).await;
         page.map_err(|error| match error.kind() {
             PersistErrorKind::NotFound => BranchError::not_found(),
             _ => BranchError::unavailable(error),

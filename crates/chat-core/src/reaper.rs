@@ -26,15 +26,10 @@ pub(crate) async fn write_settled_marks(inner: &Inner) {
 /// Settles steps whose amounts are in the journal and perhaps not in the ledger.
 pub(crate) async fn settle_closed_steps(inner: &Inner) -> Result<u64> {
     let before = inner.clock.now().plus_ms(-two_leases(inner));
-    let steps = inner
-        .maintenance
-        .unsettled_steps(before, ROWS_PER_SWEEP)
-        .await?;
+    let steps = inner.maintenance.unsettled_steps(before, ROWS_PER_SWEEP).await?;
     let mut settled = 0_u64;
     for open in &steps {
-        inner
-            .settle(&open.scope, &open.conversation, ClosedStep::of(&open.step))
-            .await;
+        inner.settle(&open.scope, &open.conversation, ClosedStep::of(&open.step)).await;
         settled = settled.saturating_add(1);
     }
     write_settled_marks(inner).await;
@@ -45,15 +40,8 @@ pub(crate) async fn settle_closed_steps(inner: &Inner) -> Result<u64> {
 pub(crate) async fn resolve_holds(inner: &Inner) -> Result<u64> {
     let before = inner.clock.now().plus_ms(-two_leases(inner));
     let mut resolved = 0_u64;
-    for hold in inner
-        .ledger_maintenance
-        .open_holds(before, ROWS_PER_SWEEP)
-        .await?
-    {
-        let step = inner
-            .maintenance
-            .step(&hold.scope.tenant, &hold.key)
-            .await?;
+    for hold in inner.ledger_maintenance.open_holds(before, ROWS_PER_SWEEP).await? {
+        let step = inner.maintenance.step(&hold.scope.tenant, &hold.key).await?;
         if resolve(inner, &hold, step).await {
             resolved = resolved.saturating_add(1);
         }
@@ -67,9 +55,7 @@ async fn resolve(inner: &Inner, hold: &Hold, step: Option<OpenStep>) -> bool {
         Some(open) => match open.step.state {
             StepState::Held | StepState::Dispatched | StepState::Streaming => return false,
             StepState::Settling | StepState::Settled | StepState::Released => {
-                inner
-                    .settle(&open.scope, &open.conversation, ClosedStep::of(&open.step))
-                    .await;
+                inner.settle(&open.scope, &open.conversation, ClosedStep::of(&open.step)).await;
             }
         },
     }

@@ -64,10 +64,7 @@ async fn close_lapsed(inner: &Arc<Inner>, lapsed: &LapsedTurn) -> Result<bool> {
     let mut steps = Vec::new();
     for step in record.steps.iter().filter(|step| !is_closed(step.state)) {
         let amounts = amounts(inner, &fence, step, &told, &kept).await?;
-        steps.push(StepClose {
-            step: step.key.step,
-            amounts,
-        });
+        steps.push(StepClose { step: step.key.step, amounts });
     }
     let close = close_of(inner, &fence, &record, &told, &kept, steps)?;
     match inner.store.close_turn(&fence, &close).await {
@@ -85,13 +82,8 @@ async fn close_lapsed(inner: &Arc<Inner>, lapsed: &LapsedTurn) -> Result<bool> {
     for step in &close.steps {
         let row = record.steps.iter().find(|row| row.key.step == step.step);
         if let Some(row) = row {
-            let closed = ClosedStep {
-                amounts: &step.amounts,
-                ..ClosedStep::of(row)
-            };
-            inner
-                .settle(&fence.scope, &record.turn.conversation, closed)
-                .await;
+            let closed = ClosedStep { amounts: &step.amounts, ..ClosedStep::of(row) };
+            inner.settle(&fence.scope, &record.turn.conversation, closed).await;
         }
     }
     reaper::write_settled_marks(inner).await;
@@ -99,10 +91,7 @@ async fn close_lapsed(inner: &Arc<Inner>, lapsed: &LapsedTurn) -> Result<bool> {
 }
 
 const fn is_closed(state: StepState) -> bool {
-    matches!(
-        state,
-        StepState::Settling | StepState::Settled | StepState::Released
-    )
+    matches!(state, StepState::Settling | StepState::Settled | StepState::Released)
 }
 
 /// What the log says of a turn.
@@ -117,10 +106,8 @@ impl Told {
         let mut told = Self::default();
         let mut after_seq = 0;
         loop {
-            let page = inner
-                .store
-                .events(&fence.scope, &fence.turn, after_seq, SEGMENTS_PER_READ)
-                .await?;
+            let page =
+                inner.store.events(&fence.scope, &fence.turn, after_seq, SEGMENTS_PER_READ).await?;
             let Some(last) = page.segments.last() else {
                 return Ok(told);
             };
@@ -146,10 +133,7 @@ async fn kept_parts(
     let TurnKind::Continue { message } = &record.turn.kind else {
         return Ok(Vec::new());
     };
-    let kept = inner
-        .store
-        .message(&fence.scope, &record.turn.conversation, message)
-        .await?;
+    let kept = inner.store.message(&fence.scope, &record.turn.conversation, message).await?;
     Ok(kept.map(|message| message.parts).unwrap_or_default())
 }
 
@@ -210,16 +194,10 @@ fn close_of(
     let reached = steps.iter().any(|step| !step.amounts.is_empty());
     let (state, failure) = if reached || says_something {
         let text = "the process that ran this turn died; continue or regenerate";
-        (
-            TurnState::Interrupted,
-            TurnFailure::new("interrupted", text, true),
-        )
+        (TurnState::Interrupted, TurnFailure::new("interrupted", text, true))
     } else {
         let text = "the process that ran this turn died before it called the model; send again";
-        (
-            TurnState::Failed,
-            TurnFailure::new("not_started", text, true),
-        )
+        (TurnState::Failed, TurnFailure::new("not_started", text, true))
     };
     let turn = &record.turn;
     let message = says_something.then(|| Message {

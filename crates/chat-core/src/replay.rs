@@ -60,27 +60,14 @@ pub(crate) async fn open(
     let live = inner.live(&turn).filter(|live| live.scope == scope);
     if live.is_none() {
         // Nothing comes after it: this only checks that the scope has this turn.
-        inner
-            .store
-            .events(&scope, &turn, AFTER_EVERYTHING, 1)
-            .await?;
+        inner.store.events(&scope, &turn, AFTER_EVERYTHING, 1).await?;
     }
-    let reader = Reader {
-        inner,
-        scope,
-        turn,
-        cursor,
-        live,
-        ready: VecDeque::new(),
-        done: false,
-    };
+    let reader = Reader { inner, scope, turn, cursor, live, ready: VecDeque::new(), done: false };
     let events = futures::stream::unfold(reader, |mut reader| async move {
         let item = reader.next().await?;
         Some((item, reader))
     });
-    Ok(EventStream {
-        events: events.boxed(),
-    })
+    Ok(EventStream { events: events.boxed() })
 }
 
 struct Reader {
@@ -142,10 +129,7 @@ impl Reader {
             return Ok(());
         }
         for segment in &page.segments {
-            let events = segment
-                .decode()?
-                .into_iter()
-                .filter(|event| event.seq > self.cursor.seq);
+            let events = segment.decode()?.into_iter().filter(|event| event.seq > self.cursor.seq);
             self.ready.extend(events.map(Arc::new));
         }
         if self.ready.is_empty() {
@@ -193,10 +177,7 @@ impl Reader {
         self.ready.push_back(self.synthetic(
             page.epoch,
             survived_seq,
-            EventKind::Reset {
-                reason: ResetReason::TakenOver,
-                parts,
-            },
+            EventKind::Reset { reason: ResetReason::TakenOver, parts },
         ));
         Ok(true)
     }
@@ -206,43 +187,22 @@ impl Reader {
         let record = self.inner.store.turn(&self.scope, &self.turn).await?;
         let record = record.ok_or_else(|| {
             let detail = "there is no such turn";
-            TurnError::from(PersistError::new(
-                PersistErrorKind::NotFound,
-                "replay a turn",
-                detail,
-            ))
+            TurnError::from(PersistError::new(PersistErrorKind::NotFound, "replay a turn", detail))
         })?;
         let turn = &record.turn;
-        let message = self
-            .inner
-            .store
-            .message(&self.scope, &turn.conversation, &turn.reply)
-            .await?;
-        let parts = message
-            .as_ref()
-            .map(|message| message.parts.clone())
-            .unwrap_or_default();
+        let message =
+            self.inner.store.message(&self.scope, &turn.conversation, &turn.reply).await?;
+        let parts = message.as_ref().map(|message| message.parts.clone()).unwrap_or_default();
         let before_end = record.last_seq.saturating_sub(1);
-        let reset = EventKind::Reset {
-            reason: ResetReason::LogExpired,
-            parts,
-        };
-        self.ready
-            .push_back(self.synthetic(record.epoch, before_end, reset));
+        let reset = EventKind::Reset { reason: ResetReason::LogExpired, parts };
+        self.ready.push_back(self.synthetic(record.epoch, before_end, reset));
         let ended = ended_of(&record, message.as_ref());
-        self.ready
-            .push_back(self.synthetic(record.epoch, record.last_seq, ended));
+        self.ready.push_back(self.synthetic(record.epoch, record.last_seq, ended));
         Ok(())
     }
 
     fn synthetic(&self, epoch: u64, seq: u64, event: EventKind) -> Arc<TurnEvent> {
-        Arc::new(TurnEvent {
-            v: EVENT_VERSION,
-            turn: self.turn.clone(),
-            epoch,
-            seq,
-            event,
-        })
+        Arc::new(TurnEvent { v: EVENT_VERSION, turn: self.turn.clone(), epoch, seq, event })
     }
 }
 

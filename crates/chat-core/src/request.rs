@@ -85,9 +85,7 @@ pub struct TurnRequest {
 impl TurnRequest {
     /// A text in a new conversation.
     pub fn text(text: impl Into<String>) -> Self {
-        Self::placed(Placement::AfterHead {
-            parts: vec![ContentPart::text(text)],
-        })
+        Self::placed(Placement::AfterHead { parts: vec![ContentPart::text(text)] })
     }
 
     /// A turn placed somewhere.

@@ -48,9 +48,7 @@ impl TaskScope {
     pub(crate) fn reserve(&self, tasks_max: usize) -> Option<Running> {
         let one_more = |running: usize| running.checked_add(1).filter(|all| *all <= tasks_max);
         let running = &self.shared.running;
-        running
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more)
-            .ok()?;
+        running.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok()?;
         Some(Running(Arc::clone(&self.shared)))
     }
 

@@ -103,23 +103,14 @@ impl Turn {
     pub async fn outcome(&self) -> Result<TurnOutcome> {
         let mut events = self.events(Cursor::START).await?;
         while let Some(event) = events.next().await {
-            let EventKind::Ended {
-                outcome,
-                message,
-                usage,
-                cost,
-                finish_reason,
-                failure,
-            } = &event?.event
+            let EventKind::Ended { outcome, message, usage, cost, finish_reason, failure } =
+                &event?.event
             else {
                 continue;
             };
             let message = match message {
                 Some(id) => {
-                    self.client
-                        .store()
-                        .message(&self.scope, &self.conversation, id)
-                        .await?
+                    self.client.store().message(&self.scope, &self.conversation, id).await?
                 }
                 None => None,
             };
@@ -132,9 +123,7 @@ impl Turn {
                 failure: failure.clone(),
             });
         }
-        Err(TurnError::BrokenTree {
-            detail: "the event log ended without an end".to_owned(),
-        })
+        Err(TurnError::BrokenTree { detail: "the event log ended without an end".to_owned() })
     }
 
     /// Waits until the ledger has it too; returns at once for a turn of another process.

@@ -129,10 +129,7 @@ impl TurnLog {
         let events = self.take_pending();
         let segment = EventSegment::encode(&events)?;
         let last_seq = segment.last_seq;
-        let checkpoint = Checkpoint {
-            segment,
-            streaming_step: self.streaming_step.take(),
-        };
+        let checkpoint = Checkpoint { segment, streaming_step: self.streaming_step.take() };
         let store = Arc::clone(&self.store);
         let fence = self.fence.clone();
         self.writing = Some(Box::pin(async move {

@@ -26,11 +26,7 @@ pub struct InstructionBlock {
 impl InstructionBlock {
     /// A block that never changes.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            text: text.into(),
-            volatility: Volatility::Static,
-        }
+        Self { name: name.into(), text: text.into(), volatility: Volatility::Static }
     }
 
     /// The same block, changing as often as said.

@@ -35,10 +35,7 @@ fn blocks_go_from_static_to_volatile_and_blank_ones_go_away() {
         block("slow", "slow", Volatility::Slow),
         block("s2", "static two", Volatility::Static),
     ]);
-    assert_eq!(
-        composed.text(),
-        "static one\n\nstatic two\n\nslow\n\nvolatile"
-    );
+    assert_eq!(composed.text(), "static one\n\nstatic two\n\nslow\n\nvolatile");
     let names: Vec<&str> = composed.blocks().iter().map(|b| b.name.as_str()).collect();
     assert_eq!(names, ["s1", "s2", "slow", "v"]);
     assert_eq!(composed.hash(), ContentHash::of([composed.text()]));

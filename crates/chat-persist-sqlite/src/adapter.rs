@@ -27,10 +27,7 @@ use crate::turns::ReadTurn;
 #[async_trait]
 impl PersistenceAdapter for SqliteStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            multi_process: true,
-            durable: true,
-        }
+        Capabilities { multi_process: true, durable: true }
     }
 
     async fn conversation(
@@ -38,13 +35,8 @@ impl PersistenceAdapter for SqliteStore {
         scope: &Scope,
         id: &ConversationId,
     ) -> Result<Option<Conversation>> {
-        let read = ReadConversation {
-            scope: scope.clone(),
-            id: id.clone(),
-        };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.persist("read conversation"))
+        let read = ReadConversation { scope: scope.clone(), id: id.clone() };
+        self.read(read).await.map_err(|failure| failure.persist("read conversation"))
     }
 
     async fn conversations(
@@ -52,13 +44,8 @@ impl PersistenceAdapter for SqliteStore {
         scope: &Scope,
         query: &ConversationQuery,
     ) -> Result<ConversationPage> {
-        let read = ListConversations {
-            scope: scope.clone(),
-            query: query.clone(),
-        };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.persist("list conversations"))
+        let read = ListConversations { scope: scope.clone(), query: query.clone() };
+        self.read(read).await.map_err(|failure| failure.persist("list conversations"))
     }
 
     async fn patch_conversation(
@@ -68,25 +55,14 @@ impl PersistenceAdapter for SqliteStore {
         patch: &ConversationPatch,
         now: Timestamp,
     ) -> Result<Conversation> {
-        let write = PatchConversation {
-            scope: scope.clone(),
-            id: id.clone(),
-            patch: patch.clone(),
-            now,
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("patch conversation"))?
+        let write =
+            PatchConversation { scope: scope.clone(), id: id.clone(), patch: patch.clone(), now };
+        self.write(write).await.map_err(|failure| failure.persist("patch conversation"))?
     }
 
     async fn delete_conversation(&self, scope: &Scope, id: &ConversationId) -> Result<bool> {
-        let write = DeleteConversation {
-            scope: scope.clone(),
-            id: id.clone(),
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("delete conversation"))?
+        let write = DeleteConversation { scope: scope.clone(), id: id.clone() };
+        self.write(write).await.map_err(|failure| failure.persist("delete conversation"))?
     }
 
     async fn message(
@@ -100,9 +76,7 @@ impl PersistenceAdapter for SqliteStore {
             conversation: conversation.clone(),
             id: id.clone(),
         };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.persist("read message"))
+        self.read(read).await.map_err(|failure| failure.persist("read message"))
     }
 
     async fn branch(
@@ -118,9 +92,7 @@ impl PersistenceAdapter for SqliteStore {
             head: head.clone(),
             limit,
         };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.persist("read branch"))?
+        self.read(read).await.map_err(|failure| failure.persist("read branch"))?
     }
 
     async fn messages(
@@ -136,9 +108,7 @@ impl PersistenceAdapter for SqliteStore {
             after: after.cloned(),
             limit,
         };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.persist("read messages"))?
+        self.read(read).await.map_err(|failure| failure.persist("read messages"))?
     }
 
     async fn import(
@@ -152,9 +122,7 @@ impl PersistenceAdapter for SqliteStore {
             conversation: conversation.clone(),
             messages: messages.to_vec(),
         };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("import conversation"))?
+        self.write(write).await.map_err(|failure| failure.persist("import conversation"))?
     }
 
     async fn keep_token_counts(
@@ -171,9 +139,7 @@ impl PersistenceAdapter for SqliteStore {
             conversation: conversation.clone(),
             counts: counts.to_vec(),
         };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("keep token counts"))
+        self.write(write).await.map_err(|failure| failure.persist("keep token counts"))
     }
 
     async fn delete_subtree(
@@ -187,79 +153,42 @@ impl PersistenceAdapter for SqliteStore {
             conversation: conversation.clone(),
             message: message.clone(),
         };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("delete subtree"))?
+        self.write(write).await.map_err(|failure| failure.persist("delete subtree"))?
     }
 
     async fn accept(&self, scope: &Scope, accept: &Accept) -> Result<Accepted> {
-        let write = AcceptTurn {
-            scope: scope.clone(),
-            accept: accept.clone(),
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("accept turn"))?
+        let write = AcceptTurn { scope: scope.clone(), accept: accept.clone() };
+        self.write(write).await.map_err(|failure| failure.persist("accept turn"))?
     }
 
     async fn turn(&self, scope: &Scope, turn: &TurnId) -> Result<Option<TurnRecord>> {
-        let read = ReadTurn {
-            scope: scope.clone(),
-            turn: turn.clone(),
-        };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.persist("read turn"))
+        let read = ReadTurn { scope: scope.clone(), turn: turn.clone() };
+        self.read(read).await.map_err(|failure| failure.persist("read turn"))
     }
 
     async fn open_step(&self, fence: &Fence, step: &NewStep) -> Result<()> {
-        let write = OpenStep {
-            fence: fence.clone(),
-            step: step.clone(),
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("open step"))?
+        let write = OpenStep { fence: fence.clone(), step: step.clone() };
+        self.write(write).await.map_err(|failure| failure.persist("open step"))?
     }
 
     async fn dispatch(&self, fence: &Fence, attempt: &AttemptKey) -> Result<()> {
-        let write = Dispatch {
-            fence: fence.clone(),
-            attempt: attempt.clone(),
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("dispatch"))?
+        let write = Dispatch { fence: fence.clone(), attempt: attempt.clone() };
+        self.write(write).await.map_err(|failure| failure.persist("dispatch"))?
     }
 
     async fn checkpoint(&self, fence: &Fence, checkpoint: &Checkpoint) -> Result<bool> {
-        let write = AppendEvents {
-            fence: fence.clone(),
-            checkpoint: checkpoint.clone(),
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("checkpoint"))?
+        let write = AppendEvents { fence: fence.clone(), checkpoint: checkpoint.clone() };
+        self.write(write).await.map_err(|failure| failure.persist("checkpoint"))?
     }
 
     async fn close_step(&self, fence: &Fence, close: &StepClose) -> Result<()> {
-        let write = CloseStep {
-            fence: fence.clone(),
-            close: close.clone(),
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("close step"))?
+        let write = CloseStep { fence: fence.clone(), close: close.clone() };
+        self.write(write).await.map_err(|failure| failure.persist("close step"))?
     }
 
     async fn close_turn(&self, fence: &Fence, close: &TurnClose) -> Result<()> {
-        let write = CloseTurn {
-            fence: fence.clone(),
-            close: close.clone(),
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("close turn"))?
+        let write = CloseTurn { fence: fence.clone(), close: close.clone() };
+        self.write(write).await.map_err(|failure| failure.persist("close turn"))?
     }
 
     async fn events(
@@ -269,24 +198,12 @@ impl PersistenceAdapter for SqliteStore {
         after_seq: u64,
         limit: u32,
     ) -> Result<EventPage> {
-        let read = ReadEvents {
-            scope: scope.clone(),
-            turn: turn.clone(),
-            after_seq,
-            limit,
-        };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.persist("read events"))?
+        let read = ReadEvents { scope: scope.clone(), turn: turn.clone(), after_seq, limit };
+        self.read(read).await.map_err(|failure| failure.persist("read events"))?
     }
 
     async fn request_stop(&self, scope: &Scope, turn: &TurnId) -> Result<StopAck> {
-        let write = RequestStop {
-            scope: scope.clone(),
-            turn: turn.clone(),
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("request stop"))?
+        let write = RequestStop { scope: scope.clone(), turn: turn.clone() };
+        self.write(write).await.map_err(|failure| failure.persist("request stop"))?
     }
 }

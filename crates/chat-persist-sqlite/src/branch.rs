@@ -56,16 +56,13 @@ impl Read for ReadBranch {
         .fetch_all(connection)
         .await?;
         if rows.is_empty() {
-            let detail = format!(
-                "message {} is not in conversation {}",
-                self.head, self.conversation
-            );
+            let detail =
+                format!("message {} is not in conversation {}", self.head, self.conversation);
             return Ok(refused(PersistErrorKind::NotFound, "read branch", detail));
         }
         let mut nodes = rows.iter().map(node_of).collect::<EngineResult<Vec<_>>>()?;
         nodes.sort_unstable_by_key(|node| node.place);
-        self.page(&nodes, usize::try_from(limit).unwrap_or(usize::MAX))
-            .map(Ok)
+        self.page(&nodes, usize::try_from(limit).unwrap_or(usize::MAX)).map(Ok)
     }
 }
 

@@ -40,15 +40,10 @@ impl SqliteStore {
     /// SQLite has known data-loss bugs or the file system cannot do WAL; `Unavailable` if it is
     /// locked or cannot be opened; `Full`.
     pub async fn open(config: SqliteConfig) -> chat_persist::Result<Self> {
-        Self::open_engine(&config)
-            .await
-            .map_err(|failure| failure.persist("open"))
+        Self::open_engine(&config).await.map_err(|failure| failure.persist("open"))
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the writer's task is awaited by `close`"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the writer's task is awaited by `close`")]
     async fn open_engine(config: &SqliteConfig) -> EngineResult<Self> {
         let opened = open::open(config).await?;
         let counters = Arc::new(Counters::default());
@@ -67,21 +62,15 @@ impl SqliteStore {
             counters,
             writer: Mutex::new(Some(task)),
         };
-        Ok(Self {
-            queue,
-            inner: Arc::new(inner),
-        })
+        Ok(Self { queue, inner: Arc::new(inner) })
     }
 
     /// Waits for the writes and reads under way, moves the WAL into the file and closes it. Later
     /// calls on any handle answer `Unavailable`. A second call only waits.
     pub async fn close(&self) {
         let sender = {
-            let mut queue = self
-                .inner
-                .queue
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut queue =
+                self.inner.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             queue.take()
         };
         drop(sender);

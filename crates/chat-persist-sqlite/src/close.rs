@@ -161,9 +161,7 @@ impl Write for CloseTurn {
 }
 
 fn running(turn: Fenced, rows: &[SqliteRow]) -> EngineResult<Running> {
-    let first = rows
-        .first()
-        .ok_or_else(|| Failure::corrupt("a turn has no row"))?;
+    let first = rows.first().ok_or_else(|| Failure::corrupt("a turn has no row"))?;
     let mut columns = Columns::from(first, FENCED_COLUMNS);
     let mut running = Running {
         turn,
@@ -180,9 +178,7 @@ fn running(turn: Fenced, rows: &[SqliteRow]) -> EngineResult<Running> {
         };
         let step = u32::try_from(step).map_err(|_| Failure::corrupt("a step has no number"))?;
         let state = columns.named(StepState::from_stored)?;
-        running
-            .steps
-            .insert(step, (state, amounts_of(columns.text()?)?));
+        running.steps.insert(step, (state, amounts_of(columns.text()?)?));
     }
     Ok(running)
 }
@@ -236,14 +232,7 @@ impl CloseTurn {
     }
 
     fn bind<'q>(&'q self, query: Bound<'q>, steps: &'q str) -> EngineResult<Bound<'q>> {
-        let TurnClose {
-            state,
-            message,
-            segment,
-            failure,
-            closed_at,
-            ..
-        } = &self.close;
+        let TurnClose { state, message, segment, failure, closed_at, .. } = &self.close;
         let reply = message.as_ref();
         let query = bind_fence(query, &self.fence)?
             .bind(stored(segment.first_seq)?) // 5

@@ -86,10 +86,7 @@ impl Read for ReadConversation {
     type Output = Option<Conversation>;
 
     async fn fetch(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
-        Ok(self
-            .find(connection)
-            .await?
-            .map(|(_, conversation)| conversation))
+        Ok(self.find(connection).await?.map(|(_, conversation)| conversation))
     }
 }
 
@@ -137,14 +134,8 @@ impl Read for ListConversations {
         let next = conversations
             .last()
             .filter(|_| is_cut)
-            .map(|last| ConversationCursor {
-                updated_at: last.updated_at,
-                id: last.id.clone(),
-            });
-        Ok(ConversationPage {
-            conversations,
-            next,
-        })
+            .map(|last| ConversationCursor { updated_at: last.updated_at, id: last.id.clone() });
+        Ok(ConversationPage { conversations, next })
     }
 }
 
@@ -164,10 +155,7 @@ impl Write for PatchConversation {
     async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
         let connection = session.connection().await?;
         const OPERATION: &str = "patch conversation";
-        let find = ReadConversation {
-            scope: self.scope.clone(),
-            id: self.id.clone(),
-        };
+        let find = ReadConversation { scope: self.scope.clone(), id: self.id.clone() };
         let Some((pk, mut conversation)) = find.find(connection).await? else {
             let detail = format!("there is no conversation {}", self.id);
             return Ok(refused(PersistErrorKind::NotFound, OPERATION, detail));
@@ -273,15 +261,9 @@ impl Write for DeleteConversation {
         let mut columns = Columns::of(&row);
         let (pk, is_busy) = (columns.integer()?, columns.flag()?);
         if is_busy {
-            let detail = format!(
-                "a turn of conversation {} is running or not yet settled",
-                self.id
-            );
-            return Ok(refused(
-                PersistErrorKind::Conflict,
-                "delete conversation",
-                detail,
-            ));
+            let detail =
+                format!("a turn of conversation {} is running or not yet settled", self.id);
+            return Ok(refused(PersistErrorKind::Conflict, "delete conversation", detail));
         }
         remove(connection, pk).await?;
         Ok(Ok(true))

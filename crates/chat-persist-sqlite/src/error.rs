@@ -42,11 +42,7 @@ pub(crate) type EngineResult<T> = Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            detail: detail.into(),
-            source: None,
-        }
+        Self { kind, detail: detail.into(), source: None }
     }
 
     pub(crate) fn corrupt(detail: impl Into<String>) -> Self {
@@ -141,20 +137,12 @@ impl From<sqlx::Error> for Failure {
             sqlx::Error::ColumnDecode { .. }
             | sqlx::Error::Decode(_)
             | sqlx::Error::ColumnIndexOutOfBounds { .. }
-            | sqlx::Error::RowNotFound => (
-                FailureKind::Corrupt,
-                "a stored value has an unexpected type",
-            ),
-            _ => (
-                FailureKind::Unavailable,
-                "the connection to the database file was lost",
-            ),
+            | sqlx::Error::RowNotFound => {
+                (FailureKind::Corrupt, "a stored value has an unexpected type")
+            }
+            _ => (FailureKind::Unavailable, "the connection to the database file was lost"),
         };
-        Self {
-            kind,
-            detail: detail.to_owned(),
-            source: Some(Arc::new(error)),
-        }
+        Self { kind, detail: detail.to_owned(), source: Some(Arc::new(error)) }
     }
 }
 
@@ -166,39 +154,18 @@ const fn by_code(primary: u32) -> (FailureKind, &'static str) {
             "the database is locked by another process; close it there or try again",
         ),
         7 => (FailureKind::Unavailable, "out of memory"),
-        8 => (
-            FailureKind::Unavailable,
-            "the database file or its folder cannot be written",
-        ),
+        8 => (FailureKind::Unavailable, "the database file or its folder cannot be written"),
         10 => (FailureKind::Unavailable, "the disk reported an error"),
-        11 => (
-            FailureKind::Corrupt,
-            "the database file is damaged; it was left untouched",
-        ),
-        13 => (
-            FailureKind::Full,
-            "the disk or the store's quota is full; nothing was written",
-        ),
+        11 => (FailureKind::Corrupt, "the database file is damaged; it was left untouched"),
+        13 => (FailureKind::Full, "the disk or the store's quota is full; nothing was written"),
         14 => (
             FailureKind::Unavailable,
             "the database file cannot be opened; its folder must exist and be writable",
         ),
-        18 => (
-            FailureKind::TooLarge,
-            "a value is larger than the engine takes",
-        ),
-        19 => (
-            FailureKind::Corrupt,
-            "a stored row breaks a rule of the schema",
-        ),
-        26 => (
-            FailureKind::Corrupt,
-            "the file is not a SQLite database; it was left untouched",
-        ),
-        1 => (
-            FailureKind::Corrupt,
-            "the schema is not the one this program wrote",
-        ),
+        18 => (FailureKind::TooLarge, "a value is larger than the engine takes"),
+        19 => (FailureKind::Corrupt, "a stored row breaks a rule of the schema"),
+        26 => (FailureKind::Corrupt, "the file is not a SQLite database; it was left untouched"),
+        1 => (FailureKind::Corrupt, "the schema is not the one this program wrote"),
         _ => (FailureKind::Unavailable, "the engine did not do it"),
     }
 }

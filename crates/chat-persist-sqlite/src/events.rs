@@ -59,10 +59,7 @@ impl Read for ReadEvents {
             last_seq: columns.unsigned()?,
             epoch: columns.unsigned()?,
             expired: columns.flag()?,
-            segments: segments
-                .iter()
-                .map(segment_of)
-                .collect::<EngineResult<_>>()?,
+            segments: segments.iter().map(segment_of).collect::<EngineResult<_>>()?,
         }))
     }
 }

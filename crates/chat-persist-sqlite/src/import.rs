@@ -157,20 +157,14 @@ impl Import {
                 return Ok(refused(PersistErrorKind::Conflict, OPERATION, detail));
             }
             let parent = message.parent.as_ref();
-            let parent_pk = parent.and_then(|id| {
-                arriving
-                    .get(id)
-                    .copied()
-                    .or_else(|| self.here(taken.get(id)))
-            });
+            let parent_pk = parent
+                .and_then(|id| arriving.get(id).copied().or_else(|| self.here(taken.get(id))));
             if parent.is_some() && parent_pk.is_none() {
                 let detail = format!("message {} comes before its parent", message.id);
                 return Ok(refused(PersistErrorKind::ParentMissing, OPERATION, detail));
             }
             let stored = taken.get(&message.id);
-            if let Some(Taken::Message {
-                message: stored, ..
-            }) = stored
+            if let Some(Taken::Message { message: stored, .. }) = stored
                 && is_same(stored, message)
             {
                 continue;
@@ -187,9 +181,7 @@ impl Import {
                 record: message_record(message)?,
                 token_counts: token_counts_record(&message.token_counts)?,
             });
-            next = next
-                .checked_add(1)
-                .ok_or_else(|| Failure::corrupt("no message number left"))?;
+            next = next.checked_add(1).ok_or_else(|| Failure::corrupt("no message number left"))?;
         }
         if let Some(head) = &self.conversation.head
             && place.conversation.is_none()
@@ -257,9 +249,7 @@ impl Import {
 
 /// The same content; counts are added later and say nothing new.
 fn is_same(stored: &Message, arriving: &Message) -> bool {
-    let without_counts = |message: &Message| Message {
-        token_counts: Vec::new(),
-        ..message.clone()
-    };
+    let without_counts =
+        |message: &Message| Message { token_counts: Vec::new(), ..message.clone() };
     without_counts(stored) == without_counts(arriving)
 }

@@ -123,8 +123,7 @@ impl Place {
 
     /// The message's number if it is in `conversation`.
     fn within(&self, conversation: Option<i64>) -> Option<i64> {
-        self.message
-            .filter(|_| conversation.is_some() && self.conversation == conversation)
+        self.message.filter(|_| conversation.is_some() && self.conversation == conversation)
     }
 
     fn is_free(&self) -> bool {
@@ -203,9 +202,7 @@ impl AcceptTurn {
         .bind(self.parent().map(|parent| parent.as_str()))
         .bind(turn.reply.as_str());
         let rows = session.load(query).await?;
-        let row = rows
-            .first()
-            .ok_or_else(|| Failure::corrupt("a query of one row had none"))?;
+        let row = rows.first().ok_or_else(|| Failure::corrupt("a query of one row had none"))?;
         let mut columns = Columns::of(row);
         Ok(Found {
             conversation: columns.optional_integer()?,
@@ -269,10 +266,7 @@ impl AcceptTurn {
                 let detail = format!("message {parent} is still being written");
                 return refused(PersistErrorKind::ParentUnfinished, OPERATION, detail);
             }
-            let detail = format!(
-                "message {parent} is not in conversation {}",
-                turn.conversation
-            );
+            let detail = format!("message {parent} is not in conversation {}", turn.conversation);
             return refused(PersistErrorKind::ParentMissing, OPERATION, detail);
         }
         check_free(&found.user_message, &turn.user_message)?;
@@ -289,12 +283,7 @@ impl AcceptTurn {
     }
 
     fn bind<'q>(&'q self, query: Bound<'q>) -> EngineResult<Bound<'q>> {
-        let Accept {
-            conversation,
-            user_message,
-            turn,
-            segment,
-        } = &self.accept;
+        let Accept { conversation, user_message, turn, segment } = &self.accept;
         let query = query
             .bind(self.scope.tenant.as_str()) // 1
             .bind(self.scope.user.as_str())
@@ -333,9 +322,5 @@ fn check_free(place: &Place, id: &MessageId) -> Result<()> {
     if place.is_free() {
         return Ok(());
     }
-    refused(
-        PersistErrorKind::Conflict,
-        OPERATION,
-        format!("message id {id} is taken"),
-    )
+    refused(PersistErrorKind::Conflict, OPERATION, format!("message id {id} is taken"))
 }

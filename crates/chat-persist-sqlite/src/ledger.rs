@@ -28,44 +28,23 @@ impl BalanceAdapter for SqliteStore {
         spec: &AccountSpec,
         at: Timestamp,
     ) -> Result<Account> {
-        let write = OpenAccount {
-            scope: scope.clone(),
-            spec: spec.clone(),
-            at,
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.balance("open account"))?
+        let write = OpenAccount { scope: scope.clone(), spec: spec.clone(), at };
+        self.write(write).await.map_err(|failure| failure.balance("open account"))?
     }
 
     async fn account(&self, scope: &Scope, id: &AccountId) -> Result<Option<Account>> {
-        let read = ReadAccount {
-            scope: scope.clone(),
-            id: id.clone(),
-        };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.balance("read account"))
+        let read = ReadAccount { scope: scope.clone(), id: id.clone() };
+        self.read(read).await.map_err(|failure| failure.balance("read account"))
     }
 
     async fn credit(&self, scope: &Scope, credit: &Credit) -> Result<Entry> {
-        let write = GiveCredit {
-            scope: scope.clone(),
-            credit: credit.clone(),
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.balance("credit"))?
+        let write = GiveCredit { scope: scope.clone(), credit: credit.clone() };
+        self.write(write).await.map_err(|failure| failure.balance("credit"))?
     }
 
     async fn hold(&self, scope: &Scope, request: &HoldRequest) -> Result<Hold> {
-        let write = PlaceHold {
-            scope: scope.clone(),
-            request: request.clone(),
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.balance("hold"))?
+        let write = PlaceHold { scope: scope.clone(), request: request.clone() };
+        self.write(write).await.map_err(|failure| failure.balance("hold"))?
     }
 
     async fn extend(
@@ -76,46 +55,23 @@ impl BalanceAdapter for SqliteStore {
         extra: Money,
         _at: Timestamp,
     ) -> Result<Hold> {
-        let write = ExtendHold {
-            scope: scope.clone(),
-            key: key.clone(),
-            attempt,
-            extra,
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.balance("extend"))?
+        let write = ExtendHold { scope: scope.clone(), key: key.clone(), attempt, extra };
+        self.write(write).await.map_err(|failure| failure.balance("extend"))?
     }
 
     async fn settle(&self, scope: &Scope, settlement: &Settlement) -> Result<Hold> {
-        let write = SettleHold {
-            scope: scope.clone(),
-            settlement: settlement.clone(),
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.balance("settle"))?
+        let write = SettleHold { scope: scope.clone(), settlement: settlement.clone() };
+        self.write(write).await.map_err(|failure| failure.balance("settle"))?
     }
 
     async fn release(&self, scope: &Scope, key: &StepKey, at: Timestamp) -> Result<Hold> {
-        let write = ReleaseHold {
-            scope: scope.clone(),
-            key: key.clone(),
-            at,
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.balance("release"))?
+        let write = ReleaseHold { scope: scope.clone(), key: key.clone(), at };
+        self.write(write).await.map_err(|failure| failure.balance("release"))?
     }
 
     async fn hold_of(&self, scope: &Scope, key: &StepKey) -> Result<Option<Hold>> {
-        let read = ReadHold {
-            scope: scope.clone(),
-            key: key.clone(),
-        };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.balance("read hold"))
+        let read = ReadHold { scope: scope.clone(), key: key.clone() };
+        self.read(read).await.map_err(|failure| failure.balance("read hold"))
     }
 }
 
@@ -123,9 +79,7 @@ impl BalanceAdapter for SqliteStore {
 impl LedgerMaintenance for SqliteStore {
     async fn open_holds(&self, before: Timestamp, limit: u32) -> Result<Vec<Hold>> {
         let read = OpenHolds { before, limit };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.balance("find open holds"))
+        self.read(read).await.map_err(|failure| failure.balance("find open holds"))
     }
 
     async fn scan_accounts(
@@ -133,13 +87,8 @@ impl LedgerMaintenance for SqliteStore {
         after: Option<&(TenantId, AccountId)>,
         limit: u32,
     ) -> Result<Vec<(TenantId, Account)>> {
-        let read = ScanAccounts {
-            after: after.cloned(),
-            limit,
-        };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.balance("scan accounts"))
+        let read = ScanAccounts { after: after.cloned(), limit };
+        self.read(read).await.map_err(|failure| failure.balance("scan accounts"))
     }
 
     async fn scan_holds(
@@ -147,20 +96,13 @@ impl LedgerMaintenance for SqliteStore {
         after: Option<&(TenantId, StepKey)>,
         limit: u32,
     ) -> Result<Vec<Hold>> {
-        let read = ScanHolds {
-            after: after.cloned(),
-            limit,
-        };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.balance("scan holds"))
+        let read = ScanHolds { after: after.cloned(), limit };
+        self.read(read).await.map_err(|failure| failure.balance("scan holds"))
     }
 
     async fn scan_entries(&self, after: u64, limit: u32) -> Result<Vec<Entry>> {
         let read = ScanEntries { after, limit };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.balance("scan entries"))
+        self.read(read).await.map_err(|failure| failure.balance("scan entries"))
     }
 }
 
@@ -200,11 +142,7 @@ impl Write for OpenAccount {
         };
         let entries: Vec<Entry> = opening.into_iter().collect();
         let accounts = std::slice::from_ref(&account);
-        let change = Change {
-            accounts,
-            hold: None,
-            entries: &entries,
-        };
+        let change = Change { accounts, hold: None, entries: &entries };
         save(session, &self.scope.tenant, &change).await?;
         Ok(Ok(account))
     }
@@ -221,21 +159,12 @@ impl Write for GiveCredit {
 
     async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
         let connection = session.connection().await?;
-        let Credit {
-            account: id,
-            kind,
-            key,
-            ..
-        } = &self.credit;
+        let Credit { account: id, kind, key, .. } = &self.credit;
         let tenant = &self.scope.tenant;
         let account = account_at(connection, tenant, id).await?;
         let Some(mut account) = account.filter(|found| rules::is_visible(found, &self.scope))
         else {
-            return Ok(refused(
-                BalanceErrorKind::NotFound,
-                "credit",
-                "no such account",
-            ));
+            return Ok(refused(BalanceErrorKind::NotFound, "credit", "no such account"));
         };
         let kind = match kind {
             CreditKind::Grant => EntryKind::Grant,
@@ -375,11 +304,7 @@ async fn existing(
     let (hold, accounts) = hold_with_accounts(session, &scope.tenant, key, &[]).await?;
     Ok(match hold.filter(|hold| hold.scope == *scope) {
         Some(hold) => Ok((hold, accounts)),
-        None => refused(
-            BalanceErrorKind::NotFound,
-            operation,
-            "no hold for this step",
-        ),
+        None => refused(BalanceErrorKind::NotFound, operation, "no hold for this step"),
     })
 }
 
@@ -389,10 +314,6 @@ async fn save_hold(
     accounts: &[Account],
     entries: &[Entry],
 ) -> EngineResult<()> {
-    let change = Change {
-        accounts,
-        hold: Some(hold),
-        entries,
-    };
+    let change = Change { accounts, hold: Some(hold), entries };
     save(session, &hold.scope.tenant, &change).await
 }

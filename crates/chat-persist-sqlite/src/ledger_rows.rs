@@ -91,10 +91,7 @@ pub(crate) use hold_columns;
 pub(crate) fn hold_of_row(columns: &mut Columns<'_>) -> EngineResult<Hold> {
     Ok(Hold {
         scope: Scope::new(columns.parsed()?, columns.parsed()?),
-        key: StepKey {
-            turn: columns.parsed()?,
-            step: columns.small()?,
-        },
+        key: StepKey { turn: columns.parsed()?, step: columns.small()? },
         state: columns.named(|name| match name {
             "open" => Some(HoldState::Open),
             "posted" => Some(HoldState::Posted),
@@ -215,9 +212,7 @@ pub(crate) async fn account_at(
     .bind(id.as_str())
     .fetch_optional(connection)
     .await?;
-    row.as_ref()
-        .map(|row| account_of_row(&mut Columns::of(row)))
-        .transpose()
+    row.as_ref().map(|row| account_of_row(&mut Columns::of(row))).transpose()
 }
 
 /// The entry with this reference.
@@ -237,9 +232,7 @@ pub(crate) async fn entry_at(
     .bind(reference)
     .fetch_optional(connection)
     .await?;
-    row.as_ref()
-        .map(|row| entry_of_row(&mut Columns::of(row)))
-        .transpose()
+    row.as_ref().map(|row| entry_of_row(&mut Columns::of(row))).transpose()
 }
 
 /// The tenant's hold of this key with its accounts; without one, the `wanted` accounts.
@@ -323,11 +316,8 @@ pub(crate) async fn save(
     change: &Change<'_>,
 ) -> EngineResult<()> {
     let accounts: Vec<AccountRecord<'_>> = change.accounts.iter().map(account_record).collect();
-    let entries = change
-        .entries
-        .iter()
-        .map(entry_record)
-        .collect::<EngineResult<Vec<EntryRecord<'_>>>>()?;
+    let entries =
+        change.entries.iter().map(entry_record).collect::<EngineResult<Vec<EntryRecord<'_>>>>()?;
     let program = match (change.hold, entries.is_empty()) {
         (None, true) => fused!(accounts_program!()),
         (None, false) => fused!(accounts_program!(), entries_program!()),

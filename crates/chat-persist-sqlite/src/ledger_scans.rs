@@ -34,9 +34,7 @@ impl Read for ReadHold {
         .bind(self.scope.user.as_str())
         .fetch_optional(connection)
         .await?;
-        row.as_ref()
-            .map(|row| hold_of_row(&mut Columns::of(row)))
-            .transpose()
+        row.as_ref().map(|row| hold_of_row(&mut Columns::of(row))).transpose()
     }
 }
 
@@ -60,9 +58,7 @@ impl Read for OpenHolds {
         .bind(page_rows(self.limit))
         .fetch_all(connection)
         .await?;
-        rows.iter()
-            .map(|row| hold_of_row(&mut Columns::of(row)))
-            .collect()
+        rows.iter().map(|row| hold_of_row(&mut Columns::of(row))).collect()
     }
 }
 
@@ -77,10 +73,8 @@ impl Read for ScanAccounts {
 
     async fn fetch(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
         // No id is empty, so the empty key is before all.
-        let (tenant, id) = self
-            .after
-            .as_ref()
-            .map_or(("", ""), |(tenant, id)| (tenant.as_str(), id.as_str()));
+        let (tenant, id) =
+            self.after.as_ref().map_or(("", ""), |(tenant, id)| (tenant.as_str(), id.as_str()));
         let rows = sqlx::query(concat!(
             "SELECT a.tenant, ",
             account_columns!(),
@@ -127,9 +121,7 @@ impl Read for ScanHolds {
         .bind(page_rows(self.limit))
         .fetch_all(connection)
         .await?;
-        rows.iter()
-            .map(|row| hold_of_row(&mut Columns::of(row)))
-            .collect()
+        rows.iter().map(|row| hold_of_row(&mut Columns::of(row))).collect()
     }
 }
 
@@ -153,8 +145,6 @@ impl Read for ScanEntries {
         .bind(page_rows(self.limit))
         .fetch_all(connection)
         .await?;
-        rows.iter()
-            .map(|row| entry_of_row(&mut Columns::of(row)))
-            .collect()
+        rows.iter().map(|row| entry_of_row(&mut Columns::of(row))).collect()
     }
 }

@@ -19,85 +19,48 @@ use crate::writer::Write;
 #[async_trait]
 impl Maintenance for SqliteStore {
     async fn heartbeat(&self, owner: &OwnerId, lease_until: Timestamp) -> Result<()> {
-        let write = Heartbeat {
-            owner: owner.clone(),
-            lease_until,
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("heartbeat"))
+        let write = Heartbeat { owner: owner.clone(), lease_until };
+        self.write(write).await.map_err(|failure| failure.persist("heartbeat"))
     }
 
     async fn retire(&self, owner: &OwnerId) -> Result<()> {
-        let write = Retire {
-            owner: owner.clone(),
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("retire"))
+        let write = Retire { owner: owner.clone() };
+        self.write(write).await.map_err(|failure| failure.persist("retire"))
     }
 
     async fn stop_flags(&self, owner: &OwnerId) -> Result<Vec<TurnId>> {
-        let read = StopFlags {
-            owner: owner.clone(),
-        };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.persist("read stop flags"))
+        let read = StopFlags { owner: owner.clone() };
+        self.read(read).await.map_err(|failure| failure.persist("read stop flags"))
     }
 
     async fn lapsed_turns(&self, now: Timestamp, limit: u32) -> Result<Vec<LapsedTurn>> {
         let read = LapsedTurns { now, limit };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.persist("find lapsed turns"))
+        self.read(read).await.map_err(|failure| failure.persist("find lapsed turns"))
     }
 
     async fn take_over(&self, lapsed: &LapsedTurn, owner: &OwnerId) -> Result<Option<Fence>> {
-        let write = TakeOver {
-            lapsed: lapsed.clone(),
-            owner: owner.clone(),
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("take over"))
+        let write = TakeOver { lapsed: lapsed.clone(), owner: owner.clone() };
+        self.write(write).await.map_err(|failure| failure.persist("take over"))
     }
 
     async fn unsettled_steps(&self, before: Timestamp, limit: u32) -> Result<Vec<OpenStep>> {
         let read = UnsettledSteps { before, limit };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.persist("find unsettled steps"))
+        self.read(read).await.map_err(|failure| failure.persist("find unsettled steps"))
     }
 
     async fn mark_settled(&self, steps: &[(TenantId, StepKey)]) -> Result<()> {
-        let write = MarkSettled {
-            steps: steps.to_vec(),
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("mark settled"))
+        let write = MarkSettled { steps: steps.to_vec() };
+        self.write(write).await.map_err(|failure| failure.persist("mark settled"))
     }
 
     async fn step(&self, tenant: &TenantId, key: &StepKey) -> Result<Option<OpenStep>> {
-        let read = ReadStep {
-            tenant: tenant.clone(),
-            key: key.clone(),
-        };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.persist("read step"))
+        let read = ReadStep { tenant: tenant.clone(), key: key.clone() };
+        self.read(read).await.map_err(|failure| failure.persist("read step"))
     }
 
     async fn sweep(&self, now: Timestamp, logs_before: Timestamp, limit: u32) -> Result<Expired> {
-        let write = Sweep {
-            now,
-            logs_before,
-            limit,
-        };
-        self.write(write)
-            .await
-            .map_err(|failure| failure.persist("sweep"))
+        let write = Sweep { now, logs_before, limit };
+        self.write(write).await.map_err(|failure| failure.persist("sweep"))
     }
 
     async fn scan_steps(
@@ -105,13 +68,8 @@ impl Maintenance for SqliteStore {
         after: Option<&(TenantId, StepKey)>,
         limit: u32,
     ) -> Result<Vec<OpenStep>> {
-        let read = ScanSteps {
-            after: after.cloned(),
-            limit,
-        };
-        self.read(read)
-            .await
-            .map_err(|failure| failure.persist("scan steps"))
+        let read = ScanSteps { after: after.cloned(), limit };
+        self.read(read).await.map_err(|failure| failure.persist("scan steps"))
     }
 }
 
@@ -354,10 +312,8 @@ impl Write for Sweep {
         .bind(limit)
         .fetch_all(&mut *connection)
         .await?;
-        let turns = rows
-            .iter()
-            .map(|row| Columns::of(row).integer())
-            .collect::<EngineResult<Vec<_>>>()?;
+        let turns =
+            rows.iter().map(|row| Columns::of(row).integer()).collect::<EngineResult<Vec<_>>>()?;
         if !turns.is_empty() {
             sqlx::query(
                 "DELETE FROM event_segments WHERE turn IN (SELECT value FROM json_each($1))",
@@ -367,10 +323,7 @@ impl Write for Sweep {
             .await?;
         }
         let event_logs = u64::try_from(turns.len()).unwrap_or(u64::MAX);
-        Ok(Expired {
-            conversations,
-            event_logs,
-        })
+        Ok(Expired { conversations, event_logs })
     }
 }
 

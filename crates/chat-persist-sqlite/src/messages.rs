@@ -65,9 +65,7 @@ impl Read for ReadMessage {
         .bind(self.id.as_str())
         .fetch_optional(connection)
         .await?;
-        row.as_ref()
-            .map(|row| message_of(&mut Columns::of(row), &self.conversation))
-            .transpose()
+        row.as_ref().map(|row| message_of(&mut Columns::of(row), &self.conversation)).transpose()
     }
 }
 
@@ -118,8 +116,7 @@ impl Read for ReadMessages {
         .bind(limit.saturating_add(1))
         .fetch_all(connection)
         .await?;
-        self.page(&rows, usize::try_from(limit).unwrap_or(usize::MAX))
-            .map(Ok)
+        self.page(&rows, usize::try_from(limit).unwrap_or(usize::MAX)).map(Ok)
     }
 }
 
@@ -131,10 +128,7 @@ impl ReadMessages {
             .map(|row| message_of(&mut Columns::of(row), &self.conversation))
             .collect::<EngineResult<Vec<_>>>()?;
         let is_cut = rows.len() > limit;
-        let next = messages
-            .last()
-            .filter(|_| is_cut)
-            .map(|last| last.id.clone());
+        let next = messages.last().filter(|_| is_cut).map(|last| last.id.clone());
         Ok(MessagePage { messages, next })
     }
 }
@@ -155,10 +149,7 @@ impl Write for KeepTokenCounts {
         let mut wanted: BTreeMap<&str, Vec<TokenCount>> = BTreeMap::new();
         for (id, count) in &self.counts {
             let counts = wanted.entry(id.as_str()).or_default();
-            if counts
-                .iter()
-                .all(|first| first.tokenizer != count.tokenizer)
-            {
+            if counts.iter().all(|first| first.tokenizer != count.tokenizer) {
                 counts.push(count.clone());
             }
         }
@@ -242,11 +233,7 @@ impl Write for DeleteSubtree {
         .await?;
         if writing.is_some() {
             let detail = format!("a turn is writing below message {}", self.message);
-            return Ok(refused(
-                PersistErrorKind::Conflict,
-                "delete subtree",
-                detail,
-            ));
+            return Ok(refused(PersistErrorKind::Conflict, "delete subtree", detail));
         }
         let moved = sqlx::query(concat!(
             below!(),
@@ -255,11 +242,7 @@ impl Write for DeleteSubtree {
               WHERE pk = $2 AND head IN
                 (SELECT m.id FROM below JOIN messages m ON m.pk = below.pk)"
         ));
-        moved
-            .bind(pk)
-            .bind(conversation)
-            .execute(&mut *connection)
-            .await?;
+        moved.bind(pk).bind(conversation).execute(&mut *connection).await?;
         let deleted = sqlx::query(concat!(
             below!(),
             "DELETE FROM messages WHERE pk IN (SELECT pk FROM below)"

@@ -55,11 +55,7 @@ pub(crate) async fn open(config: &SqliteConfig) -> EngineResult<Opened> {
         }
     };
     let reader_options = base_options(config).pragma("query_only", "1");
-    Ok(Opened {
-        writer,
-        writer_options,
-        reader_options,
-    })
+    Ok(Opened { writer, writer_options, reader_options })
 }
 
 fn base_options(config: &SqliteConfig) -> SqliteConnectOptions {
@@ -116,14 +112,9 @@ async fn open_writer(options: &SqliteConnectOptions) -> EngineResult<SqliteConne
 
 /// Refuses a library that may lose committed pages (the WAL reset race before 3.51.3).
 async fn check_library() -> EngineResult<()> {
-    let mut connection = SqliteConnectOptions::new()
-        .in_memory(true)
-        .disable_statement_logging()
-        .connect()
-        .await?;
-    let row = sqlx::query("SELECT sqlite_version()")
-        .fetch_one(&mut connection)
-        .await?;
+    let mut connection =
+        SqliteConnectOptions::new().in_memory(true).disable_statement_logging().connect().await?;
+    let row = sqlx::query("SELECT sqlite_version()").fetch_one(&mut connection).await?;
     let version: String = row.try_get(0)?;
     connection.close().await?;
     if is_sound(&version) {
@@ -137,9 +128,7 @@ async fn check_library() -> EngineResult<()> {
 }
 
 fn is_sound(version: &str) -> bool {
-    let mut numbers = version
-        .split('.')
-        .map(|number| number.parse::<u32>().unwrap_or(0));
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
     let mut next = || numbers.next().unwrap_or(0);
     match (next(), next(), next()) {
         (3, 44, patch) => patch >= 6,
@@ -161,30 +150,20 @@ fn look_at(path: &Path) -> EngineResult<()> {
         Err(error) => return Err(unreadable(error)),
     };
     let mut start = Vec::with_capacity(MAGIC.len());
-    file.by_ref()
-        .take(16)
-        .read_to_end(&mut start)
-        .map_err(unreadable)?;
+    file.by_ref().take(16).read_to_end(&mut start).map_err(unreadable)?;
     if start.is_empty() || start == MAGIC {
         return Ok(());
     }
-    Err(Failure::corrupt(
-        "the file is not a SQLite database; it was left untouched",
-    ))
+    Err(Failure::corrupt("the file is not a SQLite database; it was left untouched"))
 }
 
 /// Reads the file's pages and marks before anything may be written to it.
 async fn check_content(config: &SqliteConfig) -> EngineResult<()> {
-    let length = std::fs::metadata(&config.path)
-        .map(|metadata| metadata.len())
-        .unwrap_or(0);
+    let length = std::fs::metadata(&config.path).map(|metadata| metadata.len()).unwrap_or(0);
     if length == 0 {
         return Ok(());
     }
-    let mut connection = base_options(config)
-        .pragma("query_only", "1")
-        .connect()
-        .await?;
+    let mut connection = base_options(config).pragma("query_only", "1").connect().await?;
     let outcome = check_pages(&mut connection, length <= config.checked_bytes_max).await;
     let closed = connection.close().await;
     outcome?;
@@ -197,16 +176,12 @@ async fn check_pages(connection: &mut SqliteConnection, all: bool) -> EngineResu
     if !all {
         return Ok(());
     }
-    let row = sqlx::query("PRAGMA quick_check(1)")
-        .fetch_one(connection)
-        .await?;
+    let row = sqlx::query("PRAGMA quick_check(1)").fetch_one(connection).await?;
     let verdict: String = row.try_get(0)?;
     if verdict == "ok" {
         return Ok(());
     }
-    Err(Failure::corrupt(
-        "the database file is damaged; it was left untouched",
-    ))
+    Err(Failure::corrupt("the database file is damaged; it was left untouched"))
 }
 
 #[cfg(test)]
@@ -218,9 +193,7 @@ mod tests {
         for version in ["3.51.3", "3.52.0", "3.50.7", "3.44.6", "3.60.1", "4.0.0"] {
             assert!(is_sound(version), "{version}");
         }
-        for version in [
-            "3.51.2", "3.50.6", "3.49.9", "3.45.0", "3.44.5", "3.7.17", "?",
-        ] {
+        for version in ["3.51.2", "3.50.6", "3.49.9", "3.45.0", "3.44.5", "3.7.17", "?"] {
             assert!(!is_sound(version), "{version}");
         }
     }

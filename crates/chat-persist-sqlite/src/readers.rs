@@ -34,9 +34,7 @@ pub(crate) struct Readers {
 
 impl fmt::Debug for Readers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Readers")
-            .field("size", &self.size)
-            .finish_non_exhaustive()
+        f.debug_struct("Readers").field("size", &self.size).finish_non_exhaustive()
     }
 }
 
@@ -59,10 +57,7 @@ impl Readers {
     )]
     pub(crate) async fn run<R: Read>(self: Arc<Self>, read: R) -> EngineResult<R::Output> {
         let permits = Arc::clone(&self.permits);
-        let permit = permits
-            .acquire_owned()
-            .await
-            .map_err(|_| Failure::closed())?;
+        let permit = permits.acquire_owned().await.map_err(|_| Failure::closed())?;
         let task = tokio::spawn(async move {
             let mut connection = match self.take_idle() {
                 Some(connection) => connection,
@@ -71,10 +66,7 @@ impl Readers {
             let outcome = read.fetch(&mut connection).await;
             let lost = outcome.as_ref().is_err_and(Failure::lost_connection);
             if !lost {
-                self.idle
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(connection);
+                self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             }
             drop(permit);
             outcome
@@ -83,10 +75,7 @@ impl Readers {
     }
 
     fn take_idle(&self) -> Option<SqliteConnection> {
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
     /// Waits for the reads under way, refuses new ones and closes every connection.

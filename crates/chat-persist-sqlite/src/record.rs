@@ -15,10 +15,7 @@ pub(crate) use turn::{
 use crate::error::{Failure, FailureKind};
 
 fn no_stored_form(what: &str) -> Failure {
-    Failure::new(
-        FailureKind::Unsupported,
-        format!("this kind of {what} has no stored form yet"),
-    )
+    Failure::new(FailureKind::Unsupported, format!("this kind of {what} has no stored form yet"))
 }
 
 fn unknown_name(what: &str, name: &str) -> Failure {

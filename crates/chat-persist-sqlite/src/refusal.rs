@@ -18,7 +18,5 @@ pub(crate) fn page_rows(limit: u32) -> i64 {
 }
 
 pub(crate) fn page_rows_of(limit: usize) -> i64 {
-    i64::try_from(limit)
-        .unwrap_or(PAGE_ROWS_MAX)
-        .clamp(1, PAGE_ROWS_MAX)
+    i64::try_from(limit).unwrap_or(PAGE_ROWS_MAX).clamp(1, PAGE_ROWS_MAX)
 }

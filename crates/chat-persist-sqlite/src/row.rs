@@ -96,8 +96,7 @@ impl<'r> Columns<'r> {
 }
 
 pub(crate) fn parse<T: FromStr>(text: &str) -> EngineResult<T> {
-    text.parse()
-        .map_err(|_| Failure::corrupt("a stored id or name breaks the rule of its kind"))
+    text.parse().map_err(|_| Failure::corrupt("a stored id or name breaks the rule of its kind"))
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(text: &str) -> EngineResult<T> {
@@ -113,9 +112,6 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> EngineResult<String> {
 /// A count as SQLite keeps it. Beyond 2^63 nothing real is counted; it is refused, not wrapped.
 pub(crate) fn stored(count: u64) -> EngineResult<i64> {
     i64::try_from(count).map_err(|_| {
-        Failure::new(
-            crate::error::FailureKind::TooLarge,
-            "a count is larger than 2^63 - 1",
-        )
+        Failure::new(crate::error::FailureKind::TooLarge, "a count is larger than 2^63 - 1")
     })
 }

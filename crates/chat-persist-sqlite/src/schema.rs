@@ -15,10 +15,8 @@ struct Migration {
     program: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    program: include_str!("../migrations/0001_first.sql"),
-}];
+const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, program: include_str!("../migrations/0001_first.sql") }];
 
 /// The version this program writes.
 fn newest() -> i64 {
@@ -48,15 +46,9 @@ pub(crate) async fn migrate(connection: &mut SqliteConnection) -> EngineResult<(
     if check(connection).await? == newest() {
         return Ok(());
     }
-    sqlx::query("BEGIN IMMEDIATE")
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     let outcome = apply(connection).await;
-    let end = if outcome.is_ok() {
-        "COMMIT"
-    } else {
-        "ROLLBACK"
-    };
+    let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
     let ended = sqlx::query(end).execute(connection).await;
     outcome?;
     ended?;
@@ -65,21 +57,12 @@ pub(crate) async fn migrate(connection: &mut SqliteConnection) -> EngineResult<(
 
 async fn apply(connection: &mut SqliteConnection) -> EngineResult<()> {
     let version = check(connection).await?;
-    for migration in MIGRATIONS
-        .iter()
-        .filter(|migration| migration.version > version)
-    {
-        sqlx::raw_sql(migration.program)
-            .execute(&mut *connection)
-            .await?;
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version > version) {
+        sqlx::raw_sql(migration.program).execute(&mut *connection).await?;
     }
-    let marks = format!(
-        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {}",
-        newest()
-    );
-    sqlx::raw_sql(sqlx::AssertSqlSafe(marks))
-        .execute(connection)
-        .await?;
+    let marks =
+        format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {}", newest());
+    sqlx::raw_sql(sqlx::AssertSqlSafe(marks)).execute(connection).await?;
     Ok(())
 }
 

@@ -66,20 +66,13 @@ pub(crate) struct Session<'c> {
 
 impl<'c> Session<'c> {
     pub(crate) fn new(connection: &'c mut SqliteConnection) -> Self {
-        Self {
-            connection,
-            has_begun: false,
-            is_last: false,
-            has_ended: false,
-        }
+        Self { connection, has_begun: false, is_last: false, has_ended: false }
     }
 
     /// The connection, inside the transaction.
     pub(crate) async fn connection(&mut self) -> EngineResult<&mut SqliteConnection> {
         if !self.has_begun {
-            sqlx::query("BEGIN IMMEDIATE")
-                .execute(&mut *self.connection)
-                .await?;
+            sqlx::query("BEGIN IMMEDIATE").execute(&mut *self.connection).await?;
             self.has_begun = true;
         }
         Ok(self.connection)
@@ -87,11 +80,7 @@ impl<'c> Session<'c> {
 
     /// The text for a command's first query; run it with [`Session::load`].
     pub(crate) fn first(&self, program: &Program) -> &'static str {
-        if self.has_begun {
-            program.alone
-        } else {
-            program.beginning
-        }
+        if self.has_begun { program.alone } else { program.beginning }
     }
 
     pub(crate) async fn load(&mut self, query: Bound<'_>) -> EngineResult<Vec<SqliteRow>> {

@@ -86,11 +86,8 @@ impl OpenStep {
     /// Whether the step was new and the fence held: then it is open.
     async fn open(&self, session: &mut Session<'_>) -> EngineResult<bool> {
         let step = &self.step;
-        let (state, attempts) = if step.dispatched {
-            (StepState::Dispatched, 1)
-        } else {
-            (StepState::Held, 0)
-        };
+        let (state, attempts) =
+            if step.dispatched { (StepState::Dispatched, 1) } else { (StepState::Held, 0) };
         let query = sqlx::query(session.last(&fused!(
             "INSERT INTO steps (turn, step, purpose, model, state, attempts, input_bound,
                     input_estimate, opened_at, amounts)
@@ -215,10 +212,7 @@ impl Write for AppendEvents {
 impl AppendEvents {
     /// Whether a stop is wanted, if the segment follows and the fence held: then it is written.
     async fn append(&self, session: &mut Session<'_>) -> EngineResult<Option<bool>> {
-        let Checkpoint {
-            segment,
-            streaming_step,
-        } = &self.checkpoint;
+        let Checkpoint { segment, streaming_step } = &self.checkpoint;
         let query = sqlx::query(session.last(&fused!(
             "UPDATE turns AS t SET last_seq = $6 FROM scopes s WHERE ",
             fence_holds!(),
@@ -287,11 +281,7 @@ impl Write for CloseStep {
 
 /// The state that a step closes in.
 pub(crate) const fn closed_as(close: &StepClose) -> StepState {
-    if close.amounts.is_empty() {
-        StepState::Released
-    } else {
-        StepState::Settling
-    }
+    if close.amounts.is_empty() { StepState::Released } else { StepState::Settling }
 }
 
 /// The step is open, or was closed before in just this way.

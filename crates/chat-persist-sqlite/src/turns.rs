@@ -66,10 +66,7 @@ fn turn_of(columns: &mut Columns<'_>) -> EngineResult<(Scope, TurnRecord)> {
 
 fn step_of(columns: &mut Columns<'_>, turn: &TurnId) -> EngineResult<StepRecord> {
     Ok(StepRecord {
-        key: StepKey {
-            turn: turn.clone(),
-            step: columns.small()?,
-        },
+        key: StepKey { turn: turn.clone(), step: columns.small()? },
         purpose: columns.named(Purpose::from_stored)?,
         model: columns.parsed()?,
         state: columns.named(StepState::from_stored)?,
@@ -90,10 +87,7 @@ fn joined(rows: &[SqliteRow]) -> EngineResult<Option<(Scope, TurnRecord)>> {
     for row in rows {
         let mut columns = Columns::from(row, TURN_COLUMNS);
         if columns.optional_integer()?.is_some() {
-            record.steps.push(step_of(
-                &mut Columns::from(row, TURN_COLUMNS),
-                &record.turn.id,
-            )?);
+            record.steps.push(step_of(&mut Columns::from(row, TURN_COLUMNS), &record.turn.id)?);
         }
     }
     Ok(Some((scope, record)))
@@ -129,10 +123,7 @@ pub(crate) async fn turn_by_number(
     connection: &mut SqliteConnection,
     pk: i64,
 ) -> EngineResult<(Scope, TurnRecord)> {
-    let rows = sqlx::query(turn_query!("t.pk = $1"))
-        .bind(pk)
-        .fetch_all(connection)
-        .await?;
+    let rows = sqlx::query(turn_query!("t.pk = $1")).bind(pk).fetch_all(connection).await?;
     joined(&rows)?.ok_or_else(|| Failure::corrupt("a turn has lost its scope or conversation"))
 }
 
@@ -153,13 +144,7 @@ pub(crate) fn open_step_of(row: &SqliteRow) -> EngineResult<OpenStep> {
     let turn_epoch = columns.unsigned()?;
     let turn: TurnId = columns.parsed()?;
     let step = step_of(&mut columns, &turn)?;
-    Ok(OpenStep {
-        scope,
-        conversation,
-        turn_state,
-        turn_epoch,
-        step,
-    })
+    Ok(OpenStep { scope, conversation, turn_state, turn_epoch, step })
 }
 
 /// What a fenced write needs to know of its turn.
@@ -203,10 +188,7 @@ pub(crate) fn fenced(
         return Ok(refused(PersistErrorKind::NotFound, operation, missing()));
     }
     if epoch != fence.epoch {
-        let detail = format!(
-            "turn {turn} is at epoch {epoch}, this write at {}",
-            fence.epoch
-        );
+        let detail = format!("turn {turn} is at epoch {epoch}, this write at {}", fence.epoch);
         return Ok(refused(PersistErrorKind::Fenced, operation, detail));
     }
     if state.is_terminal() {
@@ -253,8 +235,5 @@ pub(crate) fn follows(
 }
 
 pub(crate) const fn is_open(state: StepState) -> bool {
-    matches!(
-        state,
-        StepState::Held | StepState::Dispatched | StepState::Streaming
-    )
+    matches!(state, StepState::Held | StepState::Dispatched | StepState::Streaming)
 }

@@ -21,18 +21,12 @@ impl UsageStore for SqliteStore {
         if rows.is_empty() {
             return Ok(());
         }
-        let write = RecordUsage {
-            scope: scope.clone(),
-            rows: rows.to_vec(),
-        };
+        let write = RecordUsage { scope: scope.clone(), rows: rows.to_vec() };
         self.write(write).await.map_err(|failure| failure.usage())
     }
 
     async fn rows(&self, scope: &Scope, query: &UsageQuery) -> Result<Vec<UsageRow>> {
-        let read = ReadUsage {
-            scope: scope.clone(),
-            query: query.clone(),
-        };
+        let read = ReadUsage { scope: scope.clone(), query: query.clone() };
         self.read(read).await.map_err(|failure| failure.usage())
     }
 
@@ -94,11 +88,7 @@ impl Write for RecordUsage {
     type Output = ();
 
     async fn apply(&self, session: &mut Session<'_>) -> EngineResult<()> {
-        let records = self
-            .rows
-            .iter()
-            .map(row_record)
-            .collect::<EngineResult<Vec<_>>>()?;
+        let records = self.rows.iter().map(row_record).collect::<EngineResult<Vec<_>>>()?;
         let query = sqlx::query(session.last(&fused!(
             "INSERT INTO usage (tenant, user, turn, step, attempt, conversation, purpose, model,
                     input_uncached, cache_read, cache_write, output, reasoning, source, amount,
@@ -131,10 +121,7 @@ macro_rules! columns {
 fn row_of(columns: &mut Columns<'_>) -> EngineResult<UsageRow> {
     Ok(UsageRow {
         key: AttemptKey {
-            step: StepKey {
-                turn: columns.parsed()?,
-                step: columns.small()?,
-            },
+            step: StepKey { turn: columns.parsed()?, step: columns.small()? },
             attempt: columns.small()?,
         },
         conversation: columns.parsed()?,
@@ -167,11 +154,7 @@ impl Read for ReadUsage {
     async fn fetch(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
         let query = &self.query;
         let after = query.after.as_ref();
-        let limit = if query.limit == 0 {
-            u32::MAX
-        } else {
-            query.limit
-        };
+        let limit = if query.limit == 0 { u32::MAX } else { query.limit };
         let rows = sqlx::query(concat!(
             "SELECT ",
             columns!(),
@@ -195,9 +178,7 @@ impl Read for ReadUsage {
         .bind(page_rows(limit))
         .fetch_all(connection)
         .await?;
-        rows.iter()
-            .map(|row| row_of(&mut Columns::of(row)))
-            .collect()
+        rows.iter().map(|row| row_of(&mut Columns::of(row))).collect()
     }
 }
 

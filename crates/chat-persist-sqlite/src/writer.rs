@@ -72,15 +72,8 @@ pub(crate) async fn submit<W: Write>(
     write: W,
 ) -> EngineResult<W::Output> {
     let (reply, answer) = oneshot::channel();
-    let job = TypedJob {
-        write,
-        output: None,
-        reply,
-    };
-    queue
-        .send(Box::new(job))
-        .await
-        .map_err(|_| Failure::closed())?;
+    let job = TypedJob { write, output: None, reply };
+    queue.send(Box::new(job)).await.map_err(|_| Failure::closed())?;
     answer.await.map_err(|_| Failure::closed())?
 }
 
@@ -99,12 +92,7 @@ impl Writer {
         batch_max: usize,
         counters: Arc<Counters>,
     ) -> Self {
-        Self {
-            options,
-            connection: Some(connection),
-            batch_max: batch_max.max(1),
-            counters,
-        }
+        Self { options, connection: Some(connection), batch_max: batch_max.max(1), counters }
     }
 
     /// Serves until every handle is dropped and the queue is empty, then closes the connection,
@@ -166,9 +154,7 @@ impl Writer {
     async fn transact_once(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), Attempt> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => connect_writer(&self.options)
-                .await
-                .map_err(Attempt::Early)?,
+            None => connect_writer(&self.options).await.map_err(Attempt::Early)?,
         };
         let mut session = Session::new(&mut connection);
         let outcome = fill_and_commit(group, &mut session).await;
@@ -192,11 +178,7 @@ impl Writer {
                     // No transaction begins and nobody holds the lock: the connection is no good.
                     tracing::warn!(?rolled_back, "the writer's connection is opened again");
                 }
-                Err(if has_begun {
-                    Attempt::Late(failure)
-                } else {
-                    Attempt::Early(failure)
-                })
+                Err(if has_begun { Attempt::Late(failure) } else { Attempt::Early(failure) })
             }
         }
     }
@@ -204,9 +186,7 @@ impl Writer {
     fn count(&self, commands: usize) {
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         let commands = u64::try_from(commands).unwrap_or(u64::MAX);
-        self.counters
-            .commands
-            .fetch_add(commands, Ordering::Relaxed);
+        self.counters.commands.fetch_add(commands, Ordering::Relaxed);
     }
 }
 

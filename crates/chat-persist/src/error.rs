@@ -70,12 +70,7 @@ pub struct PersistError {
 impl PersistError {
     /// A refusal without a cause underneath. `detail` says what was wrong, with no message text.
     pub fn new(kind: PersistErrorKind, operation: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            operation,
-            detail: detail.into(),
-            source: None,
-        }
+        Self { kind, operation, detail: detail.into(), source: None }
     }
 
     /// The same with the driver's error underneath.

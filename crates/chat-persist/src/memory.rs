@@ -103,11 +103,7 @@ struct StepRow {
 impl TurnRow {
     fn to_record(&self) -> TurnRecord {
         TurnRecord {
-            steps: self
-                .steps
-                .values()
-                .map(|step| step.record.clone())
-                .collect(),
+            steps: self.steps.values().map(|step| step.record.clone()).collect(),
             ..self.record.clone()
         }
     }
@@ -134,18 +130,13 @@ fn refused<T>(
 }
 
 fn page_rows(limit: u32) -> usize {
-    usize::try_from(limit)
-        .unwrap_or(PAGE_ROWS_MAX)
-        .clamp(1, PAGE_ROWS_MAX)
+    usize::try_from(limit).unwrap_or(PAGE_ROWS_MAX).clamp(1, PAGE_ROWS_MAX)
 }
 
 #[async_trait]
 impl PersistenceAdapter for MemoryStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            multi_process: false,
-            durable: false,
-        }
+        Capabilities { multi_process: false, durable: false }
     }
 
     async fn conversation(

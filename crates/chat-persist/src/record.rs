@@ -98,11 +98,7 @@ impl EventSegment {
     /// `Corrupt` if `events` is empty or cannot be encoded.
     pub fn encode<E: Borrow<TurnEvent>>(events: &[E]) -> Result<Self> {
         let corrupt = |detail: &str| {
-            PersistError::new(
-                PersistErrorKind::Corrupt,
-                "encode events",
-                detail.to_owned(),
-            )
+            PersistError::new(PersistErrorKind::Corrupt, "encode events", detail.to_owned())
         };
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return Err(corrupt("a segment holds at least one event"));
@@ -118,11 +114,7 @@ impl EventSegment {
             payload.push_str(&json);
         }
         payload.push(']');
-        Ok(Self {
-            first_seq,
-            last_seq,
-            payload,
-        })
+        Ok(Self { first_seq, last_seq, payload })
     }
 
     /// Decodes the events.
@@ -131,10 +123,8 @@ impl EventSegment {
     /// `Corrupt` if the payload is no list of events.
     pub fn decode(&self) -> Result<Vec<TurnEvent>> {
         serde_json::from_str(&self.payload).map_err(|error| {
-            let detail = format!(
-                "the events {} to {} cannot be read",
-                self.first_seq, self.last_seq
-            );
+            let detail =
+                format!("the events {} to {} cannot be read", self.first_seq, self.last_seq);
             PersistError::new(PersistErrorKind::Corrupt, "decode events", detail).with_source(error)
         })
     }
@@ -239,10 +229,7 @@ impl StepRecord {
     /// The key of one of its attempts.
     #[must_use]
     pub fn attempt_key(&self, attempt: u32) -> AttemptKey {
-        AttemptKey {
-            step: self.key.clone(),
-            attempt,
-        }
+        AttemptKey { step: self.key.clone(), attempt }
     }
 }
 
@@ -342,12 +329,7 @@ pub struct ConversationQuery {
 
 impl Default for ConversationQuery {
     fn default() -> Self {
-        Self {
-            limit: 50,
-            after: None,
-            archived: false,
-            title_contains: None,
-        }
+        Self { limit: 50, after: None, archived: false, title_contains: None }
     }
 }
 

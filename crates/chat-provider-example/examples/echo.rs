@@ -44,10 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let prepared = provider.prepare(&request)?;
     // In a runtime the recorder grants this once the credit is held, and the journal is the gate.
     let terms = GrantTerms {
-        key: StepKey {
-            turn: TurnId::new("example")?,
-            step: 1,
-        },
+        key: StepKey { turn: TurnId::new("example")?, step: 1 },
         purpose: Purpose::Reply,
         output_cap: Tokens::new(64),
         input_bound: prepared.input_bound,

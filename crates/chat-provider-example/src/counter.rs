@@ -19,9 +19,7 @@ impl WordCounter {
     /// The counter; it has no settings.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            tokenizer: Self::TOKENIZER,
-        }
+        Self { tokenizer: Self::TOKENIZER }
     }
 }
 

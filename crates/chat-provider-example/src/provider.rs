@@ -63,12 +63,7 @@ impl ExampleProvider {
             prefill: true,
             tokenizer: WordCounter::TOKENIZER,
         };
-        Ok(Self {
-            id,
-            info,
-            counter: Arc::new(WordCounter::new()),
-            delay_ms: 0,
-        })
+        Ok(Self { id, info, counter: Arc::new(WordCounter::new()), delay_ms: 0 })
     }
 
     /// Waits `delay_ms` before each word, in the runtime's time, so that tests can pause it.
@@ -111,11 +106,7 @@ impl ModelProvider for ExampleProvider {
         let echo = EchoRequest::from_request(request)?;
         let mut prepared = Prepared::new(request, echo.to_body()?);
         // This vocabulary is our own, so what the provider will charge is known to the word.
-        let input: Tokens = echo
-            .lines
-            .iter()
-            .map(|line| self.counter.count_text(&line.text))
-            .sum();
+        let input: Tokens = echo.lines.iter().map(|line| self.counter.count_text(&line.text)).sum();
         prepared.input_bound = input;
         prepared.input_estimate = input;
         Ok(prepared)

@@ -21,11 +21,8 @@ impl Reply {
         let text = answer(request);
         let output_words = text.split_whitespace().count();
         let cap = usize::try_from(output_cap.get()).unwrap_or(usize::MAX);
-        let input_words: usize = request
-            .lines
-            .iter()
-            .map(|line| line.text.split_whitespace().count())
-            .sum();
+        let input_words: usize =
+            request.lines.iter().map(|line| line.text.split_whitespace().count()).sum();
         Self {
             words: words(&text).take(cap).collect(),
             finish_reason: if output_words > cap {
@@ -51,10 +48,9 @@ fn answer(request: &EchoRequest) -> String {
         .map_or("", |line| line.text.as_str());
     let whole = format!("You said: {said}");
     match request.lines.last() {
-        Some(line) if line.role == Role::Assistant => whole
-            .strip_prefix(line.text.as_str())
-            .map(str::to_owned)
-            .unwrap_or(whole),
+        Some(line) if line.role == Role::Assistant => {
+            whole.strip_prefix(line.text.as_str()).map(str::to_owned).unwrap_or(whole)
+        }
         Some(_) | None => whole,
     }
 }

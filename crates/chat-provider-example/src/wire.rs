@@ -37,10 +37,7 @@ impl EchoRequest {
         }
         let lines = request.prompt.items.iter().map(|item| {
             let texts = item.parts.iter().map(text_of);
-            Ok(EchoLine {
-                role: item.role,
-                text: texts.collect::<Result<Vec<_>, _>>()?.join("\n"),
-            })
+            Ok(EchoLine { role: item.role, text: texts.collect::<Result<Vec<_>, _>>()?.join("\n") })
         });
         Ok(Self {
             model: request.model.clone(),
@@ -67,9 +64,9 @@ fn text_of(part: &ContentPart) -> Result<Cow<'_, str>, ProviderError> {
     let text = match part {
         ContentPart::Text { text } | ContentPart::ToolResult { text, .. } => text.as_str(),
         ContentPart::Summary { summary } => &summary.text,
-        ContentPart::ToolCall {
-            name, arguments, ..
-        } => return Ok(Cow::Owned(format!("{name} {arguments}"))),
+        ContentPart::ToolCall { name, arguments, .. } => {
+            return Ok(Cow::Owned(format!("{name} {arguments}")));
+        }
         ContentPart::Reasoning { .. } => "",
         ContentPart::Image { .. } | ContentPart::File { .. } => {
             return Err(invalid("the example model takes text only"));

@@ -21,10 +21,7 @@ use futures::{FutureExt, TryStreamExt};
 #[expect(clippy::disallowed_methods, reason = "a test has no recorder")]
 fn permit(output_cap: u64, gate: Arc<dyn AttemptGate>) -> CallPermit {
     let terms = GrantTerms {
-        key: StepKey {
-            turn: TurnId::new("turn").unwrap(),
-            step: 1,
-        },
+        key: StepKey { turn: TurnId::new("turn").unwrap(), step: 1 },
         purpose: Purpose::Reply,
         output_cap: Tokens::new(output_cap),
         input_bound: Tokens::new(100),
@@ -46,10 +43,7 @@ fn item(role: Role, part: ContentPart) -> PromptItem {
 fn request(items: Vec<PromptItem>, stream: bool) -> ModelRequest {
     ModelRequest {
         model: ModelId::new(EXAMPLE_MODEL).unwrap(),
-        prompt: Prompt {
-            items,
-            tools: Vec::new(),
-        },
+        prompt: Prompt { items, tools: Vec::new() },
         options: ModelOptions::default(),
         stream,
         input_tokens: Tokens::ZERO,
@@ -97,10 +91,7 @@ async fn a_reply_repeats_the_user_one_word_at_a_time() {
         text("world"),
         vec![ProviderEvent::Finished(FinishReason::Stop), usage(4, 4)],
     ];
-    assert_eq!(
-        reads(&request(asked("hello  world"), true), 64).await,
-        expected
-    );
+    assert_eq!(reads(&request(asked("hello  world"), true), 64).await, expected);
 }
 
 #[tokio::test]
@@ -112,10 +103,7 @@ async fn the_cap_of_the_permit_cuts_the_reply() {
         text("one "),
         vec![ProviderEvent::Finished(FinishReason::Length), usage(5, 3)],
     ];
-    assert_eq!(
-        reads(&request(asked("one two three"), true), 3).await,
-        expected
-    );
+    assert_eq!(reads(&request(asked("one two three"), true), 3).await, expected);
 }
 
 #[tokio::test]
@@ -156,23 +144,13 @@ async fn a_delay_paces_the_words() {
 #[test]
 fn preparing_twice_gives_the_same_bytes_and_exact_bounds() {
     let provider = ExampleProvider::new().unwrap();
-    let prepared = provider
-        .prepare(&request(asked("hello world"), true))
-        .unwrap();
-    assert_eq!(
-        prepared,
-        provider
-            .prepare(&request(asked("hello world"), true))
-            .unwrap()
-    );
+    let prepared = provider.prepare(&request(asked("hello world"), true)).unwrap();
+    assert_eq!(prepared, provider.prepare(&request(asked("hello world"), true)).unwrap());
     assert_eq!(
         String::from_utf8(prepared.body).unwrap(),
         r#"{"model":"echo-1","lines":[{"role":"system","text":"Be kind."},{"role":"user","text":"hello world"}],"stream":true}"#
     );
-    assert_eq!(
-        (prepared.input_bound, prepared.input_estimate),
-        (Tokens::new(4), Tokens::new(4))
-    );
+    assert_eq!((prepared.input_bound, prepared.input_estimate), (Tokens::new(4), Tokens::new(4)));
 }
 
 #[test]
@@ -187,10 +165,7 @@ fn what_the_dialect_cannot_say_is_refused() {
         width_px: None,
         height_px: None,
     };
-    check(
-        &request(vec![item(Role::User, image)], true),
-        ProviderErrorKind::InvalidRequest,
-    );
+    check(&request(vec![item(Role::User, image)], true), ProviderErrorKind::InvalidRequest);
     let mut with_tool = request(asked("hi"), true);
     with_tool.prompt.tools.push(ToolSpec {
         name: "clock".to_owned(),
@@ -222,11 +197,7 @@ async fn a_refusing_gate_ends_the_call_before_it_begins() {
     let prepared = provider.prepare(&request(asked("hi"), true)).unwrap();
     let gate = Arc::new(ClosedGate::default());
     let permit = permit(64, Arc::clone(&gate) as Arc<dyn AttemptGate>);
-    let refused = provider
-        .send_completion(&prepared, &permit)
-        .await
-        .err()
-        .unwrap();
+    let refused = provider.send_completion(&prepared, &permit).await.err().unwrap();
     assert_eq!(
         (refused.kind(), refused.exposure()),
         (ProviderErrorKind::GateRefused, Exposure::None)
@@ -238,10 +209,8 @@ async fn a_refusing_gate_ends_the_call_before_it_begins() {
 fn reported_input_is_what_the_counter_counted() {
     let items = asked(" several   words\nhere ");
     let counter = WordCounter::new();
-    let counted: Tokens = items
-        .iter()
-        .map(|item| counter.count_message(item.role, &item.parts))
-        .sum();
+    let counted: Tokens =
+        items.iter().map(|item| counter.count_message(item.role, &item.parts)).sum();
     let request = request(items, true);
     let last = reads(&request, 64).now_or_never().unwrap().pop().unwrap();
     assert_eq!(last.last(), Some(&usage(counted.get(), 5)));

@@ -4,10 +4,7 @@
 //! cargo run -q -p chat-provider-local --example speed
 //! ```
 
-#![expect(
-    clippy::print_stdout,
-    reason = "standard output is this program's result"
-)]
+#![expect(clippy::print_stdout, reason = "standard output is this program's result")]
 
 use std::error::Error;
 use std::path::Path;
@@ -49,16 +46,11 @@ async fn answer(
     engine: &LocalEngine,
     prompt: String,
 ) -> Result<(Duration, Duration, String, GenerationSummary), Box<dyn Error>> {
-    let options = GenerateOptions {
-        output_tokens_max: 128,
-        sampling: Sampling::Greedy,
-    };
+    let options = GenerateOptions { output_tokens_max: 128, sampling: Sampling::Greedy };
     let started = Instant::now();
     let mut first_text_at = None;
     let mut text = String::new();
-    let mut answer = engine
-        .generate(vec![ChatLine::new(ChatRole::User, prompt)], options)
-        .await?;
+    let mut answer = engine.generate(vec![ChatLine::new(ChatRole::User, prompt)], options).await?;
     while let Some(event) = answer.next().await {
         match event? {
             GenerationEvent::Token { text: delta, .. } => {
@@ -67,12 +59,7 @@ async fn answer(
             }
             GenerationEvent::Finished(summary) => {
                 let first_text_at = first_text_at.ok_or("the model said nothing")?;
-                return Ok((
-                    first_text_at - started,
-                    first_text_at.elapsed(),
-                    text,
-                    summary,
-                ));
+                return Ok((first_text_at - started, first_text_at.elapsed(), text, summary));
             }
         }
     }

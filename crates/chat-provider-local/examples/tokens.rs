@@ -8,10 +8,7 @@
 //! echo '{"lines": [["user", "hi"]]}' | cargo run -q -p chat-provider-local --example tokens
 //! ```
 
-#![expect(
-    clippy::print_stdout,
-    reason = "standard output is this program's result"
-)]
+#![expect(clippy::print_stdout, reason = "standard output is this program's result")]
 
 use std::error::Error;
 use std::io::BufRead;
@@ -31,10 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let lines = chat_lines(&serde_json::from_str(&line?)?).ok_or("not a list of pairs")?;
         let token_ids = engine.tokenizer()?.encode_chat(&lines)?;
         let prompt = render_chat(&lines);
-        let options = GenerateOptions {
-            output_tokens_max: 1,
-            sampling: Sampling::Greedy,
-        };
+        let options = GenerateOptions { output_tokens_max: 1, sampling: Sampling::Greedy };
         let mut answer = engine.generate(lines, options).await?;
         let first_token_id = match answer.next().await.transpose()? {
             Some(GenerationEvent::Token { token_id, .. }) => token_id,
@@ -48,12 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn chat_lines(request: &Value) -> Option<Vec<ChatLine>> {
-    request
-        .get("lines")?
-        .as_array()?
-        .iter()
-        .map(chat_line)
-        .collect()
+    request.get("lines")?.as_array()?.iter().map(chat_line).collect()
 }
 
 fn chat_line(pair: &Value) -> Option<ChatLine> {

@@ -28,10 +28,7 @@ impl LocalCounter {
     /// Counts with `tokenizer`.
     #[must_use]
     pub fn new(tokenizer: Arc<ChatTokenizer>) -> Self {
-        Self {
-            tokenizer,
-            id: LOCAL_TOKENIZER,
-        }
+        Self { tokenizer, id: LOCAL_TOKENIZER }
     }
 }
 
@@ -46,9 +43,7 @@ impl TokenCounter for LocalCounter {
 
     /// A text the tokenizer refuses (none is known) counts by its bytes, which it cannot exceed.
     fn count_text(&self, text: &str) -> Tokens {
-        self.tokenizer
-            .count_text(text)
-            .map_or_else(|_| Tokens::from_len(text.len()), Tokens::new)
+        self.tokenizer.count_text(text).map_or_else(|_| Tokens::from_len(text.len()), Tokens::new)
     }
 
     fn count_message(&self, role: Role, parts: &[ContentPart]) -> Tokens {

@@ -114,9 +114,7 @@ impl LocalEngine {
             line: Arc::new(Semaphore::new(LINE_LENGTH_MAX)),
             turn: Arc::new(Semaphore::new(1)),
         };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The file this engine runs.
@@ -155,17 +153,9 @@ impl LocalEngine {
     /// `Busy` when the line is full.
     pub async fn reserve(&self) -> Result<Reservation, LocalError> {
         let busy = || LocalError::new(LocalErrorKind::Busy, "the embedded model is busy");
-        let place = Arc::clone(&self.shared.line)
-            .try_acquire_owned()
-            .map_err(|_| busy())?;
-        let turn = Arc::clone(&self.shared.turn)
-            .acquire_owned()
-            .await
-            .map_err(|_| busy())?;
-        Ok(Reservation {
-            shared: Arc::clone(&self.shared),
-            permits: (place, turn),
-        })
+        let place = Arc::clone(&self.shared.line).try_acquire_owned().map_err(|_| busy())?;
+        let turn = Arc::clone(&self.shared.turn).acquire_owned().await.map_err(|_| busy())?;
+        Ok(Reservation { shared: Arc::clone(&self.shared), permits: (place, turn) })
     }
 
     /// [`Self::reserve`] and [`Reservation::start`] in one.
@@ -189,9 +179,7 @@ pub struct Reservation {
 
 impl fmt::Debug for Reservation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Reservation")
-            .finish_non_exhaustive()
+        formatter.debug_struct("Reservation").finish_non_exhaustive()
     }
 }
 
@@ -204,27 +192,18 @@ impl Reservation {
         let cancel = Arc::new(AtomicBool::new(false));
         // Room for all events there can be, so that a slow reader never holds up the engine.
         let output_tokens_max = options.output_tokens_max.min(WINDOW_TOKENS);
-        let capacity = usize::try_from(output_tokens_max)
-            .unwrap_or(usize::MAX)
-            .saturating_add(2);
+        let capacity = usize::try_from(output_tokens_max).unwrap_or(usize::MAX).saturating_add(2);
         let (sender, events) = mpsc::channel(capacity);
         let job = Job {
             shared: self.shared,
-            options: GenerateOptions {
-                output_tokens_max,
-                ..options
-            },
+            options: GenerateOptions { output_tokens_max, ..options },
             cancel: Arc::clone(&cancel),
             sender,
             _permits: self.permits,
         };
         // Ends by itself soon after `cancel`, which `Generating` raises when dropped.
         tokio::task::spawn_blocking(move || job.run(&lines));
-        Generating {
-            events,
-            cancel,
-            is_finished: false,
-        }
+        Generating { events, cancel, is_finished: false }
     }
 }
 
@@ -251,11 +230,10 @@ impl Generating {
         if self.is_finished {
             return None;
         }
-        let event = self.events.recv().await.unwrap_or_else(|| {
-            Err(LocalError::inference(
-                "the generation ended without a result",
-            ))
-        });
+        let event =
+            self.events.recv().await.unwrap_or_else(|| {
+                Err(LocalError::inference("the generation ended without a result"))
+            });
         self.is_finished = !matches!(event, Ok(GenerationEvent::Token { .. }));
         Some(event)
     }
@@ -370,17 +348,13 @@ impl Job {
             if self.is_cancelled() {
                 return Ok(summary(output_tokens, FinishReason::Cancelled));
             }
-            let token_id = sampler
-                .choose(scores)
-                .ok_or_else(|| LocalError::inference("it gave no scores"))?;
+            let token_id =
+                sampler.choose(scores).ok_or_else(|| LocalError::inference("it gave no scores"))?;
             output_tokens = output_tokens.saturating_add(1);
             let text = decoder.step(token_id).map_err(|error| {
                 LocalError::inference("its tokens are not text").with_source(error)
             })?;
-            self.send(Ok(GenerationEvent::Token {
-                token_id,
-                text: text.unwrap_or_default(),
-            }));
+            self.send(Ok(GenerationEvent::Token { token_id, text: text.unwrap_or_default() }));
             if tokenizer.is_end(token_id) {
                 return Ok(summary(output_tokens, FinishReason::Stop));
             }

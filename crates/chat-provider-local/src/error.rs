@@ -51,11 +51,7 @@ impl LocalError {
     }
 
     pub(crate) fn new(kind: LocalErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            source: None,
-        }
+        Self { kind, message: message.into(), source: None }
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
@@ -98,9 +94,6 @@ impl LocalError {
     }
 
     pub(crate) fn inference(finding: &str) -> Self {
-        Self::new(
-            LocalErrorKind::Inference,
-            format!("the embedded model failed: {finding}"),
-        )
+        Self::new(LocalErrorKind::Inference, format!("the embedded model failed: {finding}"))
     }
 }

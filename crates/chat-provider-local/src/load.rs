@@ -30,14 +30,7 @@ pub(crate) fn load_model(path: &Path, on_progress: &ProgressFn) -> Result<Model,
     let header = read_header(path, &mut file)?;
     check_tensor_places(path, &file, &header)?;
     let total_bytes = header.tensor_infos.values().map(tensor_length_bytes).sum();
-    let reader = TensorReader {
-        path,
-        file,
-        header,
-        on_progress,
-        done_bytes: 0,
-        total_bytes,
-    };
+    let reader = TensorReader { path, file, header, on_progress, done_bytes: 0, total_bytes };
     guarded(path, || reader.into_model())
 }
 
@@ -60,20 +53,15 @@ fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, LocalError>) -> Resu
 }
 
 fn tensor_length_bytes(info: &candle_core::quantized::gguf_file::TensorInfo) -> u64 {
-    let element_count = info
-        .shape
-        .dims()
-        .iter()
-        .fold(1_usize, |product, size| product.saturating_mul(*size));
+    let element_count =
+        info.shape.dims().iter().fold(1_usize, |product, size| product.saturating_mul(*size));
     let blocks = element_count / info.ggml_dtype.block_size();
     u64::try_from(blocks.saturating_mul(info.ggml_dtype.type_size())).unwrap_or(u64::MAX)
 }
 
 fn check_tensor_places(path: &Path, file: &File, header: &Content) -> Result<(), LocalError> {
-    let length_bytes = file
-        .metadata()
-        .map_err(|error| LocalError::weights_unreadable(path, error))?
-        .len();
+    let length_bytes =
+        file.metadata().map_err(|error| LocalError::weights_unreadable(path, error))?.len();
     let needed_bytes = header
         .tensor_infos
         .values()
@@ -120,13 +108,7 @@ impl TensorReader<'_> {
             .map(|index| self.layer(index, &shape))
             .collect::<Result<Vec<_>, _>>()?;
         (self.on_progress)(self.total_bytes, self.total_bytes);
-        Ok(Model {
-            shape,
-            token_embedding,
-            layers,
-            output_norm,
-            output,
-        })
+        Ok(Model { shape, token_embedding, layers, output_norm, output })
     }
 
     fn layer(&mut self, index: usize, shape: &ModelShape) -> Result<Layer, LocalError> {
@@ -212,10 +194,7 @@ impl TensorReader<'_> {
             LocalError::weights_invalid(self.path, &format!("tensor {name} cannot be read"))
                 .with_source(error)
         };
-        let tensor = self
-            .header
-            .tensor(&mut self.file, name, &Device::Cpu)
-            .map_err(invalid)?;
+        let tensor = self.header.tensor(&mut self.file, name, &Device::Cpu).map_err(invalid)?;
         let read_bytes = u64::try_from(tensor.storage_size_in_bytes()).unwrap_or(u64::MAX);
         self.done_bytes = self.done_bytes.saturating_add(read_bytes);
         (self.on_progress)(self.done_bytes.min(self.total_bytes), self.total_bytes);
@@ -228,11 +207,7 @@ impl TensorReader<'_> {
     }
 
     fn size(&self, key: &str) -> Result<usize, LocalError> {
-        let size = self
-            .value(key)?
-            .to_u32()
-            .ok()
-            .filter(|size| (1..=SIZE_MAX).contains(size));
+        let size = self.value(key)?.to_u32().ok().filter(|size| (1..=SIZE_MAX).contains(size));
         size.and_then(|size| usize::try_from(size).ok())
             .ok_or_else(|| self.invalid(&format!("its {key} is out of range")))
     }

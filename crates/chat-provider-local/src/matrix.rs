@@ -26,17 +26,9 @@ impl QuantizedMatrix {
         if rows == 0 || columns == 0 || !columns.is_multiple_of(BlockQ8_0::BLCK_SIZE) {
             bail!("a matrix of {rows} x {columns} cannot be held in blocks");
         }
-        let values = tensor
-            .dequantize(&Device::Cpu)?
-            .flatten_all()?
-            .to_vec1::<f32>()?;
+        let values = tensor.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
         let blocks_per_row = columns / BlockQ8_0::BLCK_SIZE;
-        Ok(Self {
-            columns,
-            blocks_per_row,
-            rows,
-            blocks: quantize(&values),
-        })
+        Ok(Self { columns, blocks_per_row, rows, blocks: quantize(&values) })
     }
 
     pub(crate) fn rows(&self) -> usize {

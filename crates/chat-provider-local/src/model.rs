@@ -74,10 +74,7 @@ impl Model {
     /// An empty cache for one generation.
     pub(crate) fn new_cache(&self) -> KvCache {
         let heads = vec![HeadCache::default(); self.shape.kv_head_count];
-        KvCache {
-            layers: vec![heads; self.shape.layer_count],
-            position_count: 0,
-        }
+        KvCache { layers: vec![heads; self.shape.layer_count], position_count: 0 }
     }
 
     /// Feeds `token_ids` after what `cache` holds and returns the scores of the next token, one per
@@ -93,19 +90,14 @@ impl Model {
         let first_position = cache.position_count;
         let end_position = first_position.saturating_add(token_ids.len());
         if token_ids.is_empty() || end_position > self.shape.window_tokens {
-            return Err(LocalError::inference(
-                "positions outside the window were asked for",
-            ));
+            return Err(LocalError::inference("positions outside the window were asked for"));
         }
         let rotations = self.rotations(first_position, end_position)?;
         let mut states = self.embed(token_ids)?;
         for (layer, heads) in self.layers.iter().zip(cache.layers.iter_mut()) {
             let inputs = self.normalize(&states, &layer.attention_norm);
             let attended = self.attend(layer, heads, &inputs, first_position, &rotations);
-            add(
-                &mut states,
-                &layer.attention_output.multiply(&quantize(&attended)),
-            );
+            add(&mut states, &layer.attention_output.multiply(&quantize(&attended)));
 
             let inputs = self.normalize(&states, &layer.feed_forward_norm);
             let mut gates = layer.gate.multiply(&inputs);
@@ -115,10 +107,7 @@ impl Model {
             add(&mut states, &layer.down.multiply(&quantize(&gates)));
         }
         cache.position_count = end_position;
-        let last = states
-            .chunks_exact(self.shape.embedding_width)
-            .next_back()
-            .unwrap_or_default();
+        let last = states.chunks_exact(self.shape.embedding_width).next_back().unwrap_or_default();
         let output = self.output.as_ref().unwrap_or(&self.token_embedding);
         Ok(output.multiply(&self.normalize(last, &self.output_norm)))
     }
@@ -141,11 +130,8 @@ impl Model {
         for row in states.chunks_exact(self.shape.embedding_width) {
             let mean_square = dot(row, row) / float(self.shape.embedding_width);
             let scale = 1.0 / (mean_square + self.shape.norm_epsilon).sqrt();
-            normalized.extend(
-                row.iter()
-                    .zip(weights)
-                    .map(|(value, weight)| value * scale * weight),
-            );
+            normalized
+                .extend(row.iter().zip(weights).map(|(value, weight)| value * scale * weight));
         }
         quantize(&normalized)
     }
@@ -165,20 +151,11 @@ impl Model {
         let mut queries = layer.query.multiply(inputs);
         let mut keys = layer.key.multiply(inputs);
         let values = layer.value.multiply(inputs);
-        rotate(
-            &mut queries,
-            self.shape.embedding_width,
-            head_width,
-            rotations,
-        );
+        rotate(&mut queries, self.shape.embedding_width, head_width, rotations);
         rotate(&mut keys, kv_width, head_width, rotations);
-        let new_rows = keys
-            .chunks_exact(kv_width)
-            .zip(values.chunks_exact(kv_width));
+        let new_rows = keys.chunks_exact(kv_width).zip(values.chunks_exact(kv_width));
         for (key_row, value_row) in new_rows {
-            let parts = key_row
-                .chunks_exact(head_width)
-                .zip(value_row.chunks_exact(head_width));
+            let parts = key_row.chunks_exact(head_width).zip(value_row.chunks_exact(head_width));
             for (head, (key, value)) in heads.iter_mut().zip(parts) {
                 head.keys.extend_from_slice(key);
                 head.values.extend_from_slice(value);
@@ -220,11 +197,7 @@ impl Model {
                 let position = u16::try_from(position)
                     .map(f32::from)
                     .map_err(|error| LocalError::inference("window").with_source(error))?;
-                let angles = self
-                    .shape
-                    .rope_frequencies
-                    .iter()
-                    .map(|rate| position * rate);
+                let angles = self.shape.rope_frequencies.iter().map(|rate| position * rate);
                 Ok(angles.map(|angle| (angle.cos(), angle.sin())).collect())
             })
             .collect()
@@ -296,11 +269,7 @@ fn dot(left: &[f32], right: &[f32]) -> f32 {
             *sum += left * right;
         }
     }
-    let rest: f32 = left_rest
-        .iter()
-        .zip(right_rest)
-        .map(|(left, right)| left * right)
-        .sum();
+    let rest: f32 = left_rest.iter().zip(right_rest).map(|(left, right)| left * right).sum();
     sums.iter().sum::<f32>() + rest
 }
 

@@ -134,19 +134,14 @@ impl ModelProvider for LocalProvider {
         }
         let local = LocalRequest::from_request(request)?;
         let body = serde_json::to_vec(&local).map_err(|error| {
-            ProviderError::new(
-                ProviderErrorKind::InvalidRequest,
-                "the prompt has no JSON form",
-            )
-            .with_source(error)
+            ProviderError::new(ProviderErrorKind::InvalidRequest, "the prompt has no JSON form")
+                .with_source(error)
         })?;
         let mut prepared = Prepared::new(request, body);
         let exact = self.engine.tokenizer().and_then(|tokenizer| {
             // What cannot fit the window anyway is not worth the time.
             let is_countable = tokenizer.count_chat_at_least(&local.lines) < WINDOW_TOKENS_LEN;
-            is_countable
-                .then(|| tokenizer.count_chat(&local.lines))
-                .transpose()
+            is_countable.then(|| tokenizer.count_chat(&local.lines)).transpose()
         });
         if let Ok(Some(input_tokens)) = exact {
             prepared.input_bound = Tokens::new(input_tokens);
@@ -161,11 +156,8 @@ impl ModelProvider for LocalProvider {
         permit: &CallPermit,
     ) -> Result<CompletionStream, ProviderError> {
         let request: LocalRequest = serde_json::from_slice(&prepared.body).map_err(|error| {
-            ProviderError::new(
-                ProviderErrorKind::InvalidRequest,
-                "the body is not of this dialect",
-            )
-            .with_source(error)
+            ProviderError::new(ProviderErrorKind::InvalidRequest, "the body is not of this dialect")
+                .with_source(error)
         })?;
         let options = GenerateOptions {
             output_tokens_max: u32::try_from(permit.output_cap().get()).unwrap_or(u32::MAX),
@@ -243,23 +235,15 @@ impl Answer {
     }
 
     fn last_events(&self, shown: String, summary: GenerationSummary) -> Vec<ProviderEvent> {
-        let finish_reason = if self.is_stopped {
-            FinishReason::Stop
-        } else {
-            summary.finish_reason
-        };
+        let finish_reason =
+            if self.is_stopped { FinishReason::Stop } else { summary.finish_reason };
         let usage = Usage {
             input_uncached: Tokens::new(summary.input_tokens),
             output: Tokens::new(summary.output_tokens),
             ..Usage::default()
         };
-        let text = Some(shown)
-            .filter(|text| !text.is_empty())
-            .map(ProviderEvent::Text);
-        let end = [
-            ProviderEvent::Finished(finish_reason),
-            ProviderEvent::Usage(usage),
-        ];
+        let text = Some(shown).filter(|text| !text.is_empty()).map(ProviderEvent::Text);
+        let end = [ProviderEvent::Finished(finish_reason), ProviderEvent::Usage(usage)];
         text.into_iter().chain(end).collect()
     }
 }

@@ -34,35 +34,26 @@ impl Sampler {
             Sampling::Greedy => 0,
             Sampling::Random { seed, .. } => seed,
         };
-        Self {
-            sampling,
-            random: fastrand::Rng::with_seed(seed),
-        }
+        Self { sampling, random: fastrand::Rng::with_seed(seed) }
     }
 
     /// The next token's id, or `None` when no score is a number.
     pub(crate) fn choose(&mut self, scores: Vec<f32>) -> Option<u32> {
         match self.sampling {
-            Sampling::Random {
-                temperature, top_p, ..
-            } if temperature > 0.0 => self.draw(scores, temperature, top_p),
+            Sampling::Random { temperature, top_p, .. } if temperature > 0.0 => {
+                self.draw(scores, temperature, top_p)
+            }
             Sampling::Greedy | Sampling::Random { .. } => likeliest(&scores),
         }
     }
 
     fn draw(&mut self, mut scores: Vec<f32>, temperature: f32, top_p: Option<f32>) -> Option<u32> {
         for score in &mut scores {
-            *score = if score.is_nan() {
-                f32::NEG_INFINITY
-            } else {
-                *score / temperature
-            };
+            *score = if score.is_nan() { f32::NEG_INFINITY } else { *score / temperature };
         }
         softmax(&mut scores);
-        let mut candidates: Vec<(u32, f32)> = (0_u32..)
-            .zip(scores)
-            .filter(|(_, share)| *share > 0.0)
-            .collect();
+        let mut candidates: Vec<(u32, f32)> =
+            (0_u32..).zip(scores).filter(|(_, share)| *share > 0.0).collect();
         candidates.sort_by(|(_, left), (_, right)| right.total_cmp(left));
         if let Some(top_p) = top_p.filter(|top_p| (0.0..1.0).contains(top_p)) {
             let mut reached = 0.0;
@@ -108,21 +99,13 @@ mod tests {
 
     #[test]
     fn zero_temperature_is_greedy() {
-        let sampling = Sampling::Random {
-            temperature: 0.0,
-            top_p: None,
-            seed: 1,
-        };
+        let sampling = Sampling::Random { temperature: 0.0, top_p: None, seed: 1 };
         assert_eq!(drawn(sampling, &[0.0, 0.1]), vec![Some(1); 200]);
     }
 
     #[test]
     fn same_seed_draws_the_same_and_another_seed_does_not() {
-        let sampling = |seed| Sampling::Random {
-            temperature: 1.0,
-            top_p: None,
-            seed,
-        };
+        let sampling = |seed| Sampling::Random { temperature: 1.0, top_p: None, seed };
         let scores = [0.0; 50];
         assert_eq!(drawn(sampling(7), &scores), drawn(sampling(7), &scores));
         assert_ne!(drawn(sampling(7), &scores), drawn(sampling(8), &scores));
@@ -132,19 +115,11 @@ mod tests {
     fn top_p_draws_only_from_the_likeliest() {
         // Shares: about 0.47, 0.47, 0.06 and nothing.
         let scores = [2.0, 2.0, 0.0, f32::NEG_INFINITY];
-        let sampling = Sampling::Random {
-            temperature: 1.0,
-            top_p: Some(0.9),
-            seed: 3,
-        };
+        let sampling = Sampling::Random { temperature: 1.0, top_p: Some(0.9), seed: 3 };
         let all = drawn(sampling, &scores);
         assert!(all.iter().all(|token| matches!(token, Some(0 | 1))));
         assert!(all.contains(&Some(0)) && all.contains(&Some(1)));
-        let sampling = Sampling::Random {
-            temperature: 1.0,
-            top_p: None,
-            seed: 3,
-        };
+        let sampling = Sampling::Random { temperature: 1.0, top_p: None, seed: 3 };
         assert!(drawn(sampling, &scores).contains(&Some(2)));
     }
 }

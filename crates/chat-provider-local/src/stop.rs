@@ -13,30 +13,18 @@ pub(crate) struct StopFilter {
 impl StopFilter {
     /// Empty stop texts must not be given.
     pub(crate) fn new(stops: Vec<String>) -> Self {
-        Self {
-            stops,
-            held: String::new(),
-        }
+        Self { stops, held: String::new() }
     }
 
     /// What may be shown after `text` arrived, and whether a stop text was reached.
     pub(crate) fn push(&mut self, text: &str) -> (String, bool) {
         self.held.push_str(text);
-        let found = self
-            .stops
-            .iter()
-            .filter_map(|stop| self.held.find(stop.as_str()))
-            .min();
+        let found = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str())).min();
         if let Some(place) = found {
             self.held.truncate(place);
             return (self.rest(), true);
         }
-        let kept = self
-            .stops
-            .iter()
-            .map(|stop| overlap(&self.held, stop))
-            .max()
-            .unwrap_or(0);
+        let kept = self.stops.iter().map(|stop| overlap(&self.held, stop)).max().unwrap_or(0);
         let tail = self.held.split_off(self.held.len().saturating_sub(kept));
         (std::mem::replace(&mut self.held, tail), false)
     }
@@ -49,13 +37,8 @@ impl StopFilter {
 
 /// Length of the longest end of `text` that is a beginning of `stop`.
 fn overlap(text: &str, stop: &str) -> usize {
-    let mut beginnings = stop
-        .char_indices()
-        .rev()
-        .filter_map(|(place, _)| stop.get(..place));
-    beginnings
-        .find(|beginning| text.ends_with(beginning))
-        .map_or(0, str::len)
+    let mut beginnings = stop.char_indices().rev().filter_map(|(place, _)| stop.get(..place));
+    beginnings.find(|beginning| text.ends_with(beginning)).map_or(0, str::len)
 }
 
 #[cfg(test)]
@@ -105,9 +88,6 @@ mod tests {
     #[test]
     fn earliest_stop_text_wins() {
         assert_eq!(shown(&["c", "bc"], &["abcd"]), (texts(&["a"]), Some(0)));
-        assert_eq!(
-            shown(&["aab"], &["aaa", "ab"]),
-            (texts(&["a", "a"]), Some(1))
-        );
+        assert_eq!(shown(&["aab"], &["aaa", "ab"]), (texts(&["a", "a"]), Some(1)));
     }
 }

@@ -58,10 +58,7 @@ pub struct ChatLine {
 impl ChatLine {
     /// A message of `role` saying `text`.
     pub fn new(role: ChatRole, text: impl Into<String>) -> Self {
-        Self {
-            role,
-            text: text.into(),
-        }
+        Self { role, text: text.into() }
     }
 }
 
@@ -82,10 +79,7 @@ pub(crate) fn render_parts(lines: &[ChatLine]) -> Vec<PromptPart> {
         parts.push(PromptPart::EndMark);
         parts.push(PromptPart::Text("\n".to_owned()));
     };
-    if lines
-        .first()
-        .is_none_or(|line| line.role != ChatRole::System)
-    {
+    if lines.first().is_none_or(|line| line.role != ChatRole::System) {
         push_line(ChatRole::System, DEFAULT_SYSTEM_PROMPT);
     }
     let (closed, opened) = match lines.split_last() {
@@ -96,10 +90,7 @@ pub(crate) fn render_parts(lines: &[ChatLine]) -> Vec<PromptPart> {
         push_line(line.role, &line.text);
     }
     parts.push(PromptPart::StartMark);
-    parts.push(PromptPart::Text(format!(
-        "{}\n{opened}",
-        ChatRole::Assistant.as_str()
-    )));
+    parts.push(PromptPart::Text(format!("{}\n{opened}", ChatRole::Assistant.as_str())));
     parts
 }
 

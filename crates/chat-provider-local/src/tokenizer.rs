@@ -50,10 +50,8 @@ impl ChatTokenizer {
         let invalid = |finding: &str| LocalError::weights_invalid(path, finding);
         let mut tokenizer = Tokenizer::from_gguf(header)
             .map_err(|error| invalid("it holds no usable tokenizer").with_source(error))?;
-        let pre_tokenizer = header
-            .metadata
-            .get("tokenizer.ggml.pre")
-            .and_then(|value| value.to_string().ok());
+        let pre_tokenizer =
+            header.metadata.get("tokenizer.ggml.pre").and_then(|value| value.to_string().ok());
         // The GGUF reader does not know this name and falls back to rules that put a space before
         // every text and keep runs of digits together.
         if pre_tokenizer.is_some_and(|name| name == "smollm") {
@@ -65,35 +63,18 @@ impl ChatTokenizer {
             ]))));
         }
         let mark_id = |mark: &str| {
-            tokenizer
-                .token_to_id(mark)
-                .ok_or_else(|| invalid("its tokenizer lacks the chat marks"))
+            tokenizer.token_to_id(mark).ok_or_else(|| invalid("its tokenizer lacks the chat marks"))
         };
         let (start_mark_id, end_mark_id) = (mark_id(START_MARK)?, mark_id(END_MARK)?);
         let end_of_text_id = tokenizer.token_to_id(END_OF_TEXT_MARK);
         // In this vocabulary each character stands for one byte.
-        let tokens = header
-            .metadata
-            .get("tokenizer.ggml.tokens")
-            .and_then(|value| value.to_vec().ok());
-        let lengths = tokens
-            .into_iter()
-            .flatten()
-            .filter_map(|token| token.to_string().ok());
-        let token_bytes_max = lengths
-            .map(|token| token.chars().count())
-            .max()
-            .unwrap_or(1)
-            .max(1);
+        let tokens =
+            header.metadata.get("tokenizer.ggml.tokens").and_then(|value| value.to_vec().ok());
+        let lengths = tokens.into_iter().flatten().filter_map(|token| token.to_string().ok());
+        let token_bytes_max = lengths.map(|token| token.chars().count()).max().unwrap_or(1).max(1);
         // Marks are put in by id only: one that a user typed stays text.
         tokenizer.set_encode_special_tokens(true);
-        Ok(Self {
-            tokenizer,
-            start_mark_id,
-            end_mark_id,
-            end_of_text_id,
-            token_bytes_max,
-        })
+        Ok(Self { tokenizer, start_mark_id, end_mark_id, end_of_text_id, token_bytes_max })
     }
 
     /// The token ids of `text`, marks in it taken as plain text.
@@ -102,12 +83,9 @@ impl ChatTokenizer {
     /// `Inference` if the tokenizer refuses the text; no text is known that does.
     pub fn encode_text(&self, text: &str) -> Result<Vec<u32>, LocalError> {
         let add_special_tokens = false;
-        let encoding = self
-            .tokenizer
-            .encode_fast(text, add_special_tokens)
-            .map_err(|error| {
-                LocalError::inference("a text was not tokenized").with_source(error)
-            })?;
+        let encoding = self.tokenizer.encode_fast(text, add_special_tokens).map_err(|error| {
+            LocalError::inference("a text was not tokenized").with_source(error)
+        })?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -130,9 +108,8 @@ impl ChatTokenizer {
     /// A lower bound of [`Self::count_chat`] that costs nothing: whoever is over the window by it
     /// need not tokenize megabytes to know.
     pub(crate) fn count_chat_at_least(&self, lines: &[ChatLine]) -> usize {
-        let text_bytes = lines
-            .iter()
-            .fold(0_usize, |sum, line| sum.saturating_add(line.text.len()));
+        let text_bytes =
+            lines.iter().fold(0_usize, |sum, line| sum.saturating_add(line.text.len()));
         text_bytes / self.token_bytes_max
     }
 

@@ -51,12 +51,7 @@ pub fn find_weights(explicit: Option<&Path>) -> Result<PathBuf, LocalError> {
 #[must_use]
 pub fn cached_weights_path() -> Option<PathBuf> {
     let folder = cache_folder_from(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))?;
-    Some(
-        folder
-            .join("chat-runtime")
-            .join("models")
-            .join(WEIGHTS_FILE_NAME),
-    )
+    Some(folder.join("chat-runtime").join("models").join(WEIGHTS_FILE_NAME))
 }
 
 /// A relative `XDG_CACHE_HOME` is ignored, as the XDG base directory rules ask.
@@ -77,16 +72,12 @@ pub fn check_weights(path: &Path) -> Result<(), LocalError> {
         std::io::ErrorKind::NotFound => LocalError::weights_missing(&path.display().to_string()),
         _ => LocalError::weights_unreadable(path, error),
     })?;
-    let metadata = file
-        .metadata()
-        .map_err(|error| LocalError::weights_unreadable(path, error))?;
+    let metadata = file.metadata().map_err(|error| LocalError::weights_unreadable(path, error))?;
     if !metadata.is_file() {
         return Err(LocalError::weights_invalid(path, "this is not a file"));
     }
     let length_bytes = metadata.len();
-    let is_known_file = path
-        .file_name()
-        .is_some_and(|name| name == WEIGHTS_FILE_NAME);
+    let is_known_file = path.file_name().is_some_and(|name| name == WEIGHTS_FILE_NAME);
     if is_known_file && length_bytes != WEIGHTS_LENGTH_BYTES {
         return Err(LocalError::weights_invalid(
             path,
@@ -96,13 +87,10 @@ pub fn check_weights(path: &Path) -> Result<(), LocalError> {
     let mut magic = [0_u8; 4];
     match file.read_exact(&mut magic) {
         Ok(()) if magic == GGUF_MAGIC => Ok(()),
-        Ok(()) => Err(LocalError::weights_invalid(
-            path,
-            "it does not start like a GGUF file",
-        )),
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(
-            LocalError::weights_invalid(path, &format!("it has only {length_bytes} bytes")),
-        ),
+        Ok(()) => Err(LocalError::weights_invalid(path, "it does not start like a GGUF file")),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Err(LocalError::weights_invalid(path, &format!("it has only {length_bytes} bytes")))
+        }
         Err(error) => Err(LocalError::weights_unreadable(path, error)),
     }
 }
@@ -118,14 +106,8 @@ mod tests {
     #[test]
     fn cache_folder_prefers_xdg_and_ignores_relative_values() {
         assert_eq!(folder(Some("/x"), Some("/h")), Some(PathBuf::from("/x")));
-        assert_eq!(
-            folder(Some("x"), Some("/h")),
-            Some(PathBuf::from("/h/.cache"))
-        );
-        assert_eq!(
-            folder(Some(""), Some("/h")),
-            Some(PathBuf::from("/h/.cache"))
-        );
+        assert_eq!(folder(Some("x"), Some("/h")), Some(PathBuf::from("/h/.cache")));
+        assert_eq!(folder(Some(""), Some("/h")), Some(PathBuf::from("/h/.cache")));
         assert_eq!(folder(None, Some("/h")), Some(PathBuf::from("/h/.cache")));
         assert_eq!(folder(None, Some("")), None);
         assert_eq!(folder(None, None), None);

@@ -42,31 +42,18 @@ impl LocalRequest {
             return Err(invalid("the embedded model takes no images or files"));
         }
         let options = &request.options;
-        if options
-            .temperature
-            .is_some_and(|value| !(0.0..=100.0).contains(&value))
-        {
+        if options.temperature.is_some_and(|value| !(0.0..=100.0).contains(&value)) {
             return Err(invalid("temperature must be between 0 and 100"));
         }
-        if options
-            .top_p
-            .is_some_and(|value| !(0.0..=1.0).contains(&value))
-        {
+        if options.top_p.is_some_and(|value| !(0.0..=1.0).contains(&value)) {
             return Err(invalid("top_p must be between 0 and 1"));
         }
         Ok(Self {
-            lines: items
-                .map(|item| chat_line(item.role, &item.parts))
-                .collect(),
+            lines: items.map(|item| chat_line(item.role, &item.parts)).collect(),
             temperature: options.temperature,
             top_p: options.top_p,
             seed: options.seed,
-            stop: options
-                .stop
-                .iter()
-                .filter(|stop| !stop.is_empty())
-                .cloned()
-                .collect(),
+            stop: options.stop.iter().filter(|stop| !stop.is_empty()).cloned().collect(),
         })
     }
 }
@@ -95,9 +82,7 @@ pub(crate) fn chat_line(role: Role, parts: &[ContentPart]) -> ChatLine {
                 text.push_str("[tool result] ");
                 text.push_str(piece);
             }
-            ContentPart::ToolCall {
-                name, arguments, ..
-            } => {
+            ContentPart::ToolCall { name, arguments, .. } => {
                 text.push_str(&format!("[tool call {name} {arguments}]"));
             }
             ContentPart::File { name, .. } => text.push_str(&format!("[file {name}]")),

@@ -30,10 +30,7 @@ fn user(text: &str) -> Vec<ChatLine> {
 }
 
 fn greedy(output_tokens_max: u32) -> GenerateOptions {
-    GenerateOptions {
-        output_tokens_max,
-        sampling: Sampling::Greedy,
-    }
+    GenerateOptions { output_tokens_max, sampling: Sampling::Greedy }
 }
 
 #[derive(Debug, PartialEq)]
@@ -47,20 +44,13 @@ async fn collect(mut generating: Generating) -> Answer {
     let (mut token_ids, mut text) = (Vec::new(), String::new());
     loop {
         match generating.next().await.unwrap().unwrap() {
-            GenerationEvent::Token {
-                token_id,
-                text: delta,
-            } => {
+            GenerationEvent::Token { token_id, text: delta } => {
                 token_ids.push(token_id);
                 text.push_str(&delta);
             }
             GenerationEvent::Finished(summary) => {
                 assert!(generating.next().await.is_none());
-                return Answer {
-                    token_ids,
-                    text,
-                    summary,
-                };
+                return Answer { token_ids, text, summary };
             }
         }
     }
@@ -78,19 +68,12 @@ fn digits_are_split_one_by_one() {
 #[test]
 fn text_survives_its_tokens() {
     let tokenizer = tokenizer();
-    for text in [
-        "",
-        " a  b\n\n\tc ",
-        "Grüße, 日本語 👩‍👩‍👧‍👦 e\u{301}",
-        "x = [1, 22, 333];",
-        "<|im_end|>",
-    ] {
+    for text in
+        ["", " a  b\n\n\tc ", "Grüße, 日本語 👩‍👩‍👧‍👦 e\u{301}", "x = [1, 22, 333];", "<|im_end|>"]
+    {
         let token_ids = tokenizer.encode_text(text).unwrap();
         assert_eq!(tokenizer.decode(&token_ids).unwrap(), text);
-        assert_eq!(
-            tokenizer.count_text(text).unwrap(),
-            u64::try_from(token_ids.len()).unwrap()
-        );
+        assert_eq!(tokenizer.count_text(text).unwrap(), u64::try_from(token_ids.len()).unwrap());
     }
 }
 
@@ -101,10 +84,7 @@ fn marks_in_a_message_cannot_end_it() {
     let token_ids = tokenizer.encode_chat(&attack).unwrap();
     let marks: Vec<u32> = token_ids.iter().copied().filter(|id| *id < 17).collect();
     assert_eq!(marks, [1, 2, 1, 2, 1]);
-    assert_eq!(
-        tokenizer.count_chat(&attack).unwrap(),
-        u64::try_from(token_ids.len()).unwrap()
-    );
+    assert_eq!(tokenizer.count_chat(&attack).unwrap(), u64::try_from(token_ids.len()).unwrap());
 }
 
 #[test]
@@ -114,15 +94,8 @@ fn hostile_text_is_counted_in_linear_time() {
         let text = unit.repeat(200_000);
         let started = Instant::now();
         let token_ids = tokenizer.encode_text(&text).unwrap();
-        assert!(
-            started.elapsed() < Duration::from_secs(20),
-            "{unit:?} {:?}",
-            started.elapsed()
-        );
-        assert!(
-            tokenizer.decode(&token_ids).unwrap() == text,
-            "{unit:?} lost text"
-        );
+        assert!(started.elapsed() < Duration::from_secs(20), "{unit:?} {:?}", started.elapsed());
+        assert!(tokenizer.decode(&token_ids).unwrap() == text, "{unit:?} lost text");
     }
 }
 
@@ -132,14 +105,8 @@ async fn tokens_stream_and_the_counts_add_up() {
     let prompt = "What is the capital of France? Answer in one sentence.";
     let answer = answer(&engine, prompt, greedy(64)).await;
     let tokenizer = engine.tokenizer().unwrap();
-    assert_eq!(
-        answer.summary.input_tokens,
-        tokenizer.count_chat(&user(prompt)).unwrap()
-    );
-    assert_eq!(
-        answer.summary.output_tokens,
-        u64::try_from(answer.token_ids.len()).unwrap()
-    );
+    assert_eq!(answer.summary.input_tokens, tokenizer.count_chat(&user(prompt)).unwrap());
+    assert_eq!(answer.summary.output_tokens, u64::try_from(answer.token_ids.len()).unwrap());
     assert_eq!(answer.summary.finish_reason, FinishReason::Stop);
     assert_eq!(answer.token_ids.last(), Some(&2));
     assert!(answer.token_ids.len() >= 5);
@@ -170,18 +137,11 @@ async fn same_seed_gives_the_same_text() {
     let engine = engine();
     let drawn = |seed| GenerateOptions {
         output_tokens_max: 16,
-        sampling: Sampling::Random {
-            temperature: 1.5,
-            top_p: Some(0.95),
-            seed,
-        },
+        sampling: Sampling::Random { temperature: 1.5, top_p: Some(0.95), seed },
     };
     let first = answer(&engine, "Invent a name.", drawn(1)).await;
     assert_eq!(answer(&engine, "Invent a name.", drawn(1)).await, first);
-    assert_ne!(
-        answer(&engine, "Invent a name.", drawn(2)).await.token_ids,
-        first.token_ids
-    );
+    assert_ne!(answer(&engine, "Invent a name.", drawn(2)).await.token_ids, first.token_ids);
 }
 
 #[tokio::test]
@@ -194,10 +154,7 @@ async fn cancel_stops_the_work_and_keeps_what_came() {
     generating.cancel();
     let rest = collect(generating).await;
     assert_eq!(rest.summary.finish_reason, FinishReason::Cancelled);
-    assert_eq!(
-        rest.summary.output_tokens,
-        1 + u64::try_from(rest.token_ids.len()).unwrap()
-    );
+    assert_eq!(rest.summary.output_tokens, 1 + u64::try_from(rest.token_ids.len()).unwrap());
     assert!(rest.summary.output_tokens < 20);
 }
 
@@ -211,9 +168,7 @@ async fn cancel_is_heard_while_a_long_prompt_is_read() {
     let early = tokio::time::timeout(Duration::from_millis(300), generating.next()).await;
     assert!(early.is_err(), "the prompt was read at once: {early:?}");
     generating.cancel();
-    let rest = tokio::time::timeout(Duration::from_secs(10), collect(generating))
-        .await
-        .unwrap();
+    let rest = tokio::time::timeout(Duration::from_secs(10), collect(generating)).await.unwrap();
     assert_eq!(
         (rest.summary.output_tokens, rest.summary.finish_reason),
         (0, FinishReason::Cancelled)
@@ -230,23 +185,16 @@ async fn dropping_the_answer_frees_the_engine() {
     drop(generating);
     // Would wait for minutes behind the long story if that were still being written.
     let next = answer(&engine, "hi", greedy(2));
-    let next = tokio::time::timeout(Duration::from_secs(20), next)
-        .await
-        .unwrap();
+    let next = tokio::time::timeout(Duration::from_secs(20), next).await.unwrap();
     assert_eq!(next.summary.output_tokens, 2);
 }
 
 #[tokio::test]
 async fn unread_answer_does_not_hold_up_the_engine() {
     let engine = engine();
-    let unread = engine
-        .generate(user("Tell me a story."), greedy(40))
-        .await
-        .unwrap();
+    let unread = engine.generate(user("Tell me a story."), greedy(40)).await.unwrap();
     let read = answer(&engine, "hi", greedy(2));
-    let read = tokio::time::timeout(Duration::from_secs(60), read)
-        .await
-        .unwrap();
+    let read = tokio::time::timeout(Duration::from_secs(60), read).await.unwrap();
     assert_eq!(read.summary.output_tokens, 2);
     assert_eq!(collect(unread).await.summary.output_tokens, 40);
 }
@@ -254,10 +202,7 @@ async fn unread_answer_does_not_hold_up_the_engine() {
 #[tokio::test]
 async fn full_line_is_refused_as_busy_and_opens_again() {
     let engine = engine();
-    let running = engine
-        .generate(user("Tell me a story."), greedy(8_000))
-        .await
-        .unwrap();
+    let running = engine.generate(user("Tell me a story."), greedy(8_000)).await.unwrap();
     let mut waiting = Vec::new();
     for _ in 0..15 {
         let mut next = Box::pin(engine.generate(user("hi"), greedy(1)));
@@ -269,25 +214,15 @@ async fn full_line_is_refused_as_busy_and_opens_again() {
     assert!(error.is_transient());
     drop(running);
     drop(waiting);
-    assert_eq!(
-        answer(&engine, "hi", greedy(1)).await.summary.output_tokens,
-        1
-    );
+    assert_eq!(answer(&engine, "hi", greedy(1)).await.summary.output_tokens, 1);
 }
 
 #[tokio::test]
 async fn prompt_beyond_the_window_is_refused_before_any_work() {
     let engine = engine();
-    let huge = engine
-        .generate(user(&"word ".repeat(10_000_000)), greedy(1))
-        .await
-        .unwrap()
-        .next()
-        .await;
-    assert_eq!(
-        huge.unwrap().unwrap_err().kind(),
-        LocalErrorKind::PromptTooLong
-    );
+    let huge =
+        engine.generate(user(&"word ".repeat(10_000_000)), greedy(1)).await.unwrap().next().await;
+    assert_eq!(huge.unwrap().unwrap_err().kind(), LocalErrorKind::PromptTooLong);
     let long = user(&"word ".repeat(8_200));
     let mut generating = engine.generate(long, greedy(1)).await.unwrap();
     let error = generating.next().await.unwrap().unwrap_err();

@@ -36,10 +36,7 @@ fn item(section: Section, role: Role, text: &str) -> PromptItem {
 fn request(items: Vec<PromptItem>) -> ModelRequest {
     ModelRequest {
         model: ModelId::new(LOCAL_MODEL).unwrap(),
-        prompt: Prompt {
-            items,
-            tools: Vec::new(),
-        },
+        prompt: Prompt { items, tools: Vec::new() },
         options: ModelOptions::default(),
         stream: true,
         input_tokens: Tokens::new(20),
@@ -52,10 +49,7 @@ fn ask(text: &str) -> ModelRequest {
 
 fn permit_with(output_cap: u64, turn: &str, gate: Arc<dyn AttemptGate>) -> CallPermit {
     let terms = GrantTerms {
-        key: StepKey {
-            turn: TurnId::new(turn).unwrap(),
-            step: 1,
-        },
+        key: StepKey { turn: TurnId::new(turn).unwrap(), step: 1 },
         purpose: Purpose::Reply,
         output_cap: Tokens::new(output_cap),
         input_bound: Tokens::new(100),
@@ -79,13 +73,7 @@ async fn send(
     cap: u64,
 ) -> Vec<Vec<ProviderEvent>> {
     let prepared = provider.prepare(request).unwrap();
-    reads(
-        provider
-            .send_completion(&prepared, &permit(cap))
-            .await
-            .unwrap(),
-    )
-    .await
+    reads(provider.send_completion(&prepared, &permit(cap)).await.unwrap()).await
 }
 
 fn text_of(reads: &[Vec<ProviderEvent>]) -> String {
@@ -98,11 +86,7 @@ fn text_of(reads: &[Vec<ProviderEvent>]) -> String {
 
 fn end_of(reads: &[Vec<ProviderEvent>]) -> (FinishReason, Usage) {
     match reads.last().unwrap().as_slice() {
-        [
-            ..,
-            ProviderEvent::Finished(reason),
-            ProviderEvent::Usage(usage),
-        ] => (*reason, *usage),
+        [.., ProviderEvent::Finished(reason), ProviderEvent::Usage(usage)] => (*reason, *usage),
         other => panic!("not an end: {other:?}"),
     }
 }
@@ -112,39 +96,23 @@ async fn reply_streams_and_its_usage_is_exact() {
     let provider = provider();
     provider.warm_up().await.unwrap();
     let request = request(vec![
-        item(
-            Section::Instructions,
-            Role::System,
-            "You are a helpful assistant.",
-        ),
-        item(
-            Section::User,
-            Role::User,
-            "What is the capital of France? Answer in one sentence.",
-        ),
+        item(Section::Instructions, Role::System, "You are a helpful assistant."),
+        item(Section::User, Role::User, "What is the capital of France? Answer in one sentence."),
     ]);
     let prepared = provider.prepare(&request).unwrap();
     let reads = send(&provider, &request, 100).await;
     assert_eq!(reads[0][0], ProviderEvent::Started { request_id: None });
-    let deltas = reads
-        .iter()
-        .flatten()
-        .filter(|event| matches!(event, ProviderEvent::Text(_)));
+    let deltas = reads.iter().flatten().filter(|event| matches!(event, ProviderEvent::Text(_)));
     assert!(deltas.count() >= 5);
     let (finish_reason, usage) = end_of(&reads);
     assert_eq!(finish_reason, FinishReason::Stop);
 
     let counter = provider.counter(&provider.models()[0]);
     let messages = request.prompt.items.iter();
-    let counted: Tokens = messages
-        .map(|item| counter.count_message(item.role, &item.parts))
-        .sum();
+    let counted: Tokens = messages.map(|item| counter.count_message(item.role, &item.parts)).sum();
     let counted = counted.plus(counter.priming());
     assert_eq!(usage.input_total(), counted);
-    assert_eq!(
-        (prepared.input_bound, prepared.input_estimate),
-        (counted, counted)
-    );
+    assert_eq!((prepared.input_bound, prepared.input_estimate), (counted, counted));
     // The end mark is counted and not shown.
     let shown = counter.count_text(&text_of(&reads));
     assert_eq!(usage.output_total(), shown.plus(Tokens::new(1)));
@@ -154,20 +122,14 @@ async fn reply_streams_and_its_usage_is_exact() {
 async fn cap_of_the_permit_is_kept() {
     let reads = send(&provider(), &ask("Count from one to one hundred."), 7).await;
     let (finish_reason, usage) = end_of(&reads);
-    assert_eq!(
-        (finish_reason, usage.output),
-        (FinishReason::Length, Tokens::new(7))
-    );
+    assert_eq!((finish_reason, usage.output), (FinishReason::Length, Tokens::new(7)));
 }
 
 #[tokio::test]
 async fn unstreamed_reply_is_the_same_in_one_read() {
     let provider = provider();
     let streamed = send(&provider, &ask("Name a colour."), 12).await;
-    let whole = ModelRequest {
-        stream: false,
-        ..ask("Name a colour.")
-    };
+    let whole = ModelRequest { stream: false, ..ask("Name a colour.") };
     let whole = send(&provider, &whole, 12).await;
     assert_eq!(whole.len(), 1);
     assert_eq!(text_of(&whole), text_of(&streamed));
@@ -184,10 +146,7 @@ async fn stop_text_ends_the_reply_before_it() {
     request.options.stop = vec![stop.clone()];
     let reads = send(&provider, &request, 24).await;
     let shown = text_of(&reads);
-    assert_eq!(
-        full.split_once(&stop).map(|(start, _)| start),
-        Some(shown.as_str())
-    );
+    assert_eq!(full.split_once(&stop).map(|(start, _)| start), Some(shown.as_str()));
     assert_eq!(end_of(&reads).0, FinishReason::Stop);
 }
 
@@ -195,24 +154,14 @@ async fn stop_text_ends_the_reply_before_it() {
 async fn trailing_assistant_message_is_left_open_to_go_on_from() {
     let provider = provider();
     let request = request(vec![
-        item(
-            Section::Instructions,
-            Role::System,
-            "You are a helpful assistant.",
-        ),
-        item(
-            Section::History,
-            Role::User,
-            "Count from one to ten in words.",
-        ),
+        item(Section::Instructions, Role::System, "You are a helpful assistant."),
+        item(Section::History, Role::User, "Count from one to ten in words."),
         item(Section::History, Role::Assistant, "One, two, three, four,"),
     ]);
     let reads = send(&provider, &request, 4).await;
     let counter = provider.counter(&provider.models()[0]);
     let messages = request.prompt.items.iter();
-    let closed: Tokens = messages
-        .map(|item| counter.count_message(item.role, &item.parts))
-        .sum();
+    let closed: Tokens = messages.map(|item| counter.count_message(item.role, &item.parts)).sum();
     // No end mark, no line break and no second opening of an answer.
     assert_eq!(end_of(&reads).1.input_total().plus(Tokens::new(2)), closed);
     assert!(!text_of(&reads).is_empty());
@@ -224,13 +173,7 @@ async fn temperature_draws_differently_per_step_unless_a_seed_is_given() {
     let mut request = ask("Invent a name for a village.");
     request.options.temperature = Some(1.5);
     let mut texts = Vec::new();
-    for (turn, seed) in [
-        ("a", None),
-        ("a", None),
-        ("b", None),
-        ("a", Some(5)),
-        ("b", Some(5)),
-    ] {
+    for (turn, seed) in [("a", None), ("a", None), ("b", None), ("a", Some(5)), ("b", Some(5))] {
         request.options.seed = seed;
         let prepared = provider.prepare(&request).unwrap();
         let permit = permit_with(16, turn, Arc::new(OpenGate));
@@ -246,19 +189,12 @@ async fn temperature_draws_differently_per_step_unless_a_seed_is_given() {
 #[tokio::test]
 async fn dropping_the_stream_stops_the_work() {
     let provider = provider();
-    let prepared = provider
-        .prepare(&ask("Write a very long story about a journey."))
-        .unwrap();
-    let stream = provider
-        .send_completion(&prepared, &permit(2_000))
-        .await
-        .unwrap();
+    let prepared = provider.prepare(&ask("Write a very long story about a journey.")).unwrap();
+    let stream = provider.send_completion(&prepared, &permit(2_000)).await.unwrap();
     drop(stream);
     let request = ask("hi");
     let next = send(&provider, &request, 2);
-    let reads = tokio::time::timeout(Duration::from_secs(20), next)
-        .await
-        .unwrap();
+    let reads = tokio::time::timeout(Duration::from_secs(20), next).await.unwrap();
     assert_eq!(end_of(&reads).1.output, Tokens::new(2));
 }
 
@@ -282,28 +218,17 @@ async fn refused_attempt_computes_nothing_and_frees_the_engine() {
     let prepared = provider.prepare(&ask("hi")).unwrap();
     let gate = Arc::new(ClosedGate::default());
     let permit = permit_with(2, "turn-1", Arc::clone(&gate) as Arc<dyn AttemptGate>);
-    let error = provider
-        .send_completion(&prepared, &permit)
-        .await
-        .err()
-        .unwrap();
+    let error = provider.send_completion(&prepared, &permit).await.err().unwrap();
     assert_eq!(error.kind(), ProviderErrorKind::GateRefused);
     assert_eq!(gate.asked.load(Ordering::Relaxed), 1);
-    assert_eq!(
-        end_of(&send(&provider, &ask("hi"), 2).await).1.output,
-        Tokens::new(2)
-    );
+    assert_eq!(end_of(&send(&provider, &ask("hi"), 2).await).1.output, Tokens::new(2));
 }
 
 #[tokio::test]
 async fn too_long_prompt_owes_nothing() {
     let provider = provider();
     let prepared = provider.prepare(&ask(&"word ".repeat(9_000))).unwrap();
-    let error = provider
-        .send_completion(&prepared, &permit(10))
-        .await
-        .err()
-        .unwrap();
+    let error = provider.send_completion(&prepared, &permit(10)).await.err().unwrap();
     assert_eq!(
         (error.kind(), error.exposure(), error.is_transient()),
         (ProviderErrorKind::ContextTooLong, Exposure::None, false)
@@ -318,11 +243,8 @@ fn requests_the_model_cannot_serve_are_refused_and_the_same_bytes_come_twice() {
     other.model = ModelId::new("gpt-9").unwrap();
     assert_eq!(kind_of(&other), ProviderErrorKind::UnknownModel);
     let mut tools = ask("hi");
-    tools.prompt.tools = vec![ToolSpec {
-        name: "f".into(),
-        description: String::new(),
-        parameters: "{}".into(),
-    }];
+    tools.prompt.tools =
+        vec![ToolSpec { name: "f".into(), description: String::new(), parameters: "{}".into() }];
     assert_eq!(kind_of(&tools), ProviderErrorKind::InvalidRequest);
     let mut hot = ask("hi");
     hot.options.temperature = Some(f64::NAN);
@@ -337,10 +259,7 @@ fn requests_the_model_cannot_serve_are_refused_and_the_same_bytes_come_twice() {
     picture.prompt.items[0].parts.push(image);
     assert_eq!(kind_of(&picture), ProviderErrorKind::InvalidRequest);
     picture.prompt.items[0].section = Section::History;
-    assert_eq!(
-        provider.prepare(&picture).unwrap(),
-        provider.prepare(&picture).unwrap()
-    );
+    assert_eq!(provider.prepare(&picture).unwrap(), provider.prepare(&picture).unwrap());
 }
 
 #[tokio::test]

@@ -1,11 +1,6 @@
 //! Finding, checking and refusing weights files.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test helpers"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helpers")]
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -32,11 +27,7 @@ fn file_with(folder: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
 /// The first `length` bytes of the real weights.
 fn start_of_weights(length: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    File::open(real_weights())
-        .unwrap()
-        .take(length)
-        .read_to_end(&mut bytes)
-        .unwrap();
+    File::open(real_weights()).unwrap().take(length).read_to_end(&mut bytes).unwrap();
     bytes
 }
 
@@ -68,10 +59,7 @@ fn missing_weights_are_one_error_that_says_how_to_get_them() {
             path.display()
         )
     );
-    assert_eq!(
-        LocalEngine::open(&path).unwrap_err().kind(),
-        LocalErrorKind::WeightsMissing
-    );
+    assert_eq!(LocalEngine::open(&path).unwrap_err().kind(), LocalErrorKind::WeightsMissing);
 }
 
 #[test]
@@ -94,25 +82,16 @@ fn foreign_files_are_refused_before_loading() {
 #[test]
 fn known_file_of_another_length_is_refused_before_loading() {
     let folder = TempDir::new().unwrap();
-    let path = file_with(
-        &folder,
-        WEIGHTS_FILE_NAME,
-        b"GGUF and then the connection broke",
-    );
+    let path = file_with(&folder, WEIGHTS_FILE_NAME, b"GGUF and then the connection broke");
     let error = LocalEngine::open(&path).unwrap_err();
     check_invalid(&path, &error);
-    assert!(
-        error.to_string().contains("34 bytes instead of 98362432"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("34 bytes instead of 98362432"), "{error}");
 }
 
 #[tokio::test]
 async fn truncated_weights_are_refused_wherever_they_end() {
     let folder = TempDir::new().unwrap();
-    for length in [
-        4, 8, 23, 24, 700, 1_000_000, 1_780_000, 3_000_000, 60_000_000,
-    ] {
+    for length in [4, 8, 23, 24, 700, 1_000_000, 1_780_000, 3_000_000, 60_000_000] {
         let path = file_with(&folder, "cut.gguf", &start_of_weights(length));
         check_invalid(&path, &load_error(&path).await);
     }
@@ -132,12 +111,7 @@ async fn damaged_header_never_panics() {
             bytes[place] = random.u8(..);
         }
         let path = file_with(&folder, "damaged.gguf", &bytes);
-        File::options()
-            .write(true)
-            .open(&path)
-            .unwrap()
-            .set_len(98_362_432)
-            .unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(98_362_432).unwrap();
         let tokenizer = ChatTokenizer::open(&path);
         let loaded = LocalEngine::open(&path).unwrap().load().await;
         for error in [tokenizer.err(), loaded.err()].into_iter().flatten() {
@@ -145,10 +119,7 @@ async fn damaged_header_never_panics() {
             refused += 1;
         }
     }
-    assert!(
-        refused >= 10,
-        "only {refused} refusals: the damage was not where it matters"
-    );
+    assert!(refused >= 10, "only {refused} refusals: the damage was not where it matters");
 }
 
 #[tokio::test]
@@ -168,12 +139,7 @@ async fn weights_are_loaded_once_and_progress_is_told() {
     engine.load().await.unwrap();
     let seen = seen.lock().unwrap();
     let total_bytes = seen[0].1;
-    assert_eq!(
-        seen.iter()
-            .filter(|(done_bytes, _)| *done_bytes == 0)
-            .count(),
-        1
-    );
+    assert_eq!(seen.iter().filter(|(done_bytes, _)| *done_bytes == 0).count(), 1);
     assert!(seen.is_sorted());
     assert!(seen.iter().all(|(_, total)| *total == total_bytes));
     assert_eq!(seen.last().unwrap().0, total_bytes);

@@ -29,11 +29,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let is_offline = words == ["offline"];
     let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let base_url = if is_offline {
-        Some("http://offline.test/v1".to_owned())
-    } else {
-        var("OPENAI_BASE_URL")
-    };
+    let base_url =
+        if is_offline { Some("http://offline.test/v1".to_owned()) } else { var("OPENAI_BASE_URL") };
     let model = var("OPENAI_MODEL").unwrap_or_else(|| "gpt-4o-mini".to_owned());
     let base_url = base_url.unwrap_or_else(|| OPENAI_BASE_URL.to_owned());
     let config = OpenAiConfig {
@@ -42,9 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let transport: Arc<dyn TransportAdapter> = if is_offline {
         let recording = include_str!("../tests/recordings/openai-text.sse");
-        Arc::new(ScriptedTransport::new([
-            ScriptedReply::event_stream().read(recording)
-        ]))
+        Arc::new(ScriptedTransport::new([ScriptedReply::event_stream().read(recording)]))
     } else {
         Arc::new(HttpTransport::default())
     };
@@ -71,10 +66,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // In a runtime the recorder grants this once the credit is held, and the journal is the gate.
     let ids = UuidIds;
     let terms = GrantTerms {
-        key: StepKey {
-            turn: ids.turn_id()?,
-            step: 1,
-        },
+        key: StepKey { turn: ids.turn_id()?, step: 1 },
         purpose: Purpose::Reply,
         output_cap: Tokens::new(1_024),
         input_bound: prepared.input_bound,

@@ -78,10 +78,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         input_tokens: Tokens::ZERO,
     };
     let terms = GrantTerms {
-        key: StepKey {
-            turn: TurnId::new("bench")?,
-            step: 1,
-        },
+        key: StepKey { turn: TurnId::new("bench")?, step: 1 },
         purpose: Purpose::Reply,
         output_cap: Tokens::new(1_024),
         input_bound: Tokens::ZERO,
@@ -94,10 +91,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ("one read", 300, true),
         ("one read, chunks that differ", 300, false),
     ] {
-        let reads: Vec<Bytes> = frames(are_alike)
-            .chunks(frames_a_read)
-            .map(|frames| frames.concat().into())
-            .collect();
+        let reads: Vec<Bytes> =
+            frames(are_alike).chunks(frames_a_read).map(|frames| frames.concat().into()).collect();
         let id = ProviderId::new("bench")?;
         let config = OpenAiConfig::compatible(id, "http://offline.test/v1", ModelId::new("m")?);
         let transport = TimedTransport::new(Replay { reads });

@@ -39,10 +39,7 @@ impl OpenAiProvider {
         let shared = &self.shared;
         let config = &shared.config;
         if config.api_key.is_none() && config.is_official() {
-            let detail = format!(
-                "{} wants a key: set {}",
-                shared.server.host, config.key_name
-            );
+            let detail = format!("{} wants a key: set {}", shared.server.host, config.key_name);
             return Err(ProviderError::new(ProviderErrorKind::Unauthorized, detail));
         }
         let cap = permit.output_cap();
@@ -50,10 +47,7 @@ impl OpenAiProvider {
         let request = shared.request(body, prepared.stream, &permit.grant().terms().key);
         let model = ModelRef::new(self.id().clone(), prepared.model.clone());
         let gate = crate::gate::PermitGate(permit);
-        let deadline_ms = shared
-            .time
-            .now_ms()
-            .saturating_add(config.timeouts.total_ms);
+        let deadline_ms = shared.time.now_ms().saturating_add(config.timeouts.total_ms);
         let run = RetryRun {
             policy: &config.retry,
             gate: &gate,
@@ -77,11 +71,7 @@ impl OpenAiProvider {
 impl Shared {
     fn request(&self, body: Bytes, stream: bool, key: &StepKey) -> TransportRequest {
         let mut headers = self.headers.clone();
-        let accept = if stream {
-            "text/event-stream"
-        } else {
-            "application/json"
-        };
+        let accept = if stream { "text/event-stream" } else { "application/json" };
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         if let Ok(value) = HeaderValue::try_from(format!("{}-{}", key.turn, key.step)) {
             headers.insert(IDEMPOTENCY_KEY, value);
@@ -102,11 +92,7 @@ impl Shared {
     fn given_up(&self, error: RetryError<CallError>) -> ProviderError {
         match error {
             RetryError::GaveUp { error, .. } => *error.error,
-            RetryError::Refused {
-                refused,
-                last_error,
-                ..
-            } => {
+            RetryError::Refused { refused, last_error, .. } => {
                 let exposure = last_error.map_or(Exposure::None, |last| last.error.exposure());
                 let refused = refused
                     .into_source()
@@ -154,13 +140,7 @@ async fn attempt(
     }
     let events = SseStream::new(response.body, SseLimits::default())
         .with_progress_rule(&shared.config.timeouts, is_progress);
-    let mut reply = Reply::new(
-        Arc::clone(shared),
-        name.to_owned(),
-        request_id,
-        events,
-        decoder,
-    );
+    let mut reply = Reply::new(Arc::clone(shared), name.to_owned(), request_id, events, decoder);
     let first = reply.first().await?;
     Ok((first, Some(reply)))
 }

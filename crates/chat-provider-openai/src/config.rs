@@ -91,10 +91,7 @@ impl OpenAiConfig {
     /// OpenAI itself.
     #[must_use]
     pub fn openai(id: ProviderId, default_model: ModelId, api_key: Option<SecretString>) -> Self {
-        Self {
-            api_key,
-            ..Self::compatible(id, OPENAI_BASE_URL, default_model)
-        }
+        Self { api_key, ..Self::compatible(id, OPENAI_BASE_URL, default_model) }
     }
 
     /// Any other server, without a key.

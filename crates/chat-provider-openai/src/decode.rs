@@ -95,9 +95,7 @@ impl Decoder {
                     .ok()
                     .and_then(|chunk| chunk.error)
                     .or_else(|| serde_json::from_str::<WireError<'_>>(data).ok());
-                return Err(Stop::Refused(VendorError::from_wire(
-                    &refused.unwrap_or_default(),
-                )));
+                return Err(Stop::Refused(VendorError::from_wire(&refused.unwrap_or_default())));
             }
             "message" => {}
             // Pings and kinds nobody told us of.
@@ -141,10 +139,7 @@ impl Decoder {
             out.push(ProviderEvent::Started { request_id });
         }
         let choices = chunk.choices.as_deref().unwrap_or_default();
-        for choice in choices
-            .iter()
-            .filter(|choice| choice.index.0.unwrap_or(0) == 0)
-        {
+        for choice in choices.iter().filter(|choice| choice.index.0.unwrap_or(0) == 0) {
             self.choice(choice, out)?;
         }
         if let Some(usage) = chunk.usage.as_ref().and_then(disjoint) {
@@ -160,10 +155,7 @@ impl Decoder {
         if let Some(delta) = choice.delta.as_ref().or(choice.message.as_deref()) {
             self.delta(delta, out)?;
         }
-        let reason = choice
-            .finish_reason
-            .as_ref()
-            .map_or("", |reason| reason.0.as_ref());
+        let reason = choice.finish_reason.as_ref().map_or("", |reason| reason.0.as_ref());
         let reason = match reason {
             "" => return Ok(()),
             // OpenRouter's and DeepSeek's ways to say that the reply broke off.
@@ -180,10 +172,7 @@ impl Decoder {
         if !self.sealed.is_empty() {
             let data = format!("[{}]", std::mem::take(&mut self.sealed));
             out.push(ProviderEvent::ReasoningSealed(Opaque {
-                origin: Origin {
-                    model: self.model.clone(),
-                    api: CHAT_COMPLETIONS_API.to_owned(),
-                },
+                origin: Origin { model: self.model.clone(), api: CHAT_COMPLETIONS_API.to_owned() },
                 data,
             }));
         }
@@ -200,10 +189,7 @@ impl Decoder {
         if let Some(details) = delta.reasoning_details {
             self.seal(details.get());
         }
-        for text in [text(&delta.content), text(&delta.refusal)]
-            .into_iter()
-            .flatten()
-        {
+        for text in [text(&delta.content), text(&delta.refusal)].into_iter().flatten() {
             self.text(TextKind::Text, text, out);
         }
         for call in delta.tool_calls.iter().flatten() {
@@ -253,16 +239,13 @@ impl Decoder {
         if let Some(arguments) = arguments {
             let index = u32::try_from(at).unwrap_or(u32::MAX);
             match out.last_mut() {
-                Some(ProviderEvent::ToolArguments {
-                    index: last,
-                    arguments: open,
-                }) if *last == index => {
+                Some(ProviderEvent::ToolArguments { index: last, arguments: open })
+                    if *last == index =>
+                {
                     open.push_str(arguments);
                 }
-                _ => out.push(ProviderEvent::ToolArguments {
-                    index,
-                    arguments: arguments.to_owned(),
-                }),
+                _ => out
+                    .push(ProviderEvent::ToolArguments { index, arguments: arguments.to_owned() }),
             }
         }
         Ok(())
@@ -295,10 +278,8 @@ impl Decoder {
 
     /// Keeps the elements of a JSON array for the end of the reply.
     fn seal(&mut self, details: &str) {
-        let inner = details
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-            .map_or("", str::trim);
+        let inner =
+            details.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map_or("", str::trim);
         if inner.is_empty() || self.sealed.len().saturating_add(inner.len()) > SEALED_BYTES_MAX {
             return;
         }
@@ -310,7 +291,5 @@ impl Decoder {
 }
 
 fn text<'a>(text: &'a Option<Text<'_>>) -> Option<&'a str> {
-    text.as_ref()
-        .map(|text| text.0.as_ref())
-        .filter(|text| !text.is_empty())
+    text.as_ref().map(|text| text.0.as_ref()).filter(|text| !text.is_empty())
 }

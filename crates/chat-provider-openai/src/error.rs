@@ -31,13 +31,8 @@ pub(crate) struct VendorError {
 impl VendorError {
     pub(crate) fn from_wire(wire: &WireError<'_>) -> Self {
         let fields = &wire.0;
-        let message: String = fields
-            .message
-            .0
-            .chars()
-            .take(MESSAGE_BYTES_MAX)
-            .flat_map(char::to_lowercase)
-            .collect();
+        let message: String =
+            fields.message.0.chars().take(MESSAGE_BYTES_MAX).flat_map(char::to_lowercase).collect();
         let has = |phrase: &str| message.contains(phrase);
         Self {
             code: shown(&fields.code),
@@ -63,16 +58,11 @@ impl VendorError {
 
     /// A reply that the server broke off.
     pub(crate) fn overloaded() -> Self {
-        Self {
-            kind: "server_error".to_owned(),
-            ..Self::default()
-        }
+        Self { kind: "server_error".to_owned(), ..Self::default() }
     }
 
     fn is(&self, names: &[&str]) -> bool {
-        names
-            .iter()
-            .any(|name| self.code == *name || self.kind == *name)
+        names.iter().any(|name| self.code == *name || self.kind == *name)
     }
 
     fn is_quota(&self) -> bool {
@@ -90,12 +80,7 @@ impl VendorError {
             return status;
         }
         if self.is_quota()
-            || self.is(&[
-                "rate_limit_exceeded",
-                "rate_limit_error",
-                "requests",
-                "tokens",
-            ])
+            || self.is(&["rate_limit_exceeded", "rate_limit_error", "requests", "tokens"])
         {
             return 429;
         }
@@ -214,10 +199,8 @@ impl Server {
             return self.refused(model, status, &vendor, Failure::refused(status), &hints);
         }
         let host = &self.host;
-        let is_streaming = matches!(
-            error.phase(),
-            TransportPhase::Headers | TransportPhase::Streaming
-        );
+        let is_streaming =
+            matches!(error.phase(), TransportPhase::Headers | TransportPhase::Streaming);
         let (kind, detail) = match error.kind() {
             Cause::InvalidRequest => (
                 Kind::InvalidRequest,
@@ -231,47 +214,36 @@ impl Server {
                 Kind::Unavailable,
                 format!("no secure connection to {host}: check base_url and the certificates"),
             ),
-            Cause::FirstByteTimeout => (
-                Kind::Timeout,
-                format!("{host} took the request and did not answer in time"),
-            ),
-            Cause::IdleTimeout | Cause::ProgressTimeout => (
-                Kind::Timeout,
-                format!("{host} stopped talking in the middle of its reply"),
-            ),
-            Cause::TotalTimeout => (
-                Kind::Timeout,
-                format!("the call to {host} took longer than allowed"),
-            ),
+            Cause::FirstByteTimeout => {
+                (Kind::Timeout, format!("{host} took the request and did not answer in time"))
+            }
+            Cause::IdleTimeout | Cause::ProgressTimeout => {
+                (Kind::Timeout, format!("{host} stopped talking in the middle of its reply"))
+            }
+            Cause::TotalTimeout => {
+                (Kind::Timeout, format!("the call to {host} took longer than allowed"))
+            }
             Cause::Reset | Cause::Closed if is_streaming => {
                 (Kind::Protocol, format!("{host} cut the reply off"))
             }
-            Cause::Reset | Cause::Closed => (
-                Kind::Unavailable,
-                format!("{host} closed the connection without an answer"),
-            ),
-            Cause::TooLarge => (
-                Kind::Protocol,
-                format!("{host} sent more than any reply can be"),
-            ),
+            Cause::Reset | Cause::Closed => {
+                (Kind::Unavailable, format!("{host} closed the connection without an answer"))
+            }
+            Cause::TooLarge => (Kind::Protocol, format!("{host} sent more than any reply can be")),
             Cause::BadContentType => (
                 Kind::Protocol,
                 format!(
                     "{host} answered with something that is no reply of a model, such as a web page: check base_url, it usually ends in /v1"
                 ),
             ),
-            Cause::Malformed => (
-                Kind::Protocol,
-                format!("{host} sent bytes that cannot be decoded"),
-            ),
+            Cause::Malformed => {
+                (Kind::Protocol, format!("{host} sent bytes that cannot be decoded"))
+            }
             _ => (Kind::Unavailable, format!("the call to {host} was stopped")),
         };
         let failure = error.failure();
         let error = provider_error(kind, detail, &failure, &hints).with_source(error.clone());
-        CallError {
-            error: Box::new(error),
-            failure,
-        }
+        CallError { error: Box::new(error), failure }
     }
 
     /// An error inside a 200.
@@ -282,17 +254,9 @@ impl Server {
         request_id: Option<&str>,
     ) -> CallError {
         let status = vendor.status();
-        let hints = ResponseHints {
-            request_id: request_id.map(str::to_owned),
-            ..ResponseHints::default()
-        };
-        self.refused(
-            model,
-            status,
-            vendor,
-            Failure::refused_in_stream(status),
-            &hints,
-        )
+        let hints =
+            ResponseHints { request_id: request_id.map(str::to_owned), ..ResponseHints::default() };
+        self.refused(model, status, vendor, Failure::refused_in_stream(status), &hints)
     }
 
     /// Bytes that are not the dialect.
@@ -305,10 +269,7 @@ impl Server {
             &failure,
             &ResponseHints::default(),
         );
-        CallError {
-            error: Box::new(error),
-            failure,
-        }
+        CallError { error: Box::new(error), failure }
     }
 
     fn refused(
@@ -352,10 +313,7 @@ impl Server {
         failure.should_retry = hints.should_retry;
         failure.is_quota = kind == Kind::QuotaExhausted;
         let error = provider_error(kind, detail, &failure, hints).with_status(status);
-        CallError {
-            error: Box::new(error),
-            failure,
-        }
+        CallError { error: Box::new(error), failure }
     }
 }
 
@@ -365,11 +323,7 @@ fn provider_error(
     failure: &Failure,
     hints: &ResponseHints,
 ) -> ProviderError {
-    let exposure = if failure.may_have_cost() {
-        Exposure::Unknown
-    } else {
-        Exposure::None
-    };
+    let exposure = if failure.may_have_cost() { Exposure::Unknown } else { Exposure::None };
     ProviderError::new(kind, detail)
         .with_exposure(exposure)
         .with_retry_after_ms(hints.retry_after_ms)

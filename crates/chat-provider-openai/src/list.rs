@@ -30,12 +30,8 @@ impl OpenAiProvider {
         let response = shared.transport.send(request).await.map_err(failed)?;
         let response = response.error_for_status().await.map_err(failed)?;
         let body = response.read_full(LIST_BYTES_MAX).await.map_err(failed)?;
-        let list: ModelList<'_> = serde_json::from_slice(&body).map_err(|_| {
-            *shared
-                .server
-                .malformed("its list of models is no list")
-                .error
-        })?;
+        let list: ModelList<'_> = serde_json::from_slice(&body)
+            .map_err(|_| *shared.server.malformed("its list of models is no list").error)?;
         let names = list.data.iter().filter_map(|entry| entry.id.non_empty());
         let models: BTreeSet<ModelId> = names.filter_map(|name| ModelId::new(name).ok()).collect();
         Ok(models.into_iter().collect())

@@ -136,11 +136,7 @@ pub(crate) fn model_info(config: &OpenAiConfig, model: &ModelId) -> Option<Model
     let known = config.models.get(name);
     let is_official = config.is_official();
     // Routers put the vendor in front: `openai/gpt-4o`.
-    let own_name = if is_official {
-        name
-    } else {
-        name.strip_prefix("openai/").unwrap_or(name)
-    };
+    let own_name = if is_official { name } else { name.strip_prefix("openai/").unwrap_or(name) };
     let family = family_of(own_name);
     if is_official && family.is_none() && known.is_none() {
         return None;
@@ -189,11 +185,7 @@ fn tokenizer(name: &str, family: Option<&Family>) -> TokenizerId {
 /// The role that carries a model's instructions. Only OpenAI itself knows `developer`.
 pub(crate) fn instructions(config: &OpenAiConfig, model: &ModelId) -> Instructions {
     let name = model.as_str();
-    match config
-        .models
-        .get(name)
-        .and_then(|known| known.developer_role)
-    {
+    match config.models.get(name).and_then(|known| known.developer_role) {
         Some(true) => Instructions::Developer,
         Some(false) => Instructions::System,
         None if config.is_official() => {
@@ -215,8 +207,5 @@ pub(crate) fn models(config: &OpenAiConfig) -> Vec<ModelInfo> {
             names.push(model);
         }
     }
-    names
-        .iter()
-        .filter_map(|model| model_info(config, model))
-        .collect()
+    names.iter().filter_map(|model| model_info(config, model)).collect()
 }

@@ -54,9 +54,7 @@ impl OpenAiProvider {
         config: OpenAiConfig,
         transport: Arc<dyn TransportAdapter>,
     ) -> Result<Self, ProviderError> {
-        let seed = config
-            .jitter_seed
-            .unwrap_or_else(|| RandomState::new().hash_one(0_u8));
+        let seed = config.jitter_seed.unwrap_or_else(|| RandomState::new().hash_one(0_u8));
         Self::with_time(config, transport, Arc::new(TokioRetryTime::new(seed)))
     }
 
@@ -83,9 +81,7 @@ impl OpenAiProvider {
             time,
             config,
         };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// What it was configured with.
@@ -127,11 +123,8 @@ impl ModelProvider for OpenAiProvider {
         let counter = self.counter(&info);
         let built = tokio::task::spawn_blocking(move || counter.count_text("warm"));
         built.await.map(|_| ()).map_err(|error| {
-            ProviderError::new(
-                ProviderErrorKind::NotReady,
-                "the vocabulary could not be built",
-            )
-            .with_source(error)
+            ProviderError::new(ProviderErrorKind::NotReady, "the vocabulary could not be built")
+                .with_source(error)
         })
     }
 
@@ -175,10 +168,7 @@ impl fmt::Debug for OpenAiProvider {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Shared")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -192,9 +182,7 @@ fn check_base_url(base_url: &str) -> Result<(), ProviderError> {
     if is_usable {
         return Ok(());
     }
-    Err(not_ready(
-        "base_url is no address: write it like http://127.0.0.1:11434/v1".to_owned(),
-    ))
+    Err(not_ready("base_url is no address: write it like http://127.0.0.1:11434/v1".to_owned()))
 }
 
 fn headers(config: &OpenAiConfig) -> Result<HeaderMap, ProviderError> {

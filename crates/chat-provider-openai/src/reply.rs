@@ -52,14 +52,7 @@ impl Reply {
         events: SseStream,
         decoder: Decoder,
     ) -> Self {
-        Self {
-            shared,
-            model,
-            request_id,
-            events,
-            decoder,
-            stage: Stage::Open,
-        }
+        Self { shared, model, request_id, events, decoder, stage: Stage::Open }
     }
 
     /// Reads up to the commit point: the first delta, or a finish without any.

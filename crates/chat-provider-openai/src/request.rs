@@ -92,9 +92,7 @@ struct WireFunction<'a> {
 
 impl fmt::Display for Content<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.pieces
-            .iter()
-            .try_for_each(|piece| formatter.write_str(piece))
+        self.pieces.iter().try_for_each(|piece| formatter.write_str(piece))
     }
 }
 
@@ -129,9 +127,7 @@ pub(crate) fn body(
         seed: request.options.seed,
         reasoning_effort: request.options.reasoning_effort.as_deref(),
         stream: request.stream,
-        stream_options: request.stream.then_some(StreamOptions {
-            include_usage: true,
-        }),
+        stream_options: request.stream.then_some(StreamOptions { include_usage: true }),
     };
     serde_json::to_vec(&body)
         .map_err(|error| invalid("the prompt has no JSON form").with_source(error))
@@ -158,16 +154,10 @@ pub(crate) fn with_cap(
 }
 
 fn check(options: &ModelOptions) -> Result<(), ProviderError> {
-    if options
-        .temperature
-        .is_some_and(|value| !(0.0..=2.0).contains(&value))
-    {
+    if options.temperature.is_some_and(|value| !(0.0..=2.0).contains(&value)) {
         return Err(invalid("temperature must be between 0 and 2"));
     }
-    if options
-        .top_p
-        .is_some_and(|value| !(0.0..=1.0).contains(&value))
-    {
+    if options.top_p.is_some_and(|value| !(0.0..=1.0).contains(&value)) {
         return Err(invalid("top_p must be between 0 and 1"));
     }
     Ok(())
@@ -180,11 +170,7 @@ fn tools(prompt: &Prompt) -> Result<Vec<WireTool<'_>>, ProviderError> {
         })?;
         Ok(WireTool {
             kind: "function",
-            function: WireFunction {
-                name: &tool.name,
-                description: &tool.description,
-                parameters,
-            },
+            function: WireFunction { name: &tool.name, description: &tool.description, parameters },
         })
     });
     tools.collect()
@@ -230,11 +216,7 @@ fn push_item<'a>(
                     open.reasoning_details = serde_json::from_str(&opaque.data).ok();
                 }
             }
-            ContentPart::ToolCall {
-                call_id,
-                name,
-                arguments,
-            } => {
+            ContentPart::ToolCall { call_id, name, arguments } => {
                 open.content.is_null_if_empty = true;
                 open.tool_calls.push(WireToolCall {
                     id: call_id,
@@ -257,9 +239,7 @@ fn push_item<'a>(
                 open.push(format!("[file {name}]"));
             }
             ContentPart::Image { .. } | ContentPart::File { .. } => {
-                return Err(invalid(
-                    "images and files are not sent to this provider yet",
-                ));
+                return Err(invalid("images and files are not sent to this provider yet"));
             }
             // A kind of part newer than this crate.
             _ => return Err(invalid("this provider cannot say this kind of part")),

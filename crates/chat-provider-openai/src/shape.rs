@@ -34,11 +34,7 @@ pub(crate) struct Shape {
 impl Shape {
     /// None yet: fits nothing.
     pub(crate) const fn none() -> Self {
-        Self {
-            kind: TextKind::Text,
-            before: String::new(),
-            after: String::new(),
-        }
+        Self { kind: TextKind::Text, before: String::new(), after: String::new() }
     }
 
     /// The text in `data`, if it differs from the kept chunk in nothing else.
@@ -75,9 +71,8 @@ impl Shape {
 /// Whether a JSON string with this inside means just that.
 fn is_plain(text: &str) -> bool {
     // No early end: texts are short, and this way eight or more bytes are looked at together.
-    text.bytes().fold(true, |is_plain, byte| {
-        is_plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\')
-    })
+    text.bytes()
+        .fold(true, |is_plain, byte| is_plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'))
 }
 
 /// The text, if it is all that `chunk` says.

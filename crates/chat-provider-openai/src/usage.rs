@@ -13,30 +13,16 @@ pub(crate) fn disjoint(wire: &WireUsage) -> Option<Usage> {
     let input = wire.prompt_tokens.0?;
     let completion = wire.completion_tokens.0?;
     let prompt_details = wire.prompt_tokens_details.unwrap_or_default();
-    let cache_read = prompt_details
-        .cached_tokens
-        .0
-        .or(wire.prompt_cache_hit_tokens.0)
-        .unwrap_or(0)
-        .min(input);
+    let cache_read =
+        prompt_details.cached_tokens.0.or(wire.prompt_cache_hit_tokens.0).unwrap_or(0).min(input);
     let not_read = input.saturating_sub(cache_read);
-    let cache_write = prompt_details
-        .cache_write_tokens
-        .0
-        .unwrap_or(0)
-        .min(not_read);
-    let reasoning = wire
-        .completion_tokens_details
-        .and_then(|details| details.reasoning_tokens.0)
-        .unwrap_or(0);
+    let cache_write = prompt_details.cache_write_tokens.0.unwrap_or(0).min(not_read);
+    let reasoning =
+        wire.completion_tokens_details.and_then(|details| details.reasoning_tokens.0).unwrap_or(0);
     let total_beside = input.checked_add(completion)?.checked_add(reasoning)?;
     let is_beside =
         reasoning > 0 && (wire.total_tokens.0 == Some(total_beside) || reasoning > completion);
-    let output = if is_beside {
-        completion
-    } else {
-        completion.saturating_sub(reasoning)
-    };
+    let output = if is_beside { completion } else { completion.saturating_sub(reasoning) };
     Some(Usage {
         input_uncached: Tokens::new(not_read.saturating_sub(cache_write)),
         cache_read: Tokens::new(cache_read),

@@ -18,19 +18,14 @@ pub struct GateRefused {
 impl GateRefused {
     /// Says why, in one line.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-        }
+        Self { reason: reason.into() }
     }
 }
 
 impl From<GateRefused> for ProviderError {
     fn from(refused: GateRefused) -> Self {
-        Self::new(
-            ProviderErrorKind::GateRefused,
-            "another attempt is not allowed",
-        )
-        .with_source(refused)
+        Self::new(ProviderErrorKind::GateRefused, "another attempt is not allowed")
+            .with_source(refused)
     }
 }
 

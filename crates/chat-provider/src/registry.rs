@@ -36,10 +36,7 @@ impl ProviderRegistry {
     #[must_use]
     pub fn with(mut self, provider: Arc<dyn ModelProvider>) -> Self {
         if self.default.is_none() {
-            self.default = Some(ModelRef::new(
-                provider.id().clone(),
-                provider.model_id().clone(),
-            ));
+            self.default = Some(ModelRef::new(provider.id().clone(), provider.model_id().clone()));
         }
         self.providers.insert(provider.id().clone(), provider);
         self
@@ -73,10 +70,7 @@ impl ProviderRegistry {
     /// The models that all providers know of.
     #[must_use]
     pub fn models(&self) -> Vec<ModelInfo> {
-        self.providers
-            .values()
-            .flat_map(|provider| provider.models())
-            .collect()
+        self.providers.values().flat_map(|provider| provider.models()).collect()
     }
 
     /// What `name` means: an alias, `provider/model`, or a model that one provider lists.
@@ -93,24 +87,20 @@ impl ProviderRegistry {
             return self.find(&model).map(|_| model);
         }
         let wanted = ModelId::new(name).map_err(|error| self.unknown(name, error.to_string()))?;
-        let mut serving = self.providers.values().filter(|provider| {
-            provider
-                .models()
-                .iter()
-                .any(|info| info.model.model == wanted)
-        });
+        let mut serving = self
+            .providers
+            .values()
+            .filter(|provider| provider.models().iter().any(|info| info.model.model == wanted));
         match (serving.next(), serving.next()) {
             (Some(provider), None) => Ok(ModelRef::new(provider.id().clone(), wanted)),
-            (Some(_), Some(_)) => Err(self.unknown(
-                name,
-                "several providers serve it: write provider/model".to_owned(),
-            )),
+            (Some(_), Some(_)) => {
+                Err(self
+                    .unknown(name, "several providers serve it: write provider/model".to_owned()))
+            }
             (None, _) => {
                 let ids: Vec<&str> = self.providers.keys().map(ProviderId::as_str).collect();
-                Err(self.unknown(
-                    name,
-                    format!("write provider/model; providers: {}", ids.join(", ")),
-                ))
+                Err(self
+                    .unknown(name, format!("write provider/model; providers: {}", ids.join(", "))))
             }
         }
     }
@@ -137,18 +127,12 @@ impl ProviderRegistry {
                 .take(8)
                 .map(|info| info.model.model.to_string())
                 .collect();
-            self.unknown(
-                &model.to_string(),
-                format!("the provider knows {}", known.join(", ")),
-            )
+            self.unknown(&model.to_string(), format!("the provider knows {}", known.join(", ")))
         })?;
         Ok((Arc::clone(provider), info))
     }
 
     fn unknown(&self, name: &str, hint: String) -> UnknownModel {
-        UnknownModel {
-            name: name.chars().take(120).collect(),
-            hint,
-        }
+        UnknownModel { name: name.chars().take(120).collect(), hint }
     }
 }

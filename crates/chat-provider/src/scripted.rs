@@ -71,11 +71,7 @@ impl ScriptedReply {
             .iter()
             .map(|piece| ScriptedStep::Say(vec![ProviderEvent::Text((*piece).to_owned())]))
             .collect();
-        let usage = Usage {
-            input_uncached: Tokens::new(10),
-            output,
-            ..Usage::default()
-        };
+        let usage = Usage { input_uncached: Tokens::new(10), output, ..Usage::default() };
         steps.push(ScriptedStep::Say(vec![
             ProviderEvent::Finished(FinishReason::Stop),
             ProviderEvent::Usage(usage),
@@ -86,9 +82,7 @@ impl ScriptedReply {
     /// A failure before anything was said.
     #[must_use]
     pub fn failure(kind: ProviderErrorKind, exposure: Exposure) -> Self {
-        Self {
-            steps: vec![ScriptedStep::Fail { kind, exposure }],
-        }
+        Self { steps: vec![ScriptedStep::Fail { kind, exposure }] }
     }
 }
 
@@ -159,15 +153,8 @@ impl ScriptedProvider {
             prefill: true,
             tokenizer: EstimateCounter::default().tokenizer().clone(),
         };
-        let state = State {
-            script: script.into(),
-            ..State::default()
-        };
-        Ok(Self {
-            id,
-            info,
-            state: Arc::new(Mutex::new(state)),
-        })
+        let state = State { script: script.into(), ..State::default() };
+        Ok(Self { id, info, state: Arc::new(Mutex::new(state)) })
     }
 
     /// The same with another window.
@@ -242,11 +229,8 @@ impl ModelProvider for ScriptedProvider {
 
     fn prepare(&self, request: &ModelRequest) -> Result<Prepared, ProviderError> {
         let body = serde_json::to_vec(&request.prompt).map_err(|error| {
-            ProviderError::new(
-                ProviderErrorKind::InvalidRequest,
-                "the prompt has no JSON form",
-            )
-            .with_source(error)
+            ProviderError::new(ProviderErrorKind::InvalidRequest, "the prompt has no JSON form")
+                .with_source(error)
         })?;
         let mut state = self.lock();
         if state.prepared.len() >= PREPARED_MAX {
@@ -269,10 +253,7 @@ impl ModelProvider for ScriptedProvider {
                 serde_json::to_vec(&request.prompt).is_ok_and(|body| body == prepared.body)
             });
             if let Some(request) = matching.and_then(|at| state.prepared.remove(at)) {
-                state.calls.push(ScriptedCall {
-                    request,
-                    output_cap,
-                });
+                state.calls.push(ScriptedCall { request, output_cap });
             }
         }
         let mut steps = VecDeque::from(self.next_reply().steps);
@@ -292,26 +273,23 @@ impl ModelProvider for ScriptedProvider {
             Some(ScriptedStep::Hang) => std::future::pending().await,
             _ => {}
         }
-        Ok(Box::pin(stream::unfold(
-            (steps, under_way),
-            |(mut steps, under_way)| async move {
-                loop {
-                    match steps.pop_front()? {
-                        ScriptedStep::Say(events) => return Some((Ok(events), (steps, under_way))),
-                        ScriptedStep::Hang => std::future::pending().await,
-                        ScriptedStep::Attempt { .. } => {}
-                        ScriptedStep::Wait { ms } => {
-                            tokio::time::sleep(Duration::from_millis(ms)).await;
-                        }
-                        ScriptedStep::Fail { kind, exposure } => {
-                            let error = ProviderError::new(kind, "the script fails here")
-                                .with_exposure(exposure);
-                            return Some((Err(error), (VecDeque::new(), under_way)));
-                        }
-                        ScriptedStep::Cut => return None,
+        Ok(Box::pin(stream::unfold((steps, under_way), |(mut steps, under_way)| async move {
+            loop {
+                match steps.pop_front()? {
+                    ScriptedStep::Say(events) => return Some((Ok(events), (steps, under_way))),
+                    ScriptedStep::Hang => std::future::pending().await,
+                    ScriptedStep::Attempt { .. } => {}
+                    ScriptedStep::Wait { ms } => {
+                        tokio::time::sleep(Duration::from_millis(ms)).await;
                     }
+                    ScriptedStep::Fail { kind, exposure } => {
+                        let error = ProviderError::new(kind, "the script fails here")
+                            .with_exposure(exposure);
+                        return Some((Err(error), (VecDeque::new(), under_way)));
+                    }
+                    ScriptedStep::Cut => return None,
                 }
-            },
-        )))
+            }
+        })))
     }
 }

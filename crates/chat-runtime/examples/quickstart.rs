@@ -7,21 +7,13 @@ use chat_runtime::{Cursor, EventKind, Runtime, RuntimeConfig, StreamExt, TurnReq
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = Runtime::open(RuntimeConfig::new("memory:").with_example()).await?;
     let scope = runtime.scope("ada")?;
-    let turn = runtime
-        .client()
-        .send_message(&scope, TurnRequest::text("Hello!"))
-        .await?;
+    let turn = runtime.client().send_message(&scope, TurnRequest::text("Hello!")).await?;
 
     let mut events = turn.events(Cursor::START).await?;
     while let Some(event) = events.next().await {
         match &event?.event {
             EventKind::TextDelta { text, .. } => print!("{text}"),
-            EventKind::Ended {
-                outcome,
-                usage,
-                cost,
-                ..
-            } => {
+            EventKind::Ended { outcome, usage, cost, .. } => {
                 println!("\n{outcome:?}: {} tokens, {cost}", usage.output_total());
             }
             _ => {}

@@ -156,9 +156,8 @@ impl RuntimeConfig {
     /// # Errors
     /// `InvalidConfig` naming the line: unknown keys, missing keys, wrong types.
     pub fn from_toml(text: &str) -> Result<Self, RuntimeError> {
-        toml::from_str(text).map_err(|error| RuntimeError::InvalidConfig {
-            detail: one_line(&error.to_string()),
-        })
+        toml::from_str(text)
+            .map_err(|error| RuntimeError::InvalidConfig { detail: one_line(&error.to_string()) })
     }
 
     /// The configuration as TOML, without secrets: it has none, and what a URL hides between its
@@ -167,11 +166,8 @@ impl RuntimeConfig {
     /// # Errors
     /// `InvalidConfig` if a value has no TOML form.
     pub fn to_toml(&self) -> Result<String, RuntimeError> {
-        toml::to_string_pretty(&self.without_credentials()).map_err(|error| {
-            RuntimeError::InvalidConfig {
-                detail: error.to_string(),
-            }
-        })
+        toml::to_string_pretty(&self.without_credentials())
+            .map_err(|error| RuntimeError::InvalidConfig { detail: error.to_string() })
     }
 
     /// With this provider under this name.
@@ -184,10 +180,7 @@ impl RuntimeConfig {
     /// With OpenAI, its key in `OPENAI_API_KEY`.
     #[must_use]
     pub fn with_openai(self) -> Self {
-        self.with_provider(
-            "openai",
-            ProviderConfig::Openai(OpenAiCompatibleConfig::default()),
-        )
+        self.with_provider("openai", ProviderConfig::Openai(OpenAiCompatibleConfig::default()))
     }
 
     /// With the embedded model, its weights in the user's cache folder.
@@ -311,10 +304,7 @@ mod tests {
         "#;
         let config = RuntimeConfig::from_toml(text).expect("valid");
         let shown = config.to_toml().expect("has a form");
-        assert!(
-            shown.contains(r#"base_url = "http://localhost:8080/v1""#),
-            "{shown}"
-        );
+        assert!(shown.contains(r#"base_url = "http://localhost:8080/v1""#), "{shown}");
         for text in [shown, format!("{config:?}")] {
             assert!(!text.contains("hunter"), "{text}");
         }
@@ -323,10 +313,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_can_be_read_again() {
-        let config = RuntimeConfig::new("memory:")
-            .with_openai()
-            .with_local()
-            .with_example();
+        let config = RuntimeConfig::new("memory:").with_openai().with_local().with_example();
         let shown = config.to_toml().expect("has a form");
         assert_eq!(RuntimeConfig::from_toml(&shown).ok(), Some(config));
     }
@@ -336,10 +323,7 @@ mod tests {
         for (text, key) in [
             ("store = \"memory:\"\nstoer = 1", "stoer"),
             ("store = \"memory:\"\n[turns]\nlease = 1", "lease"),
-            (
-                "store = \"memory:\"\n[providers.a]\nkind = \"openai\"\nurl = \"x\"",
-                "url",
-            ),
+            ("store = \"memory:\"\n[providers.a]\nkind = \"openai\"\nurl = \"x\"", "url"),
             (
                 "store = \"memory:\"\n[accounts]\nkind = \"limited\"\nopening_usd = \"1\"\nextra = 1",
                 "extra",
@@ -347,10 +331,7 @@ mod tests {
         ] {
             let refused = RuntimeConfig::from_toml(text).map_err(|error| error.to_string());
             let message = refused.expect_err("refused");
-            assert!(
-                message.contains(key) && !message.contains('\n'),
-                "{message}"
-            );
+            assert!(message.contains(key) && !message.contains('\n'), "{message}");
         }
     }
 }

@@ -35,16 +35,9 @@ pub(crate) fn registry(
     Ok(registry)
 }
 
-#[cfg(any(
-    not(feature = "openai"),
-    not(feature = "local"),
-    not(feature = "example")
-))]
+#[cfg(any(not(feature = "openai"), not(feature = "local"), not(feature = "example")))]
 fn off(name: &str, feature: &'static str) -> Result<Arc<dyn ModelProvider>, RuntimeError> {
-    Err(RuntimeError::FeatureOff {
-        wanted: format!("the provider `{name}`"),
-        feature,
-    })
+    Err(RuntimeError::FeatureOff { wanted: format!("the provider `{name}`"), feature })
 }
 
 #[cfg(any(feature = "local", feature = "example"))]
@@ -141,9 +134,7 @@ fn embedded(
 fn echo(name: &str, example: &ExampleConfig) -> Result<Arc<dyn ModelProvider>, RuntimeError> {
     check_name(name, chat_provider_example::EXAMPLE_PROVIDER)?;
     let provider = chat_provider_example::ExampleProvider::new()?;
-    Ok(Arc::new(
-        provider.with_delay_ms(example.delay_ms.unwrap_or_default()),
-    ))
+    Ok(Arc::new(provider.with_delay_ms(example.delay_ms.unwrap_or_default())))
 }
 
 #[cfg(not(feature = "example"))]

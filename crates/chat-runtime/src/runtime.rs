@@ -58,11 +58,7 @@ impl Runtime {
             builder = builder.observer(observer);
         }
         match builder.start().await {
-            Ok(client) => Ok(Self {
-                client,
-                store,
-                tenant,
-            }),
+            Ok(client) => Ok(Self { client, store, tenant }),
             Err(error) => {
                 store.close().await;
                 Err(error.into())
@@ -106,9 +102,7 @@ fn prices(config: &RuntimeConfig) -> Result<PriceBook, RuntimeError> {
     let Some(path) = &config.prices else {
         return Ok(shipped);
     };
-    let text = std::fs::read_to_string(path).map_err(|source| RuntimeError::Unreadable {
-        path: path.clone(),
-        source,
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| RuntimeError::Unreadable { path: path.clone(), source })?;
     Ok(shipped.with_overrides(PriceBook::from_toml(&text)?))
 }

@@ -30,9 +30,7 @@ pub enum StoreKind {
 /// `FeatureOff` naming the feature that has this scheme; `UnknownStore`; `InvalidConfig` if empty.
 pub fn store_kind(url: &str) -> Result<StoreKind, RuntimeError> {
     if url.is_empty() {
-        return Err(RuntimeError::InvalidConfig {
-            detail: "store: is not set".to_owned(),
-        });
+        return Err(RuntimeError::InvalidConfig { detail: "store: is not set".to_owned() });
     }
     let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
     let off = |feature| {

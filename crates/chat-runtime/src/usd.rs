@@ -34,13 +34,9 @@ pub fn parse_usd(text: &str) -> Result<Money, InvalidAmount> {
     }
     let too_large = || refuse("it is larger than 9.2 billion");
     let whole: i64 = whole.parse().map_err(|_| too_large())?;
-    let nano: i64 = format!("{fraction:0<PLACES$}")
-        .parse()
-        .map_err(|_| too_large())?;
+    let nano: i64 = format!("{fraction:0<PLACES$}").parse().map_err(|_| too_large())?;
     let whole = Money::from_usd(whole).map_err(|_| too_large())?;
-    whole
-        .plus(Money::from_nano_usd(nano))
-        .map_err(|_| too_large())
+    whole.plus(Money::from_nano_usd(nano)).map_err(|_| too_large())
 }
 
 #[cfg(test)]
@@ -63,11 +59,7 @@ mod tests {
             (".5", None),
             ("1.", None),
         ] {
-            assert_eq!(
-                parse_usd(text).ok(),
-                nano.map(Money::from_nano_usd),
-                "{text}"
-            );
+            assert_eq!(parse_usd(text).ok(), nano.map(Money::from_nano_usd), "{text}");
         }
     }
 }

@@ -18,15 +18,10 @@ async fn what_was_said_is_there_after_reopening() {
     let config = RuntimeConfig::new(url).with_example();
     let runtime = Runtime::open(config.clone()).await.expect("opens");
     let scope = runtime.scope("ada").expect("valid");
-    let sent = runtime
-        .client()
-        .send_message(&scope, TurnRequest::text("hello"));
+    let sent = runtime.client().send_message(&scope, TurnRequest::text("hello"));
     let turn = sent.await.expect("accepted");
     let outcome = turn.outcome().await.expect("ends");
-    assert_eq!(
-        (outcome.state, outcome.cost),
-        (TurnState::Completed, Money::ZERO)
-    );
+    assert_eq!((outcome.state, outcome.cost), (TurnState::Completed, Money::ZERO));
     runtime.close().await;
     runtime.close().await;
 
@@ -41,15 +36,9 @@ async fn what_was_said_is_there_after_reopening() {
 #[tokio::test]
 async fn a_store_that_is_not_compiled_in_names_its_feature() {
     for (url, expected) in [
-        (
-            "postgres://ada:hunter2@localhost/chat",
-            ("feature_off", "postgres"),
-        ),
+        ("postgres://ada:hunter2@localhost/chat", ("feature_off", "postgres")),
         ("mongodb://localhost", ("feature_off", "mongo")),
-        (
-            "redis://ada:hunter2@localhost",
-            ("unknown_store", "sqlite:FILE"),
-        ),
+        ("redis://ada:hunter2@localhost", ("unknown_store", "sqlite:FILE")),
         ("chat.db", ("unknown_store", "sqlite:FILE")),
         ("sqlite:", ("unknown_store", "sqlite:FILE")),
     ] {
@@ -57,10 +46,7 @@ async fn a_store_that_is_not_compiled_in_names_its_feature() {
         let (code, remedy) = code_and_remedy(&error);
         assert_eq!(code, expected.0, "{url}");
         assert!(remedy.contains(expected.1), "{url}: {remedy}");
-        assert!(
-            !format!("{error} {error:?} {remedy}").contains("hunter2"),
-            "{error:?}"
-        );
+        assert!(!format!("{error} {error:?} {remedy}").contains("hunter2"), "{error:?}");
     }
 }
 
@@ -72,17 +58,12 @@ async fn a_configuration_that_cannot_work_is_refused_before_the_store_is_touched
     let mut missing_prices = base.clone();
     missing_prices.prices = Some(folder.path().join("none.toml"));
     let mut alias = base.clone();
-    alias
-        .aliases
-        .insert("fast".to_owned(), "nobody/none".to_owned());
+    alias.aliases.insert("fast".to_owned(), "nobody/none".to_owned());
     for (config, code) in [
         (base.clone().with_model("nobody/none"), "unknown_model"),
         (alias, "unknown_model"),
         (missing_prices, "file_unreadable"),
-        (
-            base.with_provider("echo", example_provider()),
-            "invalid_config",
-        ),
+        (base.with_provider("echo", example_provider()), "invalid_config"),
     ] {
         let error = refusal(config).await;
         assert_eq!(error.code(), code, "{error}");
@@ -111,14 +92,9 @@ async fn a_limited_account_is_refused_what_it_cannot_pay() {
     let config = RuntimeConfig::from_toml(&text).expect("valid");
     let runtime = Runtime::open(config).await.expect("opens");
     let scope = runtime.scope("ada").expect("valid");
-    let sent = runtime
-        .client()
-        .send_message(&scope, TurnRequest::text("hello"));
+    let sent = runtime.client().send_message(&scope, TurnRequest::text("hello"));
     let outcome = sent.await.expect("accepted").outcome().await.expect("ends");
     let failure = outcome.failure.expect("refused");
-    assert_eq!(
-        (outcome.state, failure.code.as_str()),
-        (TurnState::Rejected, "insufficient_funds")
-    );
+    assert_eq!((outcome.state, failure.code.as_str()), (TurnState::Rejected, "insufficient_funds"));
     runtime.close().await;
 }

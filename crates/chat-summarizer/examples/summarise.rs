@@ -29,11 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         said("1", Role::User, "What is the capital of France?")?,
         said("2", Role::Assistant, "Paris.")?,
     ];
-    let request = SummaryRequest {
-        previous: None,
-        messages,
-        tokens_max: Tokens::new(400),
-    };
+    let request = SummaryRequest { previous: None, messages, tokens_max: Tokens::new(400) };
     let summary = ExtractiveSummarizer::default().summarize(request).await?;
     println!("{}", summary.text);
     let copies = [

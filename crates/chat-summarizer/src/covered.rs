@@ -18,9 +18,7 @@ pub fn covered_hash_after<'m>(
     messages: impl IntoIterator<Item = &'m Message>,
 ) -> ContentHash {
     let start = previous.map_or_else(root, |previous| previous.covered.clone());
-    messages
-        .into_iter()
-        .fold(start, |hash, message| link(&hash, message))
+    messages.into_iter().fold(start, |hash, message| link(&hash, message))
 }
 
 /// How many messages of `path` (from the root on, oldest first) `summary` covers; none if it was
@@ -76,35 +74,17 @@ fn push_part<'p>(part: &'p ContentPart, fields: &mut Vec<&'p str>) {
             let sealed = opaque.as_ref().map_or("", |opaque| opaque.data.as_str());
             fields.extend(["reasoning", text, sealed]);
         }
-        ContentPart::Image {
-            file, media_type, ..
-        } => {
+        ContentPart::Image { file, media_type, .. } => {
             fields.extend(["image", file.as_str(), media_type]);
         }
-        ContentPart::File {
-            file,
-            name,
-            media_type,
-        } => {
+        ContentPart::File { file, name, media_type } => {
             fields.extend(["file", file.as_str(), name, media_type]);
         }
-        ContentPart::ToolCall {
-            call_id,
-            name,
-            arguments,
-        } => {
+        ContentPart::ToolCall { call_id, name, arguments } => {
             fields.extend(["tool_call", call_id, name, arguments]);
         }
-        ContentPart::ToolResult {
-            call_id,
-            text,
-            is_error,
-        } => {
-            let kind = if *is_error {
-                "tool_error"
-            } else {
-                "tool_result"
-            };
+        ContentPart::ToolResult { call_id, text, is_error } => {
+            let kind = if *is_error { "tool_error" } else { "tool_result" };
             fields.extend([kind, call_id, text]);
         }
         ContentPart::Summary { .. } => {}

@@ -19,9 +19,7 @@ pub struct ExtractiveSummarizer {
 
 impl Default for ExtractiveSummarizer {
     fn default() -> Self {
-        Self {
-            message_chars: MESSAGE_CHARS_DEFAULT,
-        }
+        Self { message_chars: MESSAGE_CHARS_DEFAULT }
     }
 }
 
@@ -66,12 +64,7 @@ impl Summarizer for ExtractiveSummarizer {
             .iter()
             .rev()
             .filter_map(|message| self.line(message))
-            .chain(
-                request
-                    .previous
-                    .iter()
-                    .map(|previous| previous.text.clone()),
-            );
+            .chain(request.previous.iter().map(|previous| previous.text.clone()));
         let mut kept = Vec::new();
         let mut bytes: usize = 0;
         for line in newest_first {

@@ -30,10 +30,8 @@ impl SummaryRequest {
     /// # Errors
     /// `NothingToCover` if there is no message; `Blank` if `text` says nothing.
     pub fn summary_of(&self, text: &str) -> Result<Summary, SummaryError> {
-        let newest = self
-            .messages
-            .last()
-            .ok_or(SummaryError::new(SummaryErrorKind::NothingToCover))?;
+        let newest =
+            self.messages.last().ok_or(SummaryError::new(SummaryErrorKind::NothingToCover))?;
         let text = text.trim();
         if text.is_empty() {
             return Err(SummaryError::new(SummaryErrorKind::Blank));
@@ -92,10 +90,7 @@ impl SummaryError {
         kind: SummaryErrorKind,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self {
-            kind,
-            source: Some(source.into()),
-        }
+        Self { kind, source: Some(source.into()) }
     }
 
     /// What went wrong.

@@ -28,11 +28,7 @@ fn said(id: &str, role: Role, text: &str) -> Message {
 }
 
 fn request(messages: Vec<Message>, tokens_max: u64) -> SummaryRequest {
-    SummaryRequest {
-        previous: None,
-        messages,
-        tokens_max: Tokens::new(tokens_max),
-    }
+    SummaryRequest { previous: None, messages, tokens_max: Tokens::new(tokens_max) }
 }
 
 fn talk() -> Vec<Message> {
@@ -68,27 +64,16 @@ async fn the_bound_keeps_the_newest_lines() {
 #[tokio::test]
 async fn a_long_message_keeps_its_head() {
     let long = said("1", Role::User, &"é".repeat(1_000_000));
-    let summary = ExtractiveSummarizer::keeping(3)
-        .summarize(request(vec![long], 100))
-        .await;
+    let summary = ExtractiveSummarizer::keeping(3).summarize(request(vec![long], 100)).await;
     assert_eq!(summary.expect("made").text, "User: ééé");
 }
 
 #[tokio::test]
 async fn blank_and_empty_are_refused() {
     let blank = vec![said("1", Role::User, " \n")];
-    assert_eq!(
-        extract(request(blank, 500)).await,
-        Err(SummaryErrorKind::Blank)
-    );
-    assert_eq!(
-        extract(request(talk(), 3)).await,
-        Err(SummaryErrorKind::Blank)
-    );
-    assert_eq!(
-        extract(request(vec![], 500)).await,
-        Err(SummaryErrorKind::NothingToCover)
-    );
+    assert_eq!(extract(request(blank, 500)).await, Err(SummaryErrorKind::Blank));
+    assert_eq!(extract(request(talk(), 3)).await, Err(SummaryErrorKind::Blank));
+    assert_eq!(extract(request(vec![], 500)).await, Err(SummaryErrorKind::NothingToCover));
 }
 
 #[tokio::test]
@@ -96,10 +81,7 @@ async fn a_summary_goes_on_from_the_one_before() {
     let mut messages = talk();
     let newest = messages.split_off(2);
     let previous = extract(request(messages, 500)).await.expect("made");
-    let next = SummaryRequest {
-        previous: Some(previous),
-        ..request(newest, 500)
-    };
+    let next = SummaryRequest { previous: Some(previous), ..request(newest, 500) };
     let chained = extract(next).await.expect("made");
     let at_once = extract(request(talk(), 500)).await.expect("made");
     assert_eq!(chained, at_once);
@@ -119,10 +101,7 @@ async fn copies_and_siblings_reuse_and_changed_content_does_not() {
     assert!(!covers(&summary, copy.iter().take(2)));
     copy[1].parts = vec![ContentPart::text("changed")];
     assert!(!covers(&summary, &copy));
-    let blank = Summary {
-        text: "  ".into(),
-        ..summary
-    };
+    let blank = Summary { text: "  ".into(), ..summary };
     assert!(!covers(&blank, &talk()), "a blank summary is no checkpoint");
 }
 

@@ -80,11 +80,7 @@ pub(crate) fn line(count: usize) -> Vec<Message> {
     (0..count)
         .map(|n| {
             let parent = n.checked_sub(1).map(|before| format!("m-{before}"));
-            let role = if n % 2 == 0 {
-                Role::User
-            } else {
-                Role::Assistant
-            };
+            let role = if n % 2 == 0 { Role::User } else { Role::Assistant };
             message(&format!("m-{n}"), parent.as_deref(), role)
         })
         .collect()
@@ -93,10 +89,7 @@ pub(crate) fn line(count: usize) -> Vec<Message> {
 /// Imports `messages` into conversation `c`.
 pub(crate) async fn import(store: &dyn Store, messages: &[Message]) {
     let conversation = conversation("c", 1_000);
-    store
-        .import(&scope(), &conversation, messages)
-        .await
-        .expect("imports");
+    store.import(&scope(), &conversation, messages).await.expect("imports");
 }
 
 pub(crate) fn ids(messages: &[Message]) -> Vec<&str> {
@@ -115,17 +108,11 @@ impl Sent {
     pub(crate) fn named(name: &str) -> Self {
         let turn_id: TurnId = id(&format!("t-{name}"));
         let user = message(&format!("u-{name}"), None, Role::User);
-        let user_message = Message {
-            turn: Some(turn_id.clone()),
-            ..user
-        };
+        let user_message = Message { turn: Some(turn_id.clone()), ..user };
         let turn = NewTurn {
             id: turn_id.clone(),
             conversation: c(),
-            kind: TurnKind::New {
-                parent: None,
-                parts: Vec::new(),
-            },
+            kind: TurnKind::New { parent: None, parts: Vec::new() },
             user_message: user_message.id.clone(),
             reply: id(&format!("r-{name}")),
             model: model(),
@@ -140,10 +127,7 @@ impl Sent {
             turn,
             segment: segment(&turn_id, 1, 1),
         };
-        Self {
-            scope: scope(),
-            accept,
-        }
+        Self { scope: scope(), accept }
     }
 
     pub(crate) fn by(mut self, scope: Scope) -> Self {
@@ -153,10 +137,7 @@ impl Sent {
 
     pub(crate) fn below(mut self, parent: &str) -> Self {
         let parent: MessageId = id(parent);
-        self.accept.turn.kind = TurnKind::New {
-            parent: Some(parent.clone()),
-            parts: Vec::new(),
-        };
+        self.accept.turn.kind = TurnKind::New { parent: Some(parent.clone()), parts: Vec::new() };
         if let Some(message) = &mut self.accept.user_message {
             message.parent = Some(parent);
         }
@@ -167,9 +148,7 @@ impl Sent {
     pub(crate) fn again(mut self, user_message: &str) -> Self {
         self.accept.user_message = None;
         self.accept.turn.user_message = id(user_message);
-        self.accept.turn.kind = TurnKind::Regenerate {
-            message: id(user_message),
-        };
+        self.accept.turn.kind = TurnKind::Regenerate { message: id(user_message) };
         self
     }
 
@@ -198,10 +177,7 @@ impl Sent {
     }
 
     pub(crate) async fn accept(self, store: &dyn Store) -> Self {
-        let accepted = store
-            .accept(&self.scope, &self.accept)
-            .await
-            .expect("accepts");
+        let accepted = store.accept(&self.scope, &self.accept).await.expect("accepts");
         assert_eq!(accepted, Accepted::New);
         self
     }
@@ -209,20 +185,14 @@ impl Sent {
     /// Accepted, with step 1 dispatched.
     pub(crate) async fn run(self, store: &dyn Store) -> Self {
         let sent = self.accept(store).await;
-        store
-            .open_step(&sent.fence(), &step(1, true))
-            .await
-            .expect("opens");
+        store.open_step(&sent.fence(), &step(1, true)).await.expect("opens");
         sent
     }
 
     /// Accepted, run and completed at 2,000 ms; step 1 is settling.
     pub(crate) async fn complete(self, store: &dyn Store) -> Self {
         let sent = self.run(store).await;
-        store
-            .close_turn(&sent.fence(), &sent.close())
-            .await
-            .expect("closes");
+        store.close_turn(&sent.fence(), &sent.close()).await.expect("closes");
         sent
     }
 
@@ -231,25 +201,15 @@ impl Sent {
     }
 
     pub(crate) fn fence(&self) -> Fence {
-        Fence {
-            scope: self.scope.clone(),
-            turn: self.id().clone(),
-            epoch: 1,
-        }
+        Fence { scope: self.scope.clone(), turn: self.id().clone(), epoch: 1 }
     }
 
     pub(crate) fn step_key(&self, step: u32) -> StepKey {
-        StepKey {
-            turn: self.id().clone(),
-            step,
-        }
+        StepKey { turn: self.id().clone(), step }
     }
 
     pub(crate) fn attempt_key(&self, step: u32, attempt: u32) -> AttemptKey {
-        AttemptKey {
-            step: self.step_key(step),
-            attempt,
-        }
+        AttemptKey { step: self.step_key(step), attempt }
     }
 
     pub(crate) fn reply(&self) -> Message {
@@ -298,14 +258,8 @@ impl Sent {
     pub(crate) async fn everything(&self, store: &dyn Store) -> Everything {
         let conversation = &self.accept.turn.conversation;
         Everything {
-            conversation: store
-                .conversation(&self.scope, conversation)
-                .await
-                .expect("reads"),
-            messages: store
-                .messages(&self.scope, conversation, None, 1_000)
-                .await
-                .expect("reads"),
+            conversation: store.conversation(&self.scope, conversation).await.expect("reads"),
+            messages: store.messages(&self.scope, conversation, None, 1_000).await.expect("reads"),
             turn: store.turn(&self.scope, self.id()).await.expect("reads"),
             events: store.events(&self.scope, self.id(), 0, 1_000).await.ok(),
         }
@@ -329,10 +283,7 @@ pub(crate) fn segment(turn: &TurnId, first: u64, last: u64) -> EventSegment {
             turn: turn.clone(),
             epoch: 1,
             seq,
-            event: EventKind::TextDelta {
-                part: 0,
-                text: format!("delta {seq}"),
-            },
+            event: EventKind::TextDelta { part: 0, text: format!("delta {seq}") },
         })
         .collect();
     EventSegment::encode(&events).expect("events encode")
@@ -368,17 +319,11 @@ pub(crate) fn amount(attempt: u32) -> AttemptAmount {
 }
 
 pub(crate) fn settling(step: u32) -> StepClose {
-    StepClose {
-        step,
-        amounts: vec![amount(1)],
-    }
+    StepClose { step, amounts: vec![amount(1)] }
 }
 
 pub(crate) fn released(step: u32) -> StepClose {
-    StepClose {
-        step,
-        amounts: Vec::new(),
-    }
+    StepClose { step, amounts: Vec::new() }
 }
 
 /// Checks that a call was refused, and as what.

@@ -8,10 +8,8 @@ use std::path::Path;
 
 /// Theme and case, in the order of the list.
 fn listed(list: &str) -> Vec<(String, String)> {
-    let is_name = |text: &str| {
-        text.bytes()
-            .all(|b| b.is_ascii_lowercase() || b"0123456789_".contains(&b))
-    };
+    let is_name =
+        |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b"0123456789_".contains(&b));
     let mut theme = String::new();
     let mut cases = Vec::new();
     for line in list.lines().map(str::trim) {
@@ -29,19 +27,11 @@ fn written(folder: &Path) -> BTreeMap<String, Vec<String>> {
     let mut themes = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("the themes are there") {
         let path = entry.expect("readable").path();
-        let theme = path
-            .file_stem()
-            .expect("a name")
-            .to_string_lossy()
-            .into_owned();
+        let theme = path.file_stem().expect("a name").to_string_lossy().into_owned();
         let source = fs::read_to_string(&path).expect("readable");
-        let names = source
-            .lines()
-            .filter_map(|line| line.strip_prefix("pub async fn "));
-        let cases: Vec<String> = names
-            .filter_map(|rest| rest.split('(').next())
-            .map(str::to_owned)
-            .collect();
+        let names = source.lines().filter_map(|line| line.strip_prefix("pub async fn "));
+        let cases: Vec<String> =
+            names.filter_map(|rest| rest.split('(').next()).map(str::to_owned).collect();
         if !cases.is_empty() {
             themes.insert(theme, cases);
         }

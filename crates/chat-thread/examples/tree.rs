@@ -9,17 +9,10 @@ use chat_types::{
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ids = SequentialIds::new("m");
-    let mut talk = Talk {
-        thread: MessageThread::default(),
-        conversation: ConversationId::new("talk")?,
-    };
+    let mut talk =
+        Talk { thread: MessageThread::default(), conversation: ConversationId::new("talk")? };
     let question = ids.message_id()?;
-    talk.say(
-        &question,
-        None,
-        Role::User,
-        "What is the capital of France?",
-    )?;
+    talk.say(&question, None, Role::User, "What is the capital of France?")?;
     let reply = ids.message_id()?;
     talk.say(&reply, Some(&question), Role::Assistant, "Paris.")?;
 

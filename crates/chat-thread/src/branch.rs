@@ -49,18 +49,12 @@ impl BranchError {
     /// The head is not there.
     #[must_use]
     pub const fn not_found() -> Self {
-        Self {
-            kind: BranchErrorKind::NotFound,
-            source: None,
-        }
+        Self { kind: BranchErrorKind::NotFound, source: None }
     }
 
     /// The store failed with `source`.
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self {
-            kind: BranchErrorKind::Unavailable,
-            source: Some(source.into()),
-        }
+        Self { kind: BranchErrorKind::Unavailable, source: Some(source.into()) }
     }
 
     /// What went wrong.
@@ -133,9 +127,6 @@ impl BranchReader for MemoryBranch {
             messages.push(parent.clone());
             message = parent;
         }
-        Ok(BranchPage {
-            messages,
-            next: None,
-        })
+        Ok(BranchPage { messages, next: None })
     }
 }

@@ -72,10 +72,8 @@ impl MessageThread {
         if target.level < first_level {
             return Err(ThreadError::ForkEndsBeforeStart);
         }
-        let on_path: HashSet<&MessageId> = self
-            .ancestors(Some(request.target))
-            .map(|message| &message.id)
-            .collect();
+        let on_path: HashSet<&MessageId> =
+            self.ancestors(Some(request.target)).map(|message| &message.id).collect();
         let hangs_on_path = |message: &Message| {
             message
                 .parent
@@ -92,11 +90,7 @@ impl MessageThread {
                     ForkMode::TargetLevel => node.level <= target.level,
                 }
         });
-        let mut copier = Copier {
-            conversation,
-            copied: HashMap::new(),
-            messages: Vec::new(),
-        };
+        let mut copier = Copier { conversation, copied: HashMap::new(), messages: Vec::new() };
         for node in chosen {
             copier.copy(&node.message, ids)?;
         }

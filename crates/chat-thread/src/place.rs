@@ -25,10 +25,7 @@ impl Place {
         if old.role != Role::User {
             return Err(ThreadError::NotAUserMessage);
         }
-        Ok(Self {
-            parent: old.parent.clone(),
-            kept: Vec::new(),
-        })
+        Ok(Self { parent: old.parent.clone(), kept: Vec::new() })
     }
 
     /// Another reply to what `old` answers: a sibling of `old`.
@@ -36,10 +33,7 @@ impl Place {
     /// # Errors
     /// `NotAReply` if `old` is not the model's; `NothingToAnswer` if it is a root.
     pub fn of_regenerate(old: &Message) -> Result<Self, ThreadError> {
-        Ok(Self {
-            parent: Some(answered_by(old)?),
-            kept: Vec::new(),
-        })
+        Ok(Self { parent: Some(answered_by(old)?), kept: Vec::new() })
     }
 
     /// A reply that goes on from `old`: a sibling that starts with its parts.
@@ -47,10 +41,7 @@ impl Place {
     /// # Errors
     /// As for [`Place::of_regenerate`].
     pub fn of_continue(old: &Message) -> Result<Self, ThreadError> {
-        Ok(Self {
-            parent: Some(answered_by(old)?),
-            kept: old.parts.clone(),
-        })
+        Ok(Self { parent: Some(answered_by(old)?), kept: old.parts.clone() })
     }
 }
 

@@ -70,10 +70,8 @@ impl MessageThread {
         for (position, message) in unique.iter().enumerate() {
             index.insert(message.id.clone(), position);
         }
-        let parents: Vec<Option<usize>> = unique
-            .iter()
-            .map(|message| index.get(message.parent.as_ref()?).copied())
-            .collect();
+        let parents: Vec<Option<usize>> =
+            unique.iter().map(|message| index.get(message.parent.as_ref()?).copied()).collect();
         let mut children = vec![Vec::new(); unique.len()];
         for (node, parent) in parents.iter().enumerate() {
             if let Some(below) = parent.and_then(|parent| children.get_mut(parent)) {
@@ -106,11 +104,7 @@ impl MessageThread {
             return;
         };
         let created_at = node.message.created_at;
-        let parent = node
-            .message
-            .parent
-            .as_ref()
-            .and_then(|id| self.index.get(id).copied());
+        let parent = node.message.parent.as_ref().and_then(|id| self.index.get(id).copied());
         if let Some(node) = self.nodes.get_mut(position) {
             node.parent = parent;
         }
@@ -119,9 +113,7 @@ impl MessageThread {
             None => std::mem::take(&mut self.roots),
         };
         let older = siblings.partition_point(|&sibling| {
-            self.nodes
-                .get(sibling)
-                .is_some_and(|node| node.message.created_at <= created_at)
+            self.nodes.get(sibling).is_some_and(|node| node.message.created_at <= created_at)
         });
         siblings.insert(older, position);
         match parent.and_then(|parent| self.nodes.get_mut(parent)) {
@@ -173,8 +165,7 @@ impl MessageThread {
     /// Messages below `id`, oldest first.
     #[must_use]
     pub fn children(&self, id: &MessageId) -> Vec<&Message> {
-        self.node(id)
-            .map_or_else(Vec::new, |node| self.at(&node.children))
+        self.node(id).map_or_else(Vec::new, |node| self.at(&node.children))
     }
 
     /// Messages without a known parent, oldest first.
@@ -196,10 +187,7 @@ impl MessageThread {
     }
 
     fn at(&self, positions: &[usize]) -> Vec<&Message> {
-        positions
-            .iter()
-            .filter_map(|&position| Some(&self.nodes.get(position)?.message))
-            .collect()
+        positions.iter().filter_map(|&position| Some(&self.nodes.get(position)?.message)).collect()
     }
 
     /// Messages with nothing below them, in normal order.
@@ -224,11 +212,7 @@ impl MessageThread {
     pub fn summary_on_path(&self, head: Option<&MessageId>) -> Option<SummaryOnPath<'_>> {
         self.ancestors(head).find_map(|message| {
             let (part, summary) = newest_summary(message)?;
-            Some(SummaryOnPath {
-                message,
-                part,
-                summary,
-            })
+            Some(SummaryOnPath { message, part, summary })
         })
     }
 
@@ -264,28 +248,18 @@ impl MessageThread {
             return Err(ThreadError::DuplicateId);
         }
         let level = match &message.parent {
-            Some(parent) => self
-                .node(parent)
-                .ok_or(ThreadError::UnknownParent)?
-                .level
-                .saturating_add(1),
+            Some(parent) => {
+                self.node(parent).ok_or(ThreadError::UnknownParent)?.level.saturating_add(1)
+            }
             None => 0,
         };
-        if self
-            .nodes
-            .first()
-            .is_some_and(|node| node.message.conversation != message.conversation)
+        if self.nodes.first().is_some_and(|node| node.message.conversation != message.conversation)
         {
             return Err(ThreadError::ForeignConversation);
         }
         let position = self.nodes.len();
         self.index.insert(message.id.clone(), position);
-        self.nodes.push(Node {
-            message,
-            parent: None,
-            children: Vec::new(),
-            level,
-        });
+        self.nodes.push(Node { message, parent: None, children: Vec::new(), level });
         self.link(position);
         Ok(())
     }

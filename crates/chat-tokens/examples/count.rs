@@ -35,20 +35,10 @@ fn main() {
         .chain([Box::new(EstimateCounter::new()) as Box<dyn TokenCounter>])
         .collect();
 
-    for text in [
-        "Hello, world!",
-        "Zwölf Boxkämpfer",
-        "東京都",
-        "🦀🦀",
-        "fn main() {}\n",
-    ] {
+    for text in ["Hello, world!", "Zwölf Boxkämpfer", "東京都", "🦀🦀", "fn main() {}\n"] {
         println!("{text:?}");
         for counter in &counters {
-            println!(
-                "  {:<12} {:>3}",
-                counter.tokenizer().as_str(),
-                counter.count_text(text)
-            );
+            println!("  {:<12} {:>3}", counter.tokenizer().as_str(), counter.count_text(text));
         }
     }
 

@@ -35,11 +35,7 @@ pub trait TokenCounter: Debug + Send + Sync + 'static {
 
     /// `tokens` as a count of this vocabulary.
     fn token_count(&self, tokens: Tokens) -> TokenCount {
-        TokenCount {
-            tokens,
-            tokenizer: self.tokenizer().clone(),
-            provenance: self.provenance(),
-        }
+        TokenCount { tokens, tokenizer: self.tokenizer().clone(), provenance: self.provenance() }
     }
 }
 
@@ -57,15 +53,11 @@ fn count_part<C: TokenCounter + ?Sized>(counter: &C, part: &ContentPart) -> Toke
         ContentPart::Text { text }
         | ContentPart::Reasoning { text, .. }
         | ContentPart::ToolResult { text, .. } => counter.count_text(text),
-        ContentPart::Image {
-            width_px,
-            height_px,
-            ..
-        } => image_tokens(*width_px, *height_px),
+        ContentPart::Image { width_px, height_px, .. } => image_tokens(*width_px, *height_px),
         ContentPart::File { name, .. } => counter.count_text(name).plus(FILE_TOKENS),
-        ContentPart::ToolCall {
-            name, arguments, ..
-        } => counter.count_text(name).plus(counter.count_text(arguments)),
+        ContentPart::ToolCall { name, arguments, .. } => {
+            counter.count_text(name).plus(counter.count_text(arguments))
+        }
         ContentPart::Summary { summary } => counter.count_text(&summary.text),
         // A kind of part that is newer than this crate: refused nowhere, guessed as one page.
         _ => FILE_TOKENS,

@@ -27,13 +27,8 @@ pub enum OpenAiEncoding {
 
 impl OpenAiEncoding {
     /// All of them, newest first.
-    pub const ALL: [Self; 5] = [
-        Self::O200kBase,
-        Self::Cl100kBase,
-        Self::P50kBase,
-        Self::P50kEdit,
-        Self::R50kBase,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::O200kBase, Self::Cl100kBase, Self::P50kBase, Self::P50kEdit, Self::R50kBase];
 
     /// The encoding of a model by its name, dated and fine-tuned names included.
     ///
@@ -53,9 +48,7 @@ impl OpenAiEncoding {
     /// The encoding with this name, for example `o200k_base`.
     #[must_use]
     pub fn of_tokenizer(tokenizer: &TokenizerId) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|encoding| encoding.as_str() == tokenizer.as_str())
+        Self::ALL.into_iter().find(|encoding| encoding.as_str() == tokenizer.as_str())
     }
 
     /// Its name.
@@ -85,8 +78,6 @@ impl OpenAiEncoding {
             Self::P50kEdit => tiktoken_rs::p50k_edit_singleton(),
             Self::R50kBase => tiktoken_rs::r50k_base_singleton(),
         };
-        short_runs(text)
-            .map(|piece| Tokens::from_len(odd.count_ordinary(piece)))
-            .sum()
+        short_runs(text).map(|piece| Tokens::from_len(odd.count_ordinary(piece))).sum()
     }
 }

@@ -28,9 +28,7 @@ impl EstimateCounter {
     /// The estimate; it has no settings.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            tokenizer: Self::TOKENIZER,
-        }
+        Self { tokenizer: Self::TOKENIZER }
     }
 }
 

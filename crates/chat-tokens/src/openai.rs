@@ -29,10 +29,7 @@ impl OpenAiCounter {
     /// A counter for `encoding`.
     #[must_use]
     pub fn new(encoding: OpenAiEncoding) -> Self {
-        Self {
-            encoding,
-            tokenizer: encoding.tokenizer(),
-        }
+        Self { encoding, tokenizer: encoding.tokenizer() }
     }
 
     /// The counter of a model by its name; none if it is not one of OpenAI's.
@@ -68,9 +65,7 @@ impl TokenCounter for OpenAiCounter {
             Role::Assistant => "assistant",
             Role::Tool => "tool",
         };
-        PER_MESSAGE
-            .plus(self.count_text(role))
-            .plus(count_parts(self, parts))
+        PER_MESSAGE.plus(self.count_text(role)).plus(count_parts(self, parts))
     }
 
     fn priming(&self) -> Tokens {

@@ -43,11 +43,8 @@ mod tests {
         let pieces: Vec<&str> = short_runs(text).collect();
         assert_eq!(pieces.concat(), text);
         // A run may end with the character that crosses the bound: four bytes at most.
-        let longest = pieces
-            .iter()
-            .flat_map(|piece| piece.split(char::is_whitespace))
-            .map(str::len)
-            .max();
+        let longest =
+            pieces.iter().flat_map(|piece| piece.split(char::is_whitespace)).map(str::len).max();
         assert!(longest.unwrap_or(0) <= RUN_BYTES_MAX + 3);
     }
 

@@ -52,10 +52,7 @@ struct Counting {
 
 impl Counting {
     fn named(name: &'static str) -> Self {
-        Self {
-            tokenizer: TokenizerId::from_static(name),
-            asked: AtomicU32::new(0),
-        }
+        Self { tokenizer: TokenizerId::from_static(name), asked: AtomicU32::new(0) }
     }
 }
 
@@ -90,10 +87,7 @@ fn a_stored_count_is_never_recomputed() {
         provenance: Provenance::Reported,
     };
     let message = message(vec![stored.clone()]);
-    assert_eq!(
-        count_stored(&counter, &message),
-        (stored, CountOrigin::Stored)
-    );
+    assert_eq!(count_stored(&counter, &message), (stored, CountOrigin::Stored));
     assert_eq!(counter.asked.load(Ordering::Relaxed), 0);
 }
 
@@ -110,10 +104,7 @@ fn a_count_of_another_tokenizer_is_not_taken() {
         tokenizer: TokenizerId::from_static("x"),
         provenance: Provenance::Counted,
     };
-    assert_eq!(
-        count_stored(&counter, &message),
-        (expected, CountOrigin::Fresh)
-    );
+    assert_eq!(count_stored(&counter, &message), (expected, CountOrigin::Fresh));
     assert_eq!(counter.asked.load(Ordering::Relaxed), 1);
 }
 
@@ -187,10 +178,7 @@ fn the_estimate_leans_high_for_ordinary_text_and_stays_below_triple() {
             let real = OpenAiCounter::new(encoding).count_text(text);
             let name = encoding.as_str();
             assert!(guessed >= real, "{text:?} in {name}: {guessed} < {real}");
-            assert!(
-                guessed <= real.scaled_up(3, 1),
-                "{text:?} in {name}: {guessed} > 3 * {real}"
-            );
+            assert!(guessed <= real.scaled_up(3, 1), "{text:?} in {name}: {guessed} > 3 * {real}");
         }
     }
     assert_eq!(estimate.count_text(""), Tokens::ZERO);

@@ -6,13 +6,9 @@ use proptest::prelude::*;
 
 #[test]
 fn published_sizes_cost_the_published_tokens() {
-    for (width, height, tokens) in [
-        (1_024, 1_024, 765),
-        (2_048, 4_096, 1_105),
-        (512, 512, 255),
-        (1, 1, 255),
-        (0, 0, 255),
-    ] {
+    for (width, height, tokens) in
+        [(1_024, 1_024, 765), (2_048, 4_096, 1_105), (512, 512, 255), (1, 1, 255), (0, 0, 255)]
+    {
         assert_eq!(
             image_tokens(Some(width), Some(height)),
             Tokens::new(tokens),

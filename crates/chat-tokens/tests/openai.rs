@@ -86,10 +86,7 @@ fn check_a_megabyte(encodings: &[OpenAiEncoding], units: &[&str]) {
             let name = encoding.as_str();
             // Runs of blanks share tokens of up to a hundred; nothing is above a token per byte.
             assert!(tokens >= Tokens::new(5_000), "{unit:?} in {name}: {tokens}");
-            assert!(
-                tokens <= Tokens::from_len(text.len()),
-                "{unit:?} in {name}: {tokens}"
-            );
+            assert!(tokens <= Tokens::from_len(text.len()), "{unit:?} in {name}: {tokens}");
         }
     }
 }
@@ -104,26 +101,18 @@ fn a_megabyte_without_a_break_is_counted() {
 
 #[test]
 fn a_megabyte_without_a_break_is_counted_in_the_older_encodings() {
-    check_a_megabyte(
-        &[OpenAiEncoding::P50kBase, OpenAiEncoding::R50kBase],
-        &["a", "🦀", " "],
-    );
+    check_a_megabyte(&[OpenAiEncoding::P50kBase, OpenAiEncoding::R50kBase], &["a", "🦀", " "]);
 }
 
 #[test]
 fn runs_that_are_cut_count_nearly_what_the_oracle_counts() {
     for unit in ["a", "ab", "🦀", " ", "漢"] {
         let text = unit.repeat(20_000_usize.div_ceil(unit.len()));
-        let exact = oracle(OpenAiEncoding::R50kBase)
-            .encode_ordinary(&text)
-            .len();
+        let exact = oracle(OpenAiEncoding::R50kBase).encode_ordinary(&text).len();
         let ours = OpenAiCounter::new(OpenAiEncoding::R50kBase).count_text(&text);
         let (exact, ours) = (Tokens::from_len(exact), ours);
         assert!(ours >= exact, "{unit:?}: {ours} < {exact}");
-        assert!(
-            ours <= exact.scaled_up(105, 100),
-            "{unit:?}: {ours} > {exact} + 5 %"
-        );
+        assert!(ours <= exact.scaled_up(105, 100), "{unit:?}: {ours} > {exact} + 5 %");
     }
 }
 
@@ -136,11 +125,7 @@ fn published_total(encoding: OpenAiEncoding) -> Tokens {
             None,
             "You are a helpful, pattern-following assistant that translates corporate jargon into plain English.",
         ),
-        (
-            Role::System,
-            Some("example_user"),
-            "New synergies will help drive top-line growth.",
-        ),
+        (Role::System, Some("example_user"), "New synergies will help drive top-line growth."),
         (
             Role::System,
             Some("example_assistant"),
@@ -166,9 +151,7 @@ fn published_total(encoding: OpenAiEncoding) -> Tokens {
         .into_iter()
         .map(|(role, name, text)| {
             let name = name.map_or(Tokens::ZERO, |name| counter.count_name(name));
-            counter
-                .count_message(role, &[ContentPart::text(text)])
-                .plus(name)
+            counter.count_message(role, &[ContentPart::text(text)]).plus(name)
         })
         .sum::<Tokens>()
         .plus(counter.priming())
@@ -176,10 +159,7 @@ fn published_total(encoding: OpenAiEncoding) -> Tokens {
 
 #[test]
 fn framing_gives_the_totals_openai_publishes() {
-    assert_eq!(
-        published_total(OpenAiEncoding::Cl100kBase),
-        Tokens::new(129)
-    );
+    assert_eq!(published_total(OpenAiEncoding::Cl100kBase), Tokens::new(129));
     assert_eq!(published_total(OpenAiEncoding::O200kBase), Tokens::new(124));
 }
 
@@ -190,10 +170,7 @@ fn an_empty_message_costs_its_frame_and_every_name_one_more() {
         assert_eq!(counter.count_message(role, &[]), Tokens::new(3 + 1));
     }
     assert_eq!(counter.priming(), Tokens::new(3));
-    assert_eq!(
-        counter.count_name("bob"),
-        counter.count_text("bob").plus(Tokens::new(1))
-    );
+    assert_eq!(counter.count_name("bob"), counter.count_text("bob").plus(Tokens::new(1)));
 }
 
 #[test]
@@ -205,13 +182,7 @@ fn every_kind_of_part_is_counted() {
     let file = FileId::new("f").expect("valid");
     let cases = [
         (ContentPart::text(text), words),
-        (
-            ContentPart::Reasoning {
-                text: text.into(),
-                opaque: None,
-            },
-            words,
-        ),
+        (ContentPart::Reasoning { text: text.into(), opaque: None }, words),
         (
             ContentPart::ToolCall {
                 call_id: "not counted".into(),
@@ -248,27 +219,16 @@ fn every_kind_of_part_is_counted() {
             Tokens::new(85 + 4 * 170),
         ),
         (
-            ContentPart::File {
-                file,
-                name: text.into(),
-                media_type: "application/pdf".into(),
-            },
+            ContentPart::File { file, name: text.into(), media_type: "application/pdf".into() },
             words.plus(Tokens::new(1_500)),
         ),
     ];
     for (part, expected) in &cases {
-        assert_eq!(
-            count_parts(&counter, std::slice::from_ref(part)),
-            *expected,
-            "{part:?}"
-        );
+        assert_eq!(count_parts(&counter, std::slice::from_ref(part)), *expected, "{part:?}");
     }
     let parts: Vec<ContentPart> = cases.iter().map(|(part, _)| part.clone()).collect();
     let total: Tokens = cases.iter().map(|(_, tokens)| *tokens).sum();
-    assert_eq!(
-        counter.count_message(Role::User, &parts),
-        total.plus(Tokens::new(4))
-    );
+    assert_eq!(counter.count_message(Role::User, &parts), total.plus(Tokens::new(4)));
 }
 
 #[test]
@@ -284,10 +244,7 @@ fn tools_cost_their_schema_and_frame_and_no_tools_cost_nothing() {
         .plus(counter.count_text(&tool.description))
         .plus(counter.count_text(&tool.parameters));
     assert_eq!(counter.count_tools(&[]), Tokens::ZERO);
-    assert_eq!(
-        counter.count_tools(std::slice::from_ref(&tool)),
-        texts.plus(Tokens::new(7 + 12))
-    );
+    assert_eq!(counter.count_tools(std::slice::from_ref(&tool)), texts.plus(Tokens::new(7 + 12)));
     assert_eq!(
         counter.count_tools(&[tool.clone(), tool]),
         texts.plus(texts).plus(Tokens::new(7 + 7 + 12))

@@ -51,10 +51,7 @@ impl TransportRequest {
     /// A `GET` of `url` with no headers and the default time-outs.
     #[must_use]
     pub fn get(url: impl Into<String>) -> Self {
-        Self {
-            method: Method::GET,
-            ..Self::post(url, Bytes::new())
-        }
+        Self { method: Method::GET, ..Self::post(url, Bytes::new()) }
     }
 }
 

@@ -18,12 +18,7 @@ pub struct BreakerConfig {
 
 impl Default for BreakerConfig {
     fn default() -> Self {
-        Self {
-            failure_percent: 50,
-            calls_min: 20,
-            window_s: 30,
-            probe_interval_ms: 5_000,
-        }
+        Self { failure_percent: 50, calls_min: 20, window_s: 30, probe_interval_ms: 5_000 }
     }
 }
 
@@ -102,9 +97,9 @@ impl Breaker {
                 self.is_probe_out = true;
                 Ok(())
             }
-            Some(probe_at_ms) => Err(BreakerOpen {
-                retry_after_ms: probe_at_ms.saturating_sub(now_ms),
-            }),
+            Some(probe_at_ms) => {
+                Err(BreakerOpen { retry_after_ms: probe_at_ms.saturating_sub(now_ms) })
+            }
         }
     }
 
@@ -143,10 +138,7 @@ impl Breaker {
         let slot = usize::try_from(second % slots).unwrap_or(0);
         if let Some(bucket) = self.buckets.get_mut(slot) {
             if bucket.second != second {
-                *bucket = Bucket {
-                    second,
-                    ..Bucket::default()
-                };
+                *bucket = Bucket { second, ..Bucket::default() };
             }
             bucket.calls = bucket.calls.saturating_add(1);
             bucket.failures = bucket.failures.saturating_add(failures);
@@ -157,14 +149,8 @@ impl Breaker {
         let newest = now_ms / 1_000;
         let is_recent =
             |bucket: &&Bucket| newest.saturating_sub(bucket.second) < self.config.window_s;
-        self.buckets
-            .iter()
-            .filter(is_recent)
-            .fold((0, 0), |(calls, failures), bucket| {
-                (
-                    calls.saturating_add(bucket.calls),
-                    failures.saturating_add(bucket.failures),
-                )
-            })
+        self.buckets.iter().filter(is_recent).fold((0, 0), |(calls, failures), bucket| {
+            (calls.saturating_add(bucket.calls), failures.saturating_add(bucket.failures))
+        })
     }
 }

@@ -17,11 +17,7 @@ pub struct RetryBudgetConfig {
 
 impl Default for RetryBudgetConfig {
     fn default() -> Self {
-        Self {
-            percent: 20,
-            extra_per_s: 10,
-            window_s: 10,
-        }
+        Self { percent: 20, extra_per_s: 10, window_s: 10 }
     }
 }
 
@@ -43,10 +39,7 @@ impl RetryBudget {
     /// A budget with nothing spent.
     #[must_use]
     pub fn new(config: RetryBudgetConfig) -> Self {
-        Self {
-            config,
-            seconds: VecDeque::new(),
-        }
+        Self { config, seconds: VecDeque::new() }
     }
 
     /// Counts a first attempt.
@@ -88,11 +81,7 @@ impl RetryBudget {
             self.seconds.pop_front();
         }
         if self.seconds.back().is_none_or(|last| last.second < newest) {
-            self.seconds.push_back(Second {
-                second: newest,
-                calls: 0,
-                retries: 0,
-            });
+            self.seconds.push_back(Second { second: newest, calls: 0, retries: 0 });
         }
         self.seconds.back_mut()
     }

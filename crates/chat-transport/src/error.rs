@@ -188,11 +188,7 @@ impl Retryable for TransportError {
 
 impl fmt::Display for TransportError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "transport failed ({:?}, {:?}",
-            self.inner.kind, self.inner.phase
-        )?;
+        write!(formatter, "transport failed ({:?}, {:?}", self.inner.kind, self.inner.phase)?;
         if let Some(status) = self.inner.status {
             write!(formatter, ", status {}", status.as_u16())?;
         }

@@ -24,9 +24,7 @@ impl ProviderHealth {
     /// A healthy provider.
     #[must_use]
     pub fn new(breaker: BreakerConfig, budget: RetryBudgetConfig) -> Self {
-        Self {
-            state: Mutex::new((Breaker::new(breaker), RetryBudget::new(budget))),
-        }
+        Self { state: Mutex::new((Breaker::new(breaker), RetryBudget::new(budget))) }
     }
 
     /// Asks the breaker whether an attempt may go.

@@ -59,10 +59,7 @@ fn scaled_decimal(text: &str, scale: u64) -> Option<u64> {
     let mut weight = scale;
     let mut part = 0_u64;
     let mut has_rest = false;
-    for digit in fraction
-        .bytes()
-        .map(|byte| u64::from(byte.saturating_sub(b'0')))
-    {
+    for digit in fraction.bytes().map(|byte| u64::from(byte.saturating_sub(b'0'))) {
         if weight < 10 {
             has_rest = has_rest || digit > 0;
         } else {

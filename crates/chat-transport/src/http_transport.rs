@@ -66,13 +66,8 @@ impl HttpTransport {
     /// A transport with no connections yet; nothing is loaded or opened before the first request.
     #[must_use]
     pub fn new(config: HttpTransportConfig) -> Self {
-        let connections = Connections {
-            config,
-            pools: Mutex::default(),
-        };
-        Self {
-            timed: TimedTransport::new(Arc::new(connections)),
-        }
+        let connections = Connections { config, pools: Mutex::default() };
+        Self { timed: TimedTransport::new(Arc::new(connections)) }
     }
 }
 
@@ -97,19 +92,15 @@ struct Connections {
 
 impl fmt::Debug for Connections {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Connections")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Connections").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
 impl Connections {
     fn client(&self, connect_ms: u64) -> Result<reqwest::Client, TransportError> {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = pools
-            .iter()
-            .position(|(pool_connect_ms, _)| *pool_connect_ms == connect_ms)
+        if let Some(at) =
+            pools.iter().position(|(pool_connect_ms, _)| *pool_connect_ms == connect_ms)
         {
             let pool = pools.remove(at);
             let client = pool.1.clone();
@@ -151,9 +142,9 @@ fn tls_config() -> Result<rustls::ClientConfig, TransportError> {
         .map_err(tls_failure)?;
     let mut config = match versions.clone().with_platform_verifier() {
         Ok(verified) => verified.with_no_client_auth(),
-        Err(_) => versions
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth(),
+        Err(_) => {
+            versions.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
+        }
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
@@ -174,24 +165,15 @@ impl TransportAdapter for Connections {
     async fn send(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
         let client = self.client(request.timeouts.connect_ms)?;
         let sent = Arc::new(Sent::before(&request.body));
-        let body = SentBody {
-            rest: request.body,
-            sent: Arc::clone(&sent),
-        };
+        let body = SentBody { rest: request.body, sent: Arc::clone(&sent) };
         let call = client
             .request(request.method, request.url)
             .headers(request.headers)
             .body(reqwest::Body::wrap(body))
             .send();
-        let response = call
-            .await
-            .map_err(|error| failed_before_head(error, &sent))?;
+        let response = call.await.map_err(|error| failed_before_head(error, &sent))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let response = TransportResponse {
-            status,
-            headers,
-            body: body_of(response),
-        };
+        let response = TransportResponse { status, headers, body: body_of(response) };
         if is_encoded(&response.headers) {
             return Err(response.into_error(TransportErrorKind::Malformed).await);
         }
@@ -200,9 +182,7 @@ impl TransportAdapter for Connections {
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|encoding| encoding.as_bytes() != b"identity")
+    headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding.as_bytes() != b"identity")
 }
 
 fn body_of(response: reqwest::Response) -> BodyStream {
@@ -227,11 +207,7 @@ impl Sent {
 
     /// An empty body is never asked for: all of it counts as taken from the start.
     fn before(body: &Bytes) -> Self {
-        Self(AtomicU8::new(if body.is_empty() {
-            Self::ALL
-        } else {
-            Self::NOT_ASKED
-        }))
+        Self(AtomicU8::new(if body.is_empty() { Self::ALL } else { Self::NOT_ASKED }))
     }
 }
 
@@ -254,11 +230,7 @@ impl Body for SentBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let bytes = self.rest.len().min(SEND_BYTES);
         let piece = self.rest.split_to(bytes);
-        let sent = if self.rest.is_empty() {
-            Sent::ALL
-        } else {
-            Sent::IN_PART
-        };
+        let sent = if self.rest.is_empty() { Sent::ALL } else { Sent::IN_PART };
         self.sent.0.store(sent, Ordering::Release);
         Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
     }
@@ -305,27 +277,17 @@ fn failed_in_body(error: reqwest::Error) -> TransportError {
 }
 
 fn closed_or_reset(error: &reqwest::Error) -> TransportErrorKind {
-    let is_reset = causes(error)
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| {
-            matches!(
-                cause.kind(),
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-            )
+    let is_reset =
+        causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|cause| {
+            matches!(cause.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
         });
-    if is_reset {
-        TransportErrorKind::Reset
-    } else {
-        TransportErrorKind::Closed
-    }
+    if is_reset { TransportErrorKind::Reset } else { TransportErrorKind::Closed }
 }
 
 /// The error and its causes, outermost first; what an `io::Error` wraps is one of them.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&current: &&'a (dyn Error + 'static)| {
-        let wrapped = current
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
+        let wrapped = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         match wrapped {
             Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
             None => current.source(),

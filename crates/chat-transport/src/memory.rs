@@ -51,12 +51,7 @@ impl ScriptedReply {
     /// An empty reply with this status and no headers.
     #[must_use]
     pub fn status(status: StatusCode) -> Self {
-        Self {
-            status,
-            headers: HeaderMap::new(),
-            before_head: Vec::new(),
-            body: Vec::new(),
-        }
+        Self { status, headers: HeaderMap::new(), before_head: Vec::new(), body: Vec::new() }
     }
 
     /// A 200 whose body is an event stream; add reads with `read`.
@@ -70,9 +65,7 @@ impl ScriptedReply {
     #[must_use]
     pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Self {
         let reply = Self::status(status);
-        reply
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .read(body)
+        reply.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).read(body)
     }
 
     /// No head at all: `send` fails with `error`.
@@ -136,10 +129,7 @@ impl ScriptedTransport {
     pub fn new(replies: impl IntoIterator<Item = ScriptedReply>) -> Self {
         let script = Script::default();
         script.with(|state| state.replies.extend(replies));
-        Self {
-            timed: TimedTransport::new(script.clone()),
-            script,
-        }
+        Self { timed: TimedTransport::new(script.clone()), script }
     }
 
     /// Adds a reply at the end of the script.
@@ -150,8 +140,7 @@ impl ScriptedTransport {
     /// The requests so far, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<TransportRequest> {
-        self.script
-            .with(|state| state.requests.iter().cloned().collect())
+        self.script.with(|state| state.requests.iter().cloned().collect())
     }
 
     /// How many bodies were dropped before their end, each a connection that would have been closed.
@@ -191,16 +180,8 @@ impl TransportAdapter for Script {
         }
         let steps = futures::stream::iter(reply.body).then(play);
         let body = Box::pin(steps.filter_map(|step| futures::future::ready(step.transpose())));
-        let body = ScriptedBody {
-            inner: body,
-            script: self.clone(),
-            is_over: false,
-        };
-        Ok(TransportResponse {
-            status: reply.status,
-            headers: reply.headers,
-            body: Box::pin(body),
-        })
+        let body = ScriptedBody { inner: body, script: self.clone(), is_over: false };
+        Ok(TransportResponse { status: reply.status, headers: reply.headers, body: Box::pin(body) })
     }
 }
 
@@ -258,21 +239,13 @@ impl<T> RecordingTransport<T> {
     /// Records what is sent through `inner`. Clones share one record.
     #[must_use]
     pub fn new(inner: T) -> Self {
-        Self {
-            inner,
-            requests: Arc::default(),
-        }
+        Self { inner, requests: Arc::default() }
     }
 
     /// The requests so far, oldest first; at most the last 4,096.
     #[must_use]
     pub fn requests(&self) -> Vec<TransportRequest> {
-        self.requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .cloned()
-            .collect()
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 
@@ -288,10 +261,7 @@ impl<T: fmt::Debug> fmt::Debug for RecordingTransport<T> {
 #[async_trait]
 impl<T: TransportAdapter> TransportAdapter for RecordingTransport<T> {
     async fn send(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
-        keep(
-            &mut self.requests.lock().unwrap_or_else(PoisonError::into_inner),
-            request.clone(),
-        );
+        keep(&mut self.requests.lock().unwrap_or_else(PoisonError::into_inner), request.clone());
         self.inner.send(request).await
     }
 }

@@ -158,10 +158,7 @@ impl Failure {
     /// An error event inside a 200, mapped by the leaf to the status it stands for.
     #[must_use]
     pub fn refused_in_stream(status: u16) -> Self {
-        Self {
-            phase: TransportPhase::Streaming,
-            ..Self::refused(status)
-        }
+        Self { phase: TransportPhase::Streaming, ..Self::refused(status) }
     }
 
     /// What the failure is, before limits are looked at.
@@ -311,19 +308,13 @@ pub fn decide(
             wait_ms
         }
     };
-    RetryDecision::Retry {
-        after_ms,
-        ambiguous,
-    }
+    RetryDecision::Retry { after_ms, ambiguous }
 }
 
 /// A share of the backoff window of the retry after `retries_made` others: 0 to the window, both included.
 fn jittered_backoff_ms(policy: &RetryPolicy, retries_made: u32, jitter: u64) -> u64 {
     let factor = 1_u64.checked_shl(retries_made).unwrap_or(u64::MAX);
-    let window_ms = policy
-        .backoff_base_ms
-        .saturating_mul(factor)
-        .min(policy.backoff_max_ms);
+    let window_ms = policy.backoff_base_ms.saturating_mul(factor).min(policy.backoff_max_ms);
     let choices = u128::from(window_ms) + 1;
     let share = (choices * u128::from(jitter)) >> 64;
     u64::try_from(share).unwrap_or(window_ms)

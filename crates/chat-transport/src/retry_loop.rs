@@ -53,10 +53,7 @@ impl GateRefused {
     /// A refusal; `reason` is a few words without user text.
     #[must_use]
     pub fn new(reason: &'static str) -> Self {
-        Self {
-            reason,
-            source: None,
-        }
+        Self { reason, source: None }
     }
 
     /// Adds the gate's own error, which the caller can take out again with `into_source`.
@@ -101,10 +98,7 @@ impl TokioRetryTime {
     /// Starts at 0 ms; processes with different seeds do not retry in step.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self {
-            started: Instant::now(),
-            random: Mutex::new(fastrand::Rng::with_seed(seed)),
-        }
+        Self { started: Instant::now(), random: Mutex::new(fastrand::Rng::with_seed(seed)) }
     }
 }
 
@@ -115,10 +109,7 @@ impl RetryTime for TokioRetryTime {
     }
 
     fn jitter(&self) -> u64 {
-        self.random
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .u64(..)
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).u64(..)
     }
 
     async fn sleep_ms(&self, wait_ms: u64) {
@@ -191,9 +182,7 @@ where
     let mut progress = RetryProgress::default();
     let mut previous: Option<(E, bool)> = None;
     if let Some(health) = run.health {
-        health
-            .admit(run.time.now_ms())
-            .map_err(RetryError::BreakerOpen)?;
+        health.admit(run.time.now_ms()).map_err(RetryError::BreakerOpen)?;
         health.record_call(run.time.now_ms());
     }
     // Ends: `decide` gives up once `attempts_made` passes the policy's bound.
@@ -202,11 +191,7 @@ where
         let was_ambiguous = previous.as_ref().is_some_and(|(_, ambiguous)| *ambiguous);
         if let Err(refused) = run.gate.admit(attempt, was_ambiguous).await {
             let last_error = previous.map(|(error, _)| error);
-            return Err(RetryError::Refused {
-                refused,
-                attempt,
-                last_error,
-            });
+            return Err(RetryError::Refused { refused, attempt, last_error });
         }
         progress.attempts_made = attempt;
         let error = match op(attempt).await {
@@ -220,26 +205,15 @@ where
         };
         match next_attempt(run, progress, &error) {
             RetryDecision::GiveUp { reason } => {
-                return Err(RetryError::GaveUp {
-                    error,
-                    reason,
-                    attempts: attempt,
-                });
+                return Err(RetryError::GaveUp { error, reason, attempts: attempt });
             }
-            RetryDecision::Retry {
-                after_ms,
-                ambiguous,
-            } => {
+            RetryDecision::Retry { after_ms, ambiguous } => {
                 run.time.sleep_ms(after_ms).await;
                 if let Some(health) = run.health
                     && health.admit(run.time.now_ms()).is_err()
                 {
                     let reason = GiveUpReason::BreakerOpen;
-                    return Err(RetryError::GaveUp {
-                        error,
-                        reason,
-                        attempts: attempt,
-                    });
+                    return Err(RetryError::GaveUp { error, reason, attempts: attempt });
                 }
                 if ambiguous {
                     progress.ambiguous_retries_made =
@@ -262,21 +236,11 @@ fn next_attempt<E: Retryable>(
     if let Some(health) = run.health {
         health.record_failure(&failure, now_ms);
     }
-    let deadline_left_ms = run
-        .deadline_ms
-        .map(|deadline_ms| deadline_ms.saturating_sub(now_ms));
-    let decision = decide(
-        run.policy,
-        progress,
-        &failure,
-        deadline_left_ms,
-        run.time.jitter(),
-    );
+    let deadline_left_ms = run.deadline_ms.map(|deadline_ms| deadline_ms.saturating_sub(now_ms));
+    let decision = decide(run.policy, progress, &failure, deadline_left_ms, run.time.jitter());
     match (decision, run.health) {
         (RetryDecision::Retry { .. }, Some(health)) if !health.try_retry(now_ms) => {
-            RetryDecision::GiveUp {
-                reason: GiveUpReason::BudgetUsedUp,
-            }
+            RetryDecision::GiveUp { reason: GiveUpReason::BudgetUsedUp }
         }
         (decision, _) => decision,
     }

@@ -105,12 +105,7 @@ impl SseStream {
         let within = timeouts.progress();
         let due = after(Instant::now(), within);
         let timer = Box::pin(sleep_until(due));
-        self.progress = Some(Progress {
-            within,
-            is_progress,
-            due,
-            timer,
-        });
+        self.progress = Some(Progress { within, is_progress, due, timer });
         self
     }
 

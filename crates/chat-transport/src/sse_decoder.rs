@@ -192,11 +192,7 @@ impl OpenEvent {
         let retry_ms = self.retry_ms.take();
         let data = self.data.take()?;
         Some(SseEvent {
-            event: if kind.is_empty() {
-                Cow::Borrowed(MESSAGE)
-            } else {
-                kind
-            },
+            event: if kind.is_empty() { Cow::Borrowed(MESSAGE) } else { kind },
             data,
             id: self.id.clone(),
             retry_ms,

@@ -58,9 +58,7 @@ impl<T: TransportAdapter> TransportAdapter for TimedTransport<T> {
 
 /// The instant `wait` after `start`; a wait no clock can hold ends in a year, since every wait must end.
 pub(crate) fn after(start: Instant, wait: Duration) -> Instant {
-    start
-        .checked_add(wait)
-        .unwrap_or_else(|| start + Duration::from_secs(31_536_000))
+    start.checked_add(wait).unwrap_or_else(|| start + Duration::from_secs(31_536_000))
 }
 
 /// A body whose reads come within `idle_ms` of each other and before `total_at`.
@@ -86,10 +84,7 @@ impl TimedBody {
 
     fn fail(&mut self, kind: TransportErrorKind) -> Poll<Option<Result<Bytes, TransportError>>> {
         self.inner = None;
-        Poll::Ready(Some(Err(TransportError::new(
-            kind,
-            TransportPhase::Streaming,
-        ))))
+        Poll::Ready(Some(Err(TransportError::new(kind, TransportPhase::Streaming))))
     }
 }
 

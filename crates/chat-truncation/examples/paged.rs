@@ -48,11 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn message(number: u32) -> Result<Message, Box<dyn Error>> {
-    let role = if number.is_multiple_of(2) {
-        Role::User
-    } else {
-        Role::Assistant
-    };
+    let role = if number.is_multiple_of(2) { Role::User } else { Role::Assistant };
     Ok(Message {
         id: MessageId::new(format!("m{number}"))?,
         conversation: ConversationId::new("c")?,

@@ -31,10 +31,7 @@ impl WindowFill {
     /// A budget below the priming is full from the start.
     #[must_use]
     pub fn new(budget: Tokens, priming: Tokens) -> Self {
-        Self {
-            remaining: budget.minus(priming),
-            full: budget < priming,
-        }
+        Self { remaining: budget.minus(priming), full: budget < priming }
     }
 
     /// Offers the next older unit of `tokens`. After the first `Full`, every answer is `Full`.

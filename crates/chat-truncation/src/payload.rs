@@ -29,19 +29,12 @@ pub fn arrange<T>(
         return history;
     }
     match placement {
-        InstructionsPlacement::Prepend => instructions
-            .into_iter()
-            .chain(summary)
-            .chain(history)
-            .collect(),
+        InstructionsPlacement::Prepend => {
+            instructions.into_iter().chain(summary).chain(history).collect()
+        }
         InstructionsPlacement::BeforeLast => {
             let last = history.pop();
-            summary
-                .into_iter()
-                .chain(history)
-                .chain(instructions)
-                .chain(last)
-                .collect()
+            summary.into_iter().chain(history).chain(instructions).chain(last).collect()
         }
     }
 }

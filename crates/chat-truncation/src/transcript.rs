@@ -47,9 +47,7 @@ fn spoken(parts: &[ContentPart]) -> String {
         .filter_map(|part| match part {
             ContentPart::Text { text } | ContentPart::ToolResult { text, .. } => Some(text.clone()),
             ContentPart::Summary { summary } => Some(summary.text.clone()),
-            ContentPart::ToolCall {
-                name, arguments, ..
-            } => Some(format!("{name}({arguments})")),
+            ContentPart::ToolCall { name, arguments, .. } => Some(format!("{name}({arguments})")),
             ContentPart::File { name, .. } => Some(format!("[file {name}]")),
             _ => None,
         })

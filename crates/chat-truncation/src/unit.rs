@@ -216,10 +216,7 @@ pub fn units(messages: Vec<Message>) -> (Vec<Unit>, Vec<Repair>) {
 /// No call of a newer result can stand before this message.
 fn ends_search(message: &Message) -> bool {
     matches!(message.role, Role::User | Role::System)
-        && !message
-            .parts
-            .iter()
-            .any(|part| matches!(part, ContentPart::ToolResult { .. }))
+        && !message.parts.iter().any(|part| matches!(part, ContentPart::ToolResult { .. }))
 }
 
 /// Takes out the parts at `taken`; counts stored for the whole message no longer hold.

@@ -74,10 +74,7 @@ pub fn fill_window<T>(
             kept: Vec::new(),
             refine: items,
             remaining: Tokens::ZERO,
-            outcome: WindowOutcome::InstructionsTooLarge {
-                tokens: instruction_tokens,
-                max,
-            },
+            outcome: WindowOutcome::InstructionsTooLarge { tokens: instruction_tokens, max },
         };
     };
     let mut fill = WindowFill::new(budget, priming);
@@ -96,18 +93,9 @@ pub fn fill_window<T>(
     let remaining = fill.remaining();
     let outcome = match refused {
         None => WindowOutcome::Everything,
-        Some(tokens) if kept == 0 => WindowOutcome::NewestTooLarge {
-            tokens,
-            available: remaining,
-        },
+        Some(tokens) if kept == 0 => WindowOutcome::NewestTooLarge { tokens, available: remaining },
         Some(tokens) => WindowOutcome::Cut { tokens },
     };
     let kept = items.split_off(items.len().saturating_sub(kept));
-    Window {
-        instructions,
-        kept,
-        refine: items,
-        remaining,
-        outcome,
-    }
+    Window { instructions, kept, refine: items, remaining, outcome }
 }

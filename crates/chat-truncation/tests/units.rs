@@ -35,11 +35,7 @@ fn says(id: &str, role: Role) -> Message {
 }
 
 fn call(call_id: &str) -> ContentPart {
-    ContentPart::ToolCall {
-        call_id: call_id.into(),
-        name: "tool".into(),
-        arguments: "{}".into(),
-    }
+    ContentPart::ToolCall { call_id: call_id.into(), name: "tool".into(), arguments: "{}".into() }
 }
 
 fn result(call_id: &str) -> ContentPart {
@@ -69,10 +65,7 @@ fn repair(message: &str, call_id: &str, kind: RepairKind, emptied: bool) -> Repa
 }
 
 fn ids(units: &[Unit]) -> Vec<Vec<&str>> {
-    units
-        .iter()
-        .map(|unit| unit.messages.iter().map(|m| m.id.as_str()).collect())
-        .collect()
+    units.iter().map(|unit| unit.messages.iter().map(|m| m.id.as_str()).collect()).collect()
 }
 
 fn check(messages: Vec<Message>, expected: &[&[&str]], repairs: &[Repair]) -> Vec<Unit> {
@@ -84,11 +77,8 @@ fn check(messages: Vec<Message>, expected: &[&[&str]], repairs: &[Repair]) -> Ve
 
 #[test]
 fn messages_without_tools_are_units_of_their_own() {
-    let messages = vec![
-        says("u1", Role::User),
-        says("a1", Role::Assistant),
-        says("u2", Role::User),
-    ];
+    let messages =
+        vec![says("u1", Role::User), says("a1", Role::Assistant), says("u2", Role::User)];
     let units = check(messages.clone(), &[&["u1"], &["a1"], &["u2"]], &[]);
     let back: Vec<Message> = units.into_iter().flat_map(|unit| unit.messages).collect();
     assert_eq!(back, messages, "nothing is changed");
@@ -112,12 +102,7 @@ fn a_call_and_its_results_are_one_unit() {
 #[test]
 fn rounds_of_one_turn_are_separate_units_even_with_equal_call_ids() {
     check(
-        vec![
-            calls("a1", &["x"]),
-            answers("t1", "x"),
-            calls("a2", &["x"]),
-            answers("t2", "x"),
-        ],
+        vec![calls("a1", &["x"]), answers("t1", "x"), calls("a2", &["x"]), answers("t2", "x")],
         &[&["a1", "t1"], &["a2", "t2"]],
         &[],
     );
@@ -125,26 +110,15 @@ fn rounds_of_one_turn_are_separate_units_even_with_equal_call_ids() {
 
 #[test]
 fn a_reply_that_holds_calls_and_results_is_one_unit_of_one_message() {
-    let reply = message(
-        "a1",
-        Role::Assistant,
-        vec![call("x"), result("x"), ContentPart::text("done")],
-    );
-    check(
-        vec![says("u1", Role::User), reply],
-        &[&["u1"], &["a1"]],
-        &[],
-    );
+    let reply =
+        message("a1", Role::Assistant, vec![call("x"), result("x"), ContentPart::text("done")]);
+    check(vec![says("u1", Role::User), reply], &[&["u1"], &["a1"]], &[]);
 }
 
 #[test]
 fn an_orphan_result_is_dropped_and_reported() {
     check(
-        vec![
-            says("u1", Role::User),
-            answers("t1", "gone"),
-            says("a1", Role::Assistant),
-        ],
+        vec![says("u1", Role::User), answers("t1", "gone"), says("a1", Role::Assistant)],
         &[&["u1"], &["a1"]],
         &[repair("t1", "gone", RepairKind::OrphanResult, true)],
     );
@@ -153,11 +127,7 @@ fn an_orphan_result_is_dropped_and_reported() {
 #[test]
 fn an_orphan_result_does_not_reach_over_a_users_message() {
     check(
-        vec![
-            calls("a1", &["x"]),
-            says("u1", Role::User),
-            answers("t1", "x"),
-        ],
+        vec![calls("a1", &["x"]), says("u1", Role::User), answers("t1", "x")],
         &[&["u1"]],
         &[
             repair("t1", "x", RepairKind::OrphanResult, true),
@@ -168,11 +138,8 @@ fn an_orphan_result_does_not_reach_over_a_users_message() {
 
 #[test]
 fn only_the_broken_part_is_taken_out_and_stale_counts_with_it() {
-    let mixed = message(
-        "a1",
-        Role::Assistant,
-        vec![ContentPart::text("let me see"), call("x"), call("y")],
-    );
+    let mixed =
+        message("a1", Role::Assistant, vec![ContentPart::text("let me see"), call("x"), call("y")]);
     let units = check(
         vec![mixed, answers("t1", "y"), answers("t2", "z")],
         &[&["a1", "t1"]],
@@ -204,24 +171,15 @@ fn a_part_taken_out_before_a_result_does_not_shift_what_is_dropped_later() {
         ],
     );
     let parts = units.first().and_then(|unit| unit.messages.first());
-    assert_eq!(
-        parts.map(|message| message.parts.clone()),
-        Some(vec![ContentPart::text("kept")])
-    );
+    assert_eq!(parts.map(|message| message.parts.clone()), Some(vec![ContentPart::text("kept")]));
 }
 
 #[test]
 fn reading_newest_first_completes_a_unit_at_its_call() {
     let mut grouper = UnitGrouper::new();
-    assert_eq!(
-        ids(&grouper.push_older(says("a2", Role::Assistant))),
-        [["a2"]]
-    );
+    assert_eq!(ids(&grouper.push_older(says("a2", Role::Assistant))), [["a2"]]);
     assert_eq!(grouper.push_older(answers("t1", "x")), []);
-    assert_eq!(
-        ids(&grouper.push_older(calls("a1", &["x"]))),
-        [["a1", "t1"]]
-    );
+    assert_eq!(ids(&grouper.push_older(calls("a1", &["x"]))), [["a1", "t1"]]);
     assert_eq!(grouper.repairs(), []);
     assert_eq!(grouper.finish(), (vec![], vec![]));
 }
@@ -232,17 +190,12 @@ fn a_missing_call_never_swallows_more_than_the_bound() {
     let mut done = grouper.push_older(answers("t", "gone")).len();
     let mut read = 1;
     while done == 0 {
-        done = grouper
-            .push_older(says(&format!("a{read}"), Role::Assistant))
-            .len();
+        done = grouper.push_older(says(&format!("a{read}"), Role::Assistant)).len();
         read += 1;
         assert!(read <= UNIT_MESSAGES_MAX, "still searching after {read}");
     }
     assert_eq!((read, done), (UNIT_MESSAGES_MAX, UNIT_MESSAGES_MAX - 1));
-    assert_eq!(
-        grouper.repairs(),
-        [repair("t", "gone", RepairKind::OrphanResult, true)]
-    );
+    assert_eq!(grouper.repairs(), [repair("t", "gone", RepairKind::OrphanResult, true)]);
 }
 
 #[test]
@@ -253,10 +206,7 @@ fn a_transcript_holds_what_was_said_and_done() {
             "a1",
             Role::Assistant,
             vec![
-                ContentPart::Reasoning {
-                    text: "hidden".into(),
-                    opaque: None,
-                },
+                ContentPart::Reasoning { text: "hidden".into(), opaque: None },
                 ContentPart::text("let me see"),
                 call("x"),
             ],

@@ -11,13 +11,9 @@ const PRIMING: Tokens = Tokens::new(3);
 
 /// Items are their own size; instructions are named by their size too.
 fn window(max: u64, instructions: Option<u64>, items: &[u64]) -> Window<u64> {
-    fill_window(
-        Tokens::new(max),
-        PRIMING,
-        instructions,
-        items.to_vec(),
-        |tokens| Tokens::new(*tokens),
-    )
+    fill_window(Tokens::new(max), PRIMING, instructions, items.to_vec(), |tokens| {
+        Tokens::new(*tokens)
+    })
 }
 
 fn check(
@@ -27,10 +23,7 @@ fn check(
     let window = window(max, instructions, items);
     assert_eq!(window.remaining, Tokens::new(remaining));
     assert_eq!(window.refine, refine);
-    assert_eq!(
-        window.into_payload(None, InstructionsPlacement::Prepend),
-        payload
-    );
+    assert_eq!(window.into_payload(None, InstructionsPlacement::Prepend), payload);
 }
 
 #[test]
@@ -40,10 +33,7 @@ fn w1_everything_fits() {
 
 #[test]
 fn w2_the_newest_that_fit_are_kept() {
-    check(
-        (50, None, &[30, 30, 5, 19, 18]),
-        (&[5, 19, 18], 5, &[30, 30]),
-    );
+    check((50, None, &[30, 30, 5, 19, 18]), (&[5, 19, 18], 5, &[30, 30]));
 }
 
 #[test]
@@ -73,10 +63,7 @@ fn w7_instructions_leave_less_than_any_message() {
 
 #[test]
 fn w8_without_instructions_the_list_is_unchanged() {
-    for placement in [
-        InstructionsPlacement::Prepend,
-        InstructionsPlacement::BeforeLast,
-    ] {
+    for placement in [InstructionsPlacement::Prepend, InstructionsPlacement::BeforeLast] {
         assert_eq!(arrange(None, None, vec!["a", "b"], placement), ["a", "b"]);
     }
 }
@@ -97,10 +84,7 @@ fn w10_instructions_can_stand_before_the_last_message() {
         arrange(Some("instructions"), None, vec!["a", "b"], placement),
         ["a", "instructions", "b"]
     );
-    assert_eq!(
-        arrange(Some("instructions"), None, vec![], placement),
-        ["instructions"]
-    );
+    assert_eq!(arrange(Some("instructions"), None, vec![], placement), ["instructions"]);
 }
 
 #[test]
@@ -112,13 +96,9 @@ fn w11_the_refine_list_is_chronological() {
 
 #[test]
 fn w12_the_summary_is_the_first_system_message() {
-    let window = fill_window(
-        Tokens::new(10),
-        PRIMING,
-        None,
-        vec!["old and long", "new"],
-        |text| Tokens::from_len(text.len()),
-    );
+    let window = fill_window(Tokens::new(10), PRIMING, None, vec!["old and long", "new"], |text| {
+        Tokens::from_len(text.len())
+    });
     assert_eq!(window.refine, ["old and long"]);
     assert_eq!(
         window.into_payload(Some("summary"), InstructionsPlacement::Prepend),
@@ -126,12 +106,7 @@ fn w12_the_summary_is_the_first_system_message() {
     );
     // Prepended instructions change less often than a summary, so they stay in front of it.
     assert_eq!(
-        arrange(
-            Some("instructions"),
-            Some("summary"),
-            vec!["new"],
-            InstructionsPlacement::Prepend
-        ),
+        arrange(Some("instructions"), Some("summary"), vec!["new"], InstructionsPlacement::Prepend),
         ["instructions", "summary", "new"]
     );
     assert_eq!(
@@ -158,41 +133,25 @@ fn w13_a_transcript_names_each_speaker_on_a_line() {
 fn the_outcome_names_what_did_not_fit() {
     for (max, instructions, items, outcome) in [
         (100, None, [5, 19].as_slice(), WindowOutcome::Everything),
-        (
-            50,
-            None,
-            &[30, 31, 5, 19],
-            WindowOutcome::Cut {
-                tokens: Tokens::new(31),
-            },
-        ),
+        (50, None, &[30, 31, 5, 19], WindowOutcome::Cut { tokens: Tokens::new(31) }),
         (
             50,
             Some(20),
             &[5, 40],
-            WindowOutcome::NewestTooLarge {
-                tokens: Tokens::new(40),
-                available: Tokens::new(27),
-            },
+            WindowOutcome::NewestTooLarge { tokens: Tokens::new(40), available: Tokens::new(27) },
         ),
         (
             50,
             Some(51),
             &[5, 40],
-            WindowOutcome::InstructionsTooLarge {
-                tokens: Tokens::new(51),
-                max: Tokens::new(50),
-            },
+            WindowOutcome::InstructionsTooLarge { tokens: Tokens::new(51), max: Tokens::new(50) },
         ),
         (0, None, &[], WindowOutcome::Everything),
         (
             2,
             None,
             &[0],
-            WindowOutcome::NewestTooLarge {
-                tokens: Tokens::ZERO,
-                available: Tokens::ZERO,
-            },
+            WindowOutcome::NewestTooLarge { tokens: Tokens::ZERO, available: Tokens::ZERO },
         ),
     ] {
         assert_eq!(
@@ -304,10 +263,7 @@ fn a_policy_is_data_and_unknown_keys_are_refused() {
         TruncationPolicy::recent_window().with_instructions(InstructionsPlacement::BeforeLast);
     assert_eq!(policy.strategy, TruncationStrategy::RecentWindow);
     assert_eq!(read(written), Some(policy));
-    assert_eq!(
-        serde_json::to_string(&policy).ok().as_deref(),
-        Some(written)
-    );
+    assert_eq!(serde_json::to_string(&policy).ok().as_deref(), Some(written));
     assert_eq!(read(r#"{"stratgey":"recent_window"}"#), None);
     assert_eq!(read(r#"{"strategy":"middle_out"}"#), None);
 }

@@ -53,14 +53,10 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one door to the system clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one door to the system clock")]
     fn now(&self) -> Timestamp {
-        let since_epoch = time::SystemTime::now()
-            .duration_since(time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch =
+            time::SystemTime::now().duration_since(time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
 }
@@ -116,10 +112,7 @@ impl SequentialIds {
     /// Starts counting after `prefix`.
     #[must_use]
     pub fn new(prefix: impl Into<String>) -> Self {
-        Self {
-            prefix: prefix.into(),
-            last: AtomicU64::new(0),
-        }
+        Self { prefix: prefix.into(), last: AtomicU64::new(0) }
     }
 }
 

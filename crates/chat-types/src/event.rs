@@ -48,10 +48,7 @@ impl TurnEvent {
     /// The cursor of a reader who has seen this event.
     #[must_use]
     pub const fn cursor(&self) -> Cursor {
-        Cursor {
-            epoch: self.epoch,
-            seq: self.seq,
-        }
+        Cursor { epoch: self.epoch, seq: self.seq }
     }
 }
 

@@ -27,11 +27,7 @@ impl PartAssembler {
     /// The parts as a message keeps them: empty texts and empty, unsealed reasoning left out.
     #[must_use]
     pub fn stored_parts(&self) -> Vec<ContentPart> {
-        self.parts
-            .iter()
-            .filter(|part| !is_blank(part))
-            .cloned()
-            .collect()
+        self.parts.iter().filter(|part| !is_blank(part)).cloned().collect()
     }
 
     /// Takes one event in; events that say nothing of parts change nothing.
@@ -44,32 +40,19 @@ impl PartAssembler {
                 }
             }
             EventKind::ReasoningStart { part } => {
-                self.start(
-                    *part,
-                    ContentPart::Reasoning {
-                        text: String::new(),
-                        opaque: None,
-                    },
-                );
+                self.start(*part, ContentPart::Reasoning { text: String::new(), opaque: None });
             }
             EventKind::ReasoningDelta { part, text: piece } => {
                 if let Some(ContentPart::Reasoning { text, .. }) = self.part_mut(*part) {
                     text.push_str(piece);
                 }
             }
-            EventKind::ReasoningEnd {
-                part,
-                opaque: sealed,
-            } => {
+            EventKind::ReasoningEnd { part, opaque: sealed } => {
                 if let Some(ContentPart::Reasoning { opaque, .. }) = self.part_mut(*part) {
                     opaque.clone_from(sealed);
                 }
             }
-            EventKind::ToolCallStart {
-                part,
-                call_id,
-                name,
-            } => self.start(
+            EventKind::ToolCallStart { part, call_id, name } => self.start(
                 *part,
                 ContentPart::ToolCall {
                     call_id: call_id.clone(),
@@ -77,20 +60,12 @@ impl PartAssembler {
                     arguments: String::new(),
                 },
             ),
-            EventKind::ToolCallDelta {
-                part,
-                arguments: piece,
-            } => {
+            EventKind::ToolCallDelta { part, arguments: piece } => {
                 if let Some(ContentPart::ToolCall { arguments, .. }) = self.part_mut(*part) {
                     arguments.push_str(piece);
                 }
             }
-            EventKind::ToolResult {
-                part,
-                call_id,
-                text,
-                is_error,
-            } => self.start(
+            EventKind::ToolResult { part, call_id, text, is_error } => self.start(
                 *part,
                 ContentPart::ToolResult {
                     call_id: call_id.clone(),
@@ -150,10 +125,7 @@ impl Folded {
                 outcome = Some(*ended);
             }
         }
-        Self {
-            parts: assembler.stored_parts(),
-            outcome,
-        }
+        Self { parts: assembler.stored_parts(), outcome }
     }
 }
 
@@ -167,23 +139,11 @@ mod tests {
         let mut assembler = PartAssembler::new();
         for event in [
             EventKind::ReasoningStart { part: 0 },
-            EventKind::ReasoningDelta {
-                part: 0,
-                text: "hm".into(),
-            },
-            EventKind::ReasoningEnd {
-                part: 0,
-                opaque: None,
-            },
+            EventKind::ReasoningDelta { part: 0, text: "hm".into() },
+            EventKind::ReasoningEnd { part: 0, opaque: None },
             EventKind::TextStart { part: 1 },
-            EventKind::TextDelta {
-                part: 1,
-                text: "Par".into(),
-            },
-            EventKind::TextDelta {
-                part: 1,
-                text: "is".into(),
-            },
+            EventKind::TextDelta { part: 1, text: "Par".into() },
+            EventKind::TextDelta { part: 1, text: "is".into() },
             EventKind::TextEnd { part: 1 },
             EventKind::TextStart { part: 2 },
         ] {
@@ -192,10 +152,7 @@ mod tests {
         assert_eq!(
             assembler.stored_parts(),
             vec![
-                ContentPart::Reasoning {
-                    text: "hm".into(),
-                    opaque: None
-                },
+                ContentPart::Reasoning { text: "hm".into(), opaque: None },
                 ContentPart::text("Paris"),
             ],
         );
@@ -205,29 +162,17 @@ mod tests {
     fn a_reset_replaces_everything_shown_before() {
         let mut assembler = PartAssembler::new();
         assembler.apply(&EventKind::TextStart { part: 0 });
-        assembler.apply(&EventKind::TextDelta {
-            part: 0,
-            text: "void".into(),
-        });
+        assembler.apply(&EventKind::TextDelta { part: 0, text: "void".into() });
         let parts = vec![ContentPart::text("kept")];
-        assembler.apply(&EventKind::Reset {
-            reason: ResetReason::AttemptVoided,
-            parts,
-        });
-        assembler.apply(&EventKind::TextDelta {
-            part: 0,
-            text: " on".into(),
-        });
+        assembler.apply(&EventKind::Reset { reason: ResetReason::AttemptVoided, parts });
+        assembler.apply(&EventKind::TextDelta { part: 0, text: " on".into() });
         assert_eq!(assembler.stored_parts(), vec![ContentPart::text("kept on")]);
     }
 
     #[test]
     fn a_delta_for_a_part_that_never_started_is_ignored() {
         let mut assembler = PartAssembler::new();
-        assembler.apply(&EventKind::TextDelta {
-            part: 7,
-            text: "x".into(),
-        });
+        assembler.apply(&EventKind::TextDelta { part: 7, text: "x".into() });
         assert!(assembler.parts().is_empty());
     }
 }

@@ -33,10 +33,7 @@ fn check(what: &'static str, text: &str) -> Result<(), InvalidId> {
         "it is empty"
     } else if text.len() > ID_CHARS_MAX {
         "it is longer than 128 characters"
-    } else if !text
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b':' | b'_' | b'-'))
-    {
+    } else if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b':' | b'_' | b'-')) {
         "only letters, digits, ':', '_' and '-' are allowed"
     } else {
         return Ok(());
@@ -121,11 +118,8 @@ mod tests {
 
     #[test]
     fn ids_accept_uuids_object_ids_and_namespaced_names() {
-        for text in [
-            "0198b0a0-0000-7000-8000-000000000000",
-            "66f0c1d2e3a4b5c6d7e8f901",
-            "a:b_c-1",
-        ] {
+        for text in ["0198b0a0-0000-7000-8000-000000000000", "66f0c1d2e3a4b5c6d7e8f901", "a:b_c-1"]
+        {
             assert_eq!(MessageId::new(text).map(String::from), Ok(text.to_owned()));
         }
     }
@@ -141,9 +135,6 @@ mod tests {
     #[test]
     fn a_stored_id_is_checked_when_it_is_read() {
         assert!(serde_json::from_str::<TurnId>("\"a b\"").is_err());
-        assert_eq!(
-            serde_json::from_str::<TurnId>("\"t-1\"").ok(),
-            TurnId::new("t-1").ok()
-        );
+        assert_eq!(serde_json::from_str::<TurnId>("\"t-1\"").ok(), TurnId::new("t-1").ok());
     }
 }

@@ -199,8 +199,6 @@ impl Message {
     /// The count stored for `tokenizer`, if any.
     #[must_use]
     pub fn token_count(&self, tokenizer: &TokenizerId) -> Option<&TokenCount> {
-        self.token_counts
-            .iter()
-            .find(|count| &count.tokenizer == tokenizer)
+        self.token_counts.iter().find(|count| &count.tokenizer == tokenizer)
     }
 }

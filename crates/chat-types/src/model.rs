@@ -31,14 +31,10 @@ impl ModelId {
     pub fn new(name: impl AsRef<str>) -> Result<Self, InvalidModel> {
         let name = name.as_ref();
         if name.is_empty() || name.len() > MODEL_CHARS_MAX {
-            return Err(InvalidModel {
-                rule: "it must have 1 to 256 characters",
-            });
+            return Err(InvalidModel { rule: "it must have 1 to 256 characters" });
         }
         if !name.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(InvalidModel {
-                rule: "only visible ASCII characters are allowed",
-            });
+            return Err(InvalidModel { rule: "only visible ASCII characters are allowed" });
         }
         Ok(Self(Arc::from(name)))
     }
@@ -101,16 +97,12 @@ impl fmt::Display for ModelRef {
 impl FromStr for ModelRef {
     type Err = InvalidModel;
     fn from_str(text: &str) -> Result<Self, InvalidModel> {
-        let (provider, model) = text.split_once('/').ok_or(InvalidModel {
-            rule: "write it as provider/model",
-        })?;
+        let (provider, model) =
+            text.split_once('/').ok_or(InvalidModel { rule: "write it as provider/model" })?;
         let provider = ProviderId::new(provider).map_err(|_| InvalidModel {
             rule: "the part before the first '/' is no provider id",
         })?;
-        Ok(Self {
-            provider,
-            model: ModelId::new(model)?,
-        })
+        Ok(Self { provider, model: ModelId::new(model)? })
     }
 }
 
@@ -207,11 +199,7 @@ impl ModelOptions {
             temperature: self.temperature.or(defaults.temperature),
             top_p: self.top_p.or(defaults.top_p),
             output_tokens_max: self.output_tokens_max.or(defaults.output_tokens_max),
-            stop: if self.stop.is_empty() {
-                defaults.stop.clone()
-            } else {
-                self.stop.clone()
-            },
+            stop: if self.stop.is_empty() { defaults.stop.clone() } else { self.stop.clone() },
             seed: self.seed.or(defaults.seed),
             reasoning_effort: self
                 .reasoning_effort

@@ -36,9 +36,7 @@ impl Money {
     /// # Errors
     /// `MoneyOverflow` beyond 9.2 billion.
     pub fn from_usd(usd: i64) -> Result<Self, MoneyOverflow> {
-        usd.checked_mul(1_000_000_000)
-            .map(Self)
-            .ok_or(MoneyOverflow)
+        usd.checked_mul(1_000_000_000).map(Self).ok_or(MoneyOverflow)
     }
 
     /// The amount in nano-USD.

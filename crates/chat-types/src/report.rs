@@ -91,9 +91,6 @@ impl ContextReport {
     /// The report without its item list: what the event log keeps.
     #[must_use]
     pub fn without_items(&self) -> Self {
-        Self {
-            items: Vec::new(),
-            ..self.clone()
-        }
+        Self { items: Vec::new(), ..self.clone() }
     }
 }

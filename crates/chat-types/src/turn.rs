@@ -243,10 +243,6 @@ pub struct TurnFailure {
 impl TurnFailure {
     /// Joins the three.
     pub fn new(code: impl Into<String>, message: impl Into<String>, retryable: bool) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-            retryable,
-        }
+        Self { code: code.into(), message: message.into(), retryable }
     }
 }

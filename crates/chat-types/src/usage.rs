@@ -24,9 +24,7 @@ impl Usage {
     /// All input, cached or not.
     #[must_use]
     pub fn input_total(&self) -> Tokens {
-        self.input_uncached
-            .plus(self.cache_read)
-            .plus(self.cache_write)
+        self.input_uncached.plus(self.cache_read).plus(self.cache_write)
     }
 
     /// All output, reasoning included.

@@ -10,11 +10,7 @@ use chat_usage::{PriceBook, bound, cost};
 #[expect(clippy::print_stdout, reason = "an example shows what it did")]
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
-    let model: ModelRef = words
-        .next()
-        .as_deref()
-        .unwrap_or("openai/gpt-4o-mini")
-        .parse()?;
+    let model: ModelRef = words.next().as_deref().unwrap_or("openai/gpt-4o-mini").parse()?;
     let input = Tokens::new(words.next().as_deref().unwrap_or("3000").parse()?);
     let output = Tokens::new(words.next().as_deref().unwrap_or("1000").parse()?);
 
@@ -23,11 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("nobody has said what {model} costs");
         return Ok(());
     };
-    let usage = Usage {
-        input_uncached: input,
-        output,
-        ..Usage::default()
-    };
+    let usage = Usage { input_uncached: input, output, ..Usage::default() };
     println!("{} by {}", model, entry.version());
     println!("at most {}", bound(entry, input, output)?);
     println!("exactly {} if nothing is cached", cost(entry, &usage)?);

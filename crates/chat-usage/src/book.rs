@@ -44,14 +44,8 @@ impl PriceBook {
         if file.prices.len() > ENTRIES_MAX {
             return Err(invalid(format!("it has more than {ENTRIES_MAX} prices")));
         }
-        if file.book.is_empty()
-            || file
-                .book
-                .contains(|c: char| !c.is_ascii_graphic() || c == ':')
-        {
-            return Err(invalid(
-                "`book` must be visible ASCII characters without ':'",
-            ));
+        if file.book.is_empty() || file.book.contains(|c: char| !c.is_ascii_graphic() || c == ':') {
+            return Err(invalid("`book` must be visible ASCII characters without ':'"));
         }
         let mut seen = BTreeSet::new();
         let mut entries = Vec::with_capacity(file.prices.len());
@@ -59,16 +53,11 @@ impl PriceBook {
             let entry = entry_of(&file.book, row)
                 .map_err(|detail| invalid(format!("{}: {detail}", row.model)))?;
             if !seen.insert(entry.version.clone()) {
-                return Err(invalid(format!(
-                    "{}: two prices from the same date",
-                    row.model
-                )));
+                return Err(invalid(format!("{}: two prices from the same date", row.model)));
             }
             entries.push(entry);
         }
-        Ok(Self {
-            layers: vec![entries],
-        })
+        Ok(Self { layers: vec![entries] })
     }
 
     /// The prices this crate ships with; their source, date and licence are in `prices.toml`.
@@ -152,11 +141,8 @@ struct LongRow {
 fn entry_of(book: &str, row: &PriceRow) -> Result<PriceEntry, String> {
     let concrete = row.model.strip_suffix('*').unwrap_or(&row.model);
     // A prefix may be empty (`local/*`); one letter more makes it a name that can be checked.
-    let probe = if concrete.len() < row.model.len() {
-        format!("{concrete}x")
-    } else {
-        concrete.to_owned()
-    };
+    let probe =
+        if concrete.len() < row.model.len() { format!("{concrete}x") } else { concrete.to_owned() };
     if concrete.contains('*') || probe.parse::<ModelRef>().is_err() {
         return Err("write the model as provider/model or provider/prefix*".to_owned());
     }
@@ -234,7 +220,5 @@ fn midnight_utc(date: &Datetime) -> Result<(String, Timestamp), String> {
 }
 
 fn invalid(detail: impl Into<String>) -> UsageError {
-    UsageError::InvalidPriceBook {
-        detail: detail.into(),
-    }
+    UsageError::InvalidPriceBook { detail: detail.into() }
 }

@@ -12,9 +12,7 @@ pub(crate) fn scaled(text: &str, places: u32) -> Result<u64, String> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if !is_number(whole) || !is_number(decimals) {
-        return Err(format!(
-            "{text:?} is no decimal number of zero or more, such as \"0.15\""
-        ));
+        return Err(format!("{text:?} is no decimal number of zero or more, such as \"0.15\""));
     }
     let decimals = decimals.trim_end_matches('0');
     let missing = u32::try_from(decimals.len())
@@ -26,15 +24,10 @@ pub(crate) fn scaled(text: &str, places: u32) -> Result<u64, String> {
     if whole > WHOLE_MAX {
         return Err(too_large());
     }
-    let decimals: u64 = if decimals.is_empty() {
-        0
-    } else {
-        decimals.parse().map_err(|_| too_large())?
-    };
+    let decimals: u64 =
+        if decimals.is_empty() { 0 } else { decimals.parse().map_err(|_| too_large())? };
     let scale = 10_u64.checked_pow(places).ok_or_else(too_large)?;
-    let fraction = 10_u64
-        .checked_pow(missing)
-        .and_then(|scale| decimals.checked_mul(scale));
+    let fraction = 10_u64.checked_pow(missing).and_then(|scale| decimals.checked_mul(scale));
     whole
         .checked_mul(scale)
         .zip(fraction)
@@ -62,20 +55,9 @@ mod tests {
 
     #[test]
     fn what_is_no_price_is_refused() {
-        for text in [
-            "",
-            "-1",
-            "+1",
-            "nan",
-            "inf",
-            "1e3",
-            ".5",
-            "5.",
-            "1_0",
-            " 1",
-            "0.0000001",
-            "1000001",
-        ] {
+        for text in
+            ["", "-1", "+1", "nan", "inf", "1e3", ".5", "5.", "1_0", " 1", "0.0000001", "1000001"]
+        {
             assert!(scaled(text, 6).is_err(), "{text:?} was accepted");
         }
         assert!(scaled(&"9".repeat(100), 6).is_err());

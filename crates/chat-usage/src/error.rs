@@ -83,9 +83,7 @@ impl UsageError {
 impl From<BalanceError> for UsageError {
     fn from(error: BalanceError) -> Self {
         match error.refusal() {
-            Some(refusal) => Self::Refused {
-                refusal: Box::new(refusal.clone()),
-            },
+            Some(refusal) => Self::Refused { refusal: Box::new(refusal.clone()) },
             None => Self::Balance(error),
         }
     }

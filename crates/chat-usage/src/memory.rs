@@ -50,29 +50,16 @@ impl UsageStore for MemoryUsageStore {
     }
 
     async fn rows(&self, scope: &Scope, query: &UsageQuery) -> Result<Vec<UsageRow>> {
-        let limit = if query.limit == 0 {
-            PAGE_MAX
-        } else {
-            query.limit.min(PAGE_MAX)
-        };
+        let limit = if query.limit == 0 { PAGE_MAX } else { query.limit.min(PAGE_MAX) };
         Ok(self.with(|state| {
-            let mine = state
-                .rows
-                .iter()
-                .filter(|(owner, _)| owner == scope)
-                .map(|(_, row)| row);
+            let mine = state.rows.iter().filter(|(owner, _)| owner == scope).map(|(_, row)| row);
             let mut is_past = query.after.is_none();
             mine.filter(|row| {
                 let is_wanted = is_past;
                 is_past = is_past || query.after.as_ref() == Some(&row.key);
                 is_wanted
             })
-            .filter(|row| {
-                query
-                    .conversation
-                    .as_ref()
-                    .is_none_or(|id| row.conversation == *id)
-            })
+            .filter(|row| query.conversation.as_ref().is_none_or(|id| row.conversation == *id))
             .filter(|row| query.from.is_none_or(|from| row.at >= from))
             .filter(|row| query.until.is_none_or(|until| row.at < until))
             .take(usize::try_from(limit).unwrap_or(usize::MAX))

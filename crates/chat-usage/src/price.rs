@@ -98,11 +98,7 @@ impl PriceEntry {
         let provider = model.provider.as_str();
         let name = self.pattern.strip_prefix(provider)?.strip_prefix('/')?;
         match name.strip_suffix('*') {
-            Some(prefix) => model
-                .model
-                .as_str()
-                .starts_with(prefix)
-                .then_some(prefix.len()),
+            Some(prefix) => model.model.as_str().starts_with(prefix).then_some(prefix.len()),
             None => (model.model.as_str() == name).then_some(usize::MAX),
         }
     }
@@ -161,10 +157,7 @@ pub fn bound(
 #[must_use]
 pub fn cap_for(entry: &PriceEntry, input_bound: Tokens, money: Money) -> Tokens {
     let (input, output) = entry.dearest_within(input_bound);
-    let left = money
-        .minus(entry.fee)
-        .ok()
-        .and_then(|rest| u128::try_from(rest.nano_usd()).ok());
+    let left = money.minus(entry.fee).ok().and_then(|rest| u128::try_from(rest.nano_usd()).ok());
     let left = left.and_then(|nano| {
         // Rounding up to nano-USD stays within the money exactly while the pico-USD do.
         (nano * PICO_PER_NANO).checked_sub(product(input_bound, input))
@@ -187,9 +180,7 @@ fn total<const N: usize>(
 ) -> Result<Money, MoneyOverflow> {
     let pico = buckets
         .into_iter()
-        .try_fold(0_u128, |sum, (tokens, price)| {
-            sum.checked_add(product(tokens, price))
-        })
+        .try_fold(0_u128, |sum, (tokens, price)| sum.checked_add(product(tokens, price)))
         .ok_or(MoneyOverflow)?;
     let nano = i64::try_from(pico.div_ceil(PICO_PER_NANO)).map_err(|_| MoneyOverflow)?;
     Money::from_nano_usd(nano).plus(fee)

@@ -92,12 +92,7 @@ impl UsageRecorder {
         balance: Arc<dyn BalanceAdapter>,
         store: Arc<dyn UsageStore>,
     ) -> Self {
-        Self {
-            prices,
-            balance,
-            store,
-            output_least: Self::OUTPUT_LEAST_DEFAULT,
-        }
+        Self { prices, balance, store, output_least: Self::OUTPUT_LEAST_DEFAULT }
     }
 
     /// Short funds shrink a reply down to this many tokens, and refuse it below.
@@ -155,11 +150,7 @@ impl UsageRecorder {
             amount: quote.amount,
             floor: quote.floor,
         });
-        let hold = HoldRequest {
-            key: request.key.clone(),
-            legs: legs.collect(),
-            at: request.at,
-        };
+        let hold = HoldRequest { key: request.key.clone(), legs: legs.collect(), at: request.at };
         let hold = self.balance.hold(scope, &hold).await?;
         self.terms(request, &hold).map(issue)
     }
@@ -177,9 +168,7 @@ impl UsageRecorder {
         at: Timestamp,
     ) -> Result<()> {
         let extra = self.extension(request)?;
-        self.balance
-            .extend(scope, &request.key, attempt, extra, at)
-            .await?;
+        self.balance.extend(scope, &request.key, attempt, extra, at).await?;
         Ok(())
     }
 
@@ -189,10 +178,7 @@ impl UsageRecorder {
     /// `UnknownPrice`; `Overflow`.
     pub fn cost(&self, model: &ModelRef, at: Timestamp, usage: &Usage) -> Result<Cost> {
         let entry = self.entry(model, at)?;
-        Ok(Cost {
-            amount: cost(entry, usage)?,
-            price_version: entry.version().to_owned(),
-        })
+        Ok(Cost { amount: cost(entry, usage)?, price_version: entry.version().to_owned() })
     }
 
     /// Posts a step's amounts to the ledger and writes its rows. Both are always attempted and each
@@ -203,32 +189,17 @@ impl UsageRecorder {
     /// another step; then the ledger's error before the store's.
     pub async fn settle(&self, scope: &Scope, step: &SettledStep) -> Result<()> {
         if step.rows.is_empty() {
-            return Err(refuse(
-                InvalidAmount,
-                "settle",
-                "a step without attempts is released",
-            ));
+            return Err(refuse(InvalidAmount, "settle", "a step without attempts is released"));
         }
         if step.rows.iter().any(|row| row.key.step != step.key) {
-            return Err(refuse(
-                InvalidAmount,
-                "settle",
-                "a row belongs to another step",
-            ));
+            return Err(refuse(InvalidAmount, "settle", "a row belongs to another step"));
         }
         let postings = step
             .rows
             .iter()
-            .map(|row| Posting {
-                attempt: row.key.attempt,
-                amount: row.amount,
-            })
+            .map(|row| Posting { attempt: row.key.attempt, amount: row.amount })
             .collect();
-        let settlement = Settlement {
-            key: step.key.clone(),
-            postings,
-            at: step.at,
-        };
+        let settlement = Settlement { key: step.key.clone(), postings, at: step.at };
         let (posted, recorded) = futures::join!(
             self.balance.settle(scope, &settlement),
             self.store.record(scope, &step.rows),
@@ -250,9 +221,7 @@ impl UsageRecorder {
     }
 
     fn entry(&self, model: &ModelRef, at: Timestamp) -> Result<&PriceEntry> {
-        let unknown = || UsageError::UnknownPrice {
-            model: model.clone(),
-        };
+        let unknown = || UsageError::UnknownPrice { model: model.clone() };
         self.prices.lookup(model, at).ok_or_else(unknown)
     }
 
@@ -285,21 +254,13 @@ impl UsageRecorder {
         if hold.extended_to > 1 {
             let each = self.extension(request)?.nano_usd();
             let times = i64::from(hold.extended_to - 1);
-            let all = each
-                .checked_mul(times)
-                .map_or(Money::MAX, Money::from_nano_usd);
+            let all = each.checked_mul(times).map_or(Money::MAX, Money::from_nano_usd);
             let floor = bound(entry, request.input_bound, cap_least)?;
             covered = covered.minus(all)?.max(covered.min(floor));
         }
-        let output_cap = request
-            .output_cap
-            .min(cap_for(entry, request.input_bound, covered));
+        let output_cap = request.output_cap.min(cap_for(entry, request.input_bound, covered));
         if output_cap < cap_least {
-            return Err(refuse(
-                Conflict,
-                "grant",
-                "the step's hold is for a smaller request",
-            ));
+            return Err(refuse(Conflict, "grant", "the step's hold is for a smaller request"));
         }
         Ok(GrantTerms {
             key: request.key.clone(),

@@ -55,22 +55,11 @@ fn the_shipped_book_has_prices_and_says_what_is_free() {
         };
         assert_eq!(entry.prices(), &expected, "{name}");
     }
-    for unknown in [
-        "openai/gpt-4o-audio-preview",
-        "openai/gpt-5-pro",
-        "else/gpt-4o",
-        "locals/x",
-    ] {
+    for unknown in ["openai/gpt-4o-audio-preview", "openai/gpt-5-pro", "else/gpt-4o", "locals/x"] {
         assert_eq!(shipped.lookup(&model(unknown), NOW), None, "{unknown}");
     }
-    let long = shipped
-        .lookup(&model("openai/gpt-5.4"), NOW)
-        .and_then(PriceEntry::long)
-        .unwrap();
-    assert_eq!(
-        (long.above, long.prices.cache_write),
-        (Tokens::new(272_000), usd("5"))
-    );
+    let long = shipped.lookup(&model("openai/gpt-5.4"), NOW).and_then(PriceEntry::long).unwrap();
+    assert_eq!((long.above, long.prices.cache_write), (Tokens::new(272_000), usd("5")));
 }
 
 #[test]
@@ -89,26 +78,10 @@ fn the_newest_price_of_the_closest_name_applies() {
     let march = Timestamp::from_unix_ms(20_513 * day);
     for (name, at, version) in [
         ("openai/gpt-4o", march, Some("b:openai/gpt-4o@2026-03-01")),
-        (
-            "openai/gpt-4o",
-            march.plus_ms(-1),
-            Some("b:openai/gpt-4o@2026-02-01"),
-        ),
-        (
-            "openai/gpt-4o",
-            march.plus_ms(-28 * day),
-            Some("b:openai/gpt-4o@2026-02-01"),
-        ),
-        (
-            "openai/gpt-4o",
-            march.plus_ms(-28 * day - 1),
-            Some("b:openai/gpt-*@2026-01-01"),
-        ),
-        (
-            "openai/gpt-4o-x",
-            Timestamp::default(),
-            Some("b:openai/gpt-4o-*@1970-01-01"),
-        ),
+        ("openai/gpt-4o", march.plus_ms(-1), Some("b:openai/gpt-4o@2026-02-01")),
+        ("openai/gpt-4o", march.plus_ms(-28 * day), Some("b:openai/gpt-4o@2026-02-01")),
+        ("openai/gpt-4o", march.plus_ms(-28 * day - 1), Some("b:openai/gpt-*@2026-01-01")),
+        ("openai/gpt-4o-x", Timestamp::default(), Some("b:openai/gpt-4o-*@1970-01-01")),
         ("openai/gpt-4o-x", Timestamp::default().plus_ms(-1), None),
         ("openai/o3", march, Some("b:openai/*@1999-12-31")),
         ("open/o3", march, None),
@@ -120,26 +93,13 @@ fn the_newest_price_of_the_closest_name_applies() {
 
 #[test]
 fn overrides_are_asked_first_and_old_versions_stay_known() {
-    let base = book(
-        "base",
-        &[
-            price("a/x", "2026-01-01", "1"),
-            price("a/y", "2026-01-01", "1"),
-        ],
-    );
+    let base = book("base", &[price("a/x", "2026-01-01", "1"), price("a/y", "2026-01-01", "1")]);
     let mine = book("mine", &[price("a/*", "2026-06-01", "7")]);
     let both = base.with_overrides(mine);
     let version = |name, at| both.lookup(&model(name), at).map(PriceEntry::version);
     assert_eq!(version("a/x", NOW), Some("mine:a/*@2026-06-01"));
-    assert_eq!(
-        version("a/x", NOW.plus_ms(-200 * 86_400_000)),
-        Some("base:a/x@2026-01-01")
-    );
-    assert_eq!(
-        both.by_version("base:a/y@2026-01-01")
-            .map(PriceEntry::pattern),
-        Some("a/y")
-    );
+    assert_eq!(version("a/x", NOW.plus_ms(-200 * 86_400_000)), Some("base:a/x@2026-01-01"));
+    assert_eq!(both.by_version("base:a/y@2026-01-01").map(PriceEntry::pattern), Some("a/y"));
     assert_eq!(both.entries().count(), 3);
     assert_eq!(PriceBook::empty().lookup(&model("a/x"), NOW), None);
 }
@@ -154,55 +114,25 @@ fn a_wrong_book_is_refused_and_says_where() {
         (row("output = \"1\""), "input"),
         (row("input = \"1\""), "output"),
         (row("input = \"-1\"\noutput = \"1\""), "a/x: input: \"-1\""),
-        (
-            row("input = \"1\"\noutput = \"nan\""),
-            "a/x: output: \"nan\"",
-        ),
+        (row("input = \"1\"\noutput = \"nan\""), "a/x: output: \"nan\""),
         (row("input = nan\noutput = \"1\""), "line 5"),
         (row("input = 0.15\noutput = \"1\""), "line 5"),
-        (
-            row("input = \"1\"\noutput = \"1\"\ncached = \"1\""),
-            "cached",
-        ),
+        (row("input = \"1\"\noutput = \"1\"\ncached = \"1\""), "cached"),
         (row("input = \"1\"\noutput = \"0.0000001\""), "a/x: output"),
-        (
-            row("input = \"1\"\noutput = \"1\"\nfee = \"-0.1\""),
-            "a/x: fee",
-        ),
-        (
-            row("input = \"1\"\noutput = \"1\"\n[price.long]\nabove = 1\ninput = \"1\""),
-            "output",
-        ),
+        (row("input = \"1\"\noutput = \"1\"\nfee = \"-0.1\""), "a/x: fee"),
+        (row("input = \"1\"\noutput = \"1\"\n[price.long]\nabove = 1\ninput = \"1\""), "output"),
         (format!("book = \"b\"\n{twice}"), "a/x: two prices"),
-        (
-            format!("book = \"b\"\n{}", price("a/x*y", "2026-01-01", "1")),
-            "a/x*y",
-        ),
-        (
-            format!("book = \"b\"\n{}", price("nothing", "2026-01-01", "1")),
-            "nothing",
-        ),
-        (
-            format!(
-                "book = \"b\"\n{}",
-                price("a/x", "2026-01-01T10:00:00Z", "1")
-            ),
-            "a/x: valid_from",
-        ),
-        (
-            format!("book = \"b\"\n{}", price("a/x", "2026-02-30", "1")),
-            "line 4",
-        ),
+        (format!("book = \"b\"\n{}", price("a/x*y", "2026-01-01", "1")), "a/x*y"),
+        (format!("book = \"b\"\n{}", price("nothing", "2026-01-01", "1")), "nothing"),
+        (format!("book = \"b\"\n{}", price("a/x", "2026-01-01T10:00:00Z", "1")), "a/x: valid_from"),
+        (format!("book = \"b\"\n{}", price("a/x", "2026-02-30", "1")), "line 4"),
         (price("a/x", "2026-01-01", "1"), "book"),
         ("book = \"a:b\"".to_owned(), "book"),
         ("book = ".to_owned(), "line 1"),
     ] {
         let error = PriceBook::from_toml(&text).unwrap_err();
         assert!(matches!(error, UsageError::InvalidPriceBook { .. }));
-        assert!(
-            error.to_string().contains(named),
-            "{named} is not in: {error}"
-        );
+        assert!(error.to_string().contains(named), "{named} is not in: {error}");
     }
 }
 
@@ -252,11 +182,7 @@ fn a_cost_is_rounded_up_once_and_a_long_call_is_dearer_as_a_whole() {
         (usage(98, 1, 1, 0, 0), 98_000 + 100 + 1_250),
         (usage(98, 1, 2, 1, 1), 202_000 + 16_000),
     ] {
-        assert_eq!(
-            cost(entry, &usage),
-            Ok(Money::from_nano_usd(fee + nano)),
-            "{usage:?}"
-        );
+        assert_eq!(cost(entry, &usage), Ok(Money::from_nano_usd(fee + nano)), "{usage:?}");
     }
     // Two thirds of a nano-USD and a bit more is one, not two.
     let tiny = PriceBook::from_toml(
@@ -264,14 +190,8 @@ fn a_cost_is_rounded_up_once_and_a_long_call_is_dearer_as_a_whole() {
     );
     let tiny = tiny.unwrap();
     let entry = tiny.lookup(&model("a/x"), NOW).unwrap();
-    assert_eq!(
-        cost(entry, &usage(1, 0, 0, 2, 0)),
-        Ok(Money::from_nano_usd(1))
-    );
-    assert_eq!(
-        cost(entry, &usage(2, 0, 0, 2, 0)),
-        Ok(Money::from_nano_usd(2))
-    );
+    assert_eq!(cost(entry, &usage(1, 0, 0, 2, 0)), Ok(Money::from_nano_usd(1)));
+    assert_eq!(cost(entry, &usage(2, 0, 0, 2, 0)), Ok(Money::from_nano_usd(2)));
 }
 
 #[test]
@@ -290,11 +210,7 @@ fn corner_values_are_refused_and_never_wrap() {
     assert_eq!(bound(entry, most, most), Err(MoneyOverflow));
     assert_eq!(bound(entry, Tokens::ZERO, most), Err(MoneyOverflow));
     assert_eq!(cap_for(entry, most, Money::MAX), Tokens::ZERO);
-    for money in [
-        Money::ZERO,
-        Money::from_nano_usd(-1),
-        Money::from_nano_usd(i64::MIN),
-    ] {
+    for money in [Money::ZERO, Money::from_nano_usd(-1), Money::from_nano_usd(i64::MIN)] {
         assert_eq!(cap_for(entry, Tokens::ZERO, money), Tokens::ZERO);
     }
     let shipped = PriceBook::shipped().unwrap();
@@ -317,11 +233,7 @@ fn maybe(name: &'static str) -> impl Strategy<Value = String> {
 }
 
 fn any_set() -> impl Strategy<Value = String> {
-    let optional = (
-        maybe("cache_read"),
-        maybe("cache_write"),
-        maybe("reasoning"),
-    );
+    let optional = (maybe("cache_read"), maybe("cache_write"), maybe("reasoning"));
     (any_price(), any_price(), optional).prop_map(|(input, output, (read, write, reasoning))| {
         format!("input = {input:?}\noutput = {output:?}\n{read}{write}{reasoning}")
     })
@@ -331,9 +243,8 @@ fn any_entry() -> impl Strategy<Value = PriceEntry> {
     let long = prop::option::of((0..2_000_u64, any_set()));
     (any_set(), prop::option::of(0..1_000_000_u32), long).prop_map(|(set, fee, long)| {
         let fee = fee.map_or(String::new(), |fee| format!("fee = \"0.{fee:06}\"\n"));
-        let long = long.map_or(String::new(), |(above, set)| {
-            format!("[price.long]\nabove = {above}\n{set}")
-        });
+        let long = long
+            .map_or(String::new(), |(above, set)| format!("[price.long]\nabove = {above}\n{set}"));
         let text = format!(
             "book = \"b\"\n[[price]]\nmodel = \"a/x\"\nvalid_from = 1970-01-01\n{set}{fee}{long}"
         );
@@ -351,11 +262,7 @@ fn any_tokens() -> impl Strategy<Value = u64> {
 fn parts(total: u64, cuts: [u64; 3]) -> [u64; 3] {
     let mut left = total;
     cuts.map(|cut| {
-        let part = if left == u64::MAX {
-            cut
-        } else {
-            cut % (left + 1)
-        };
+        let part = if left == u64::MAX { cut } else { cut % (left + 1) };
         left -= part;
         part
     })

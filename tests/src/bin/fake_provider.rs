@@ -30,9 +30,7 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse(std::env::args_os().skip(1))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(run(arguments))
 }
 
@@ -56,9 +54,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             std::future::pending::<()>().await;
         }
     };
-    let options = ServerOptions {
-        api_key: arguments.api_key,
-    };
+    let options = ServerOptions { api_key: arguments.api_key };
     tokio::select! {
         served = serve(listener, ledger, options) => Ok(served?),
         () = stdin_closed => Ok(()),
@@ -86,9 +82,7 @@ impl Arguments {
                 parsed.exit_with_stdin = true;
                 continue;
             }
-            let Some(value) = arguments.next() else {
-                bail!("`{name}` needs a value")
-            };
+            let Some(value) = arguments.next() else { bail!("`{name}` needs a value") };
             let text = value.to_string_lossy().into_owned();
             let context = || format!("`{name} {text}`");
             match name.as_str() {

@@ -42,9 +42,8 @@ async fn run() -> anyhow::Result<()> {
         output_tokens_max: Some(Tokens::new(cap.parse().context("MAX_TOKENS")?)),
         ..ModelOptions::default()
     };
-    let mut request = TurnRequest::text(text.as_str())
-        .with_model(model.as_str())
-        .with_options(options);
+    let mut request =
+        TurnRequest::text(text.as_str()).with_model(model.as_str()).with_options(options);
     if let Some(key) = key {
         request = request.with_idempotency_key(IdempotencyKey::new(key)?);
     }
@@ -53,11 +52,7 @@ async fn run() -> anyhow::Result<()> {
 
     let mut sends = JoinSet::new();
     for _ in 0..count {
-        sends.spawn(send(
-            runtime.client().clone(),
-            scope.clone(),
-            request.clone(),
-        ));
+        sends.spawn(send(runtime.client().clone(), scope.clone(), request.clone()));
     }
     while let Some(ended) = sends.join_next().await {
         println!("{}", ended?);
@@ -83,6 +78,5 @@ async fn send(
             "failure": outcome.failure.map(|failure| failure.code),
         }))
     };
-    sent.await
-        .unwrap_or_else(|error| json!({"error": error.code()}))
+    sent.await.unwrap_or_else(|error| json!({"error": error.code()}))
 }

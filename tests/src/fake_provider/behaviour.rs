@@ -153,11 +153,7 @@ impl Behaviour {
     /// An unknown key, a missing or unreadable value, or a value beyond its bound.
     pub fn parse(pairs: &str) -> Result<Self, BehaviourError> {
         let mut behaviour = Self::default();
-        for pair in pairs
-            .split([',', ':'])
-            .map(str::trim)
-            .filter(|pair| !pair.is_empty())
-        {
+        for pair in pairs.split([',', ':']).map(str::trim).filter(|pair| !pair.is_empty()) {
             behaviour.apply(pair)?;
         }
         Ok(behaviour)
@@ -192,18 +188,11 @@ impl Behaviour {
             Some((key, value)) => (key, Some(value)),
             None => (pair, None),
         };
-        let error = |reason| BehaviourError {
-            pair: pair.to_owned(),
-            reason,
-        };
+        let error = |reason| BehaviourError { pair: pair.to_owned(), reason };
         let number = |max: u64| {
             let text = value.ok_or_else(|| error("needs a number"))?;
             let number = text.parse::<u64>().map_err(|_| error("needs a number"))?;
-            if number > max {
-                Err(error("number too large"))
-            } else {
-                Ok(number)
-            }
+            if number > max { Err(error("number too large")) } else { Ok(number) }
         };
         let delay = || number(DELAY_MAX_MS).map(Duration::from_millis);
         let flag = || match value {
@@ -273,10 +262,7 @@ mod tests {
             chunks: 200,
             delay: Duration::from_millis(5),
             one_write: true,
-            fault: Fault {
-                cut_after: Some(3),
-                ..Fault::default()
-            },
+            fault: Fault { cut_after: Some(3), ..Fault::default() },
             ..Behaviour::default()
         };
         assert_eq!(written, Some(expected));
@@ -289,14 +275,8 @@ mod tests {
             ("chunk=3", "behaviour `chunk=3`: unknown key"),
             ("chunks", "behaviour `chunks`: needs a number"),
             ("chunks=-1", "behaviour `chunks=-1`: needs a number"),
-            (
-                "status=200",
-                "behaviour `status=200`: is an error status, 400 to 599",
-            ),
-            (
-                "delay_ms=600001",
-                "behaviour `delay_ms=600001`: number too large",
-            ),
+            ("status=200", "behaviour `status=200`: is an error status, 400 to 599"),
+            ("delay_ms=600001", "behaviour `delay_ms=600001`: number too large"),
             ("no_done=maybe", "behaviour `no_done=maybe`: is a switch"),
         ] {
             assert_eq!(Behaviour::parse(pairs).unwrap_err().to_string(), message);
@@ -313,9 +293,6 @@ mod tests {
     #[test]
     fn overrun_rounds_up() {
         let behaviour = Behaviour::parse("overrun_percent=130").unwrap();
-        assert_eq!(
-            [0, 1, 10, 11].map(|sent| behaviour.billed_tokens(sent)),
-            [0, 2, 13, 15]
-        );
+        assert_eq!([0, 1, 10, 11].map(|sent| behaviour.billed_tokens(sent)), [0, 2, 13, 15]);
     }
 }

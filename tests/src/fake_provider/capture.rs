@@ -24,11 +24,8 @@ impl Captured {
     pub(crate) fn new(path: &str, headers: &HeaderMap, body: &Bytes) -> Self {
         let headers = headers.iter().map(|(name, value)| {
             let secret = SECRET_HEADERS.contains(&name.as_str());
-            let value = if secret {
-                "***".into()
-            } else {
-                String::from_utf8_lossy(value.as_bytes())
-            };
+            let value =
+                if secret { "***".into() } else { String::from_utf8_lossy(value.as_bytes()) };
             (name.as_str().to_owned(), value.into_owned())
         });
         Self {
@@ -42,10 +39,7 @@ impl Captured {
     /// The first header with this lower-case name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The body as JSON.

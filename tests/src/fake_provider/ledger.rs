@@ -232,10 +232,7 @@ impl Ledger {
             captured_bytes: 0,
             default_behaviour: Behaviour::default(),
         };
-        Ok(Arc::new(Self {
-            prices,
-            books: Mutex::new(books),
-        }))
+        Ok(Arc::new(Self { prices, books: Mutex::new(books) }))
     }
 
     /// Everything since the start or the last reset.
@@ -256,20 +253,14 @@ impl Ledger {
             totals.tokens_out += request.tokens_out;
             totals.charge_nano_usd += request.charge_nano_usd;
         }
-        LedgerSummary {
-            requests: books.requests.clone(),
-            totals,
-        }
+        LedgerSummary { requests: books.requests.clone(), totals }
     }
 
     /// Captured requests, oldest first; only the one with `id` if given.
     #[must_use]
     pub fn captured(&self, id: Option<&str>) -> Vec<Captured> {
         let books = self.lock();
-        let wanted = books
-            .captured
-            .iter()
-            .filter(|one| id.is_none_or(|id| one.id == id));
+        let wanted = books.captured.iter().filter(|one| id.is_none_or(|id| one.id == id));
         wanted.cloned().collect()
     }
 
@@ -447,15 +438,10 @@ impl Receipt {
             return;
         }
         let charge_nano_usd =
-            self.ledger
-                .prices
-                .charge_nano_usd(tokens_in, tokens_cached, tokens_out);
+            self.ledger.prices.charge_nano_usd(tokens_in, tokens_cached, tokens_out);
         let mut books = self.ledger.lock();
         let written = books.write(&[
-            Line::Sent {
-                id: &self.id,
-                chunks: self.chunks_sent,
-            },
+            Line::Sent { id: &self.id, chunks: self.chunks_sent },
             Line::Ended {
                 id: &self.id,
                 outcome,
@@ -496,11 +482,7 @@ mod tests {
 
     #[test]
     fn a_charge_is_rounded_up_once() {
-        let prices = Prices {
-            input: 150_000,
-            cached: 75_000,
-            output: 600_001,
-        };
+        let prices = Prices { input: 150_000, cached: 75_000, output: 600_001 };
         assert_eq!(prices.charge_nano_usd(0, 0, 0), 0);
         assert_eq!(prices.charge_nano_usd(10, 0, 3), 1_500 + 1_801);
         assert_eq!(prices.charge_nano_usd(10, 4, 0), 900 + 300);

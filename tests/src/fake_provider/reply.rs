@@ -55,10 +55,7 @@ pub(crate) struct CutOnPurpose;
 
 impl fmt::Debug for ReplyBody {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("ReplyBody")
-            .field("receipt", &self.receipt)
-            .finish_non_exhaustive()
+        formatter.debug_struct("ReplyBody").field("receipt", &self.receipt).finish_non_exhaustive()
     }
 }
 
@@ -68,10 +65,7 @@ impl ReplyBody {
         let bytes = bytes.into();
         let size = u64::try_from(bytes.len()).ok();
         let step = Step::Frame { bytes, chunks: 0 };
-        Self {
-            size,
-            ..Self::new(Box::new(std::iter::once(step)), None, false)
-        }
+        Self { size, ..Self::new(Box::new(std::iter::once(step)), None, false) }
     }
 
     /// The body of a streamed reply.
@@ -85,19 +79,12 @@ impl ReplyBody {
         let steps: Box<dyn Iterator<Item = Step> + Send> = if behaviour.one_write {
             Box::new(join_frames(steps.map(move |step| framing.apply(step))))
         } else if behaviour.split {
-            Box::new(
-                steps
-                    .map(move |step| framing.apply(step))
-                    .flat_map(split_frame),
-            )
+            Box::new(steps.map(move |step| framing.apply(step)).flat_map(split_frame))
         } else {
             Box::new(steps.map(move |step| framing.apply(step)))
         };
         let steps: Box<dyn Iterator<Item = Step> + Send> = if behaviour.bom {
-            let bom = Step::Frame {
-                bytes: Bytes::from_static(b"\xEF\xBB\xBF"),
-                chunks: 0,
-            };
+            let bom = Step::Frame { bytes: Bytes::from_static(b"\xEF\xBB\xBF"), chunks: 0 };
             Box::new(std::iter::once(bom).chain(steps))
         } else {
             steps
@@ -124,29 +111,14 @@ impl ReplyBody {
         if let Some(chunks) = behaviour.fault.cut_after {
             let half = bytes.slice(..bytes.len() / 2);
             let steps = [
-                Step::Frame {
-                    bytes: half,
-                    chunks: chunks.min(shape.chunks),
-                },
+                Step::Frame { bytes: half, chunks: chunks.min(shape.chunks) },
                 Step::Sleep(CUT_DELAY),
                 Step::Cut,
             ];
-            return Self {
-                size,
-                ..Self::new(Box::new(steps.into_iter()), Some(receipt), true)
-            };
+            return Self { size, ..Self::new(Box::new(steps.into_iter()), Some(receipt), true) };
         }
-        let steps = [
-            Step::Ending(Outcome::Finished),
-            Step::Frame {
-                bytes,
-                chunks: shape.chunks,
-            },
-        ];
-        Self {
-            size,
-            ..Self::new(Box::new(steps.into_iter()), Some(receipt), false)
-        }
+        let steps = [Step::Ending(Outcome::Finished), Step::Frame { bytes, chunks: shape.chunks }];
+        Self { size, ..Self::new(Box::new(steps.into_iter()), Some(receipt), false) }
     }
 
     fn new(
@@ -229,8 +201,7 @@ impl Body for ReplyBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.size
-            .map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.size.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -244,24 +215,14 @@ pub(crate) struct Shape {
 impl Shape {
     pub(crate) fn of(request: &CompletionRequest, behaviour: &Behaviour) -> Self {
         match request.cap() {
-            Some(cap) if cap < behaviour.chunks => Self {
-                chunks: cap,
-                finish_reason: "length",
-            },
-            _ => Self {
-                chunks: behaviour.chunks,
-                finish_reason: "stop",
-            },
+            Some(cap) if cap < behaviour.chunks => Self { chunks: cap, finish_reason: "length" },
+            _ => Self { chunks: behaviour.chunks, finish_reason: "stop" },
         }
     }
 
     fn usage(self, request: &CompletionRequest, behaviour: &Behaviour) -> serde_json::Value {
         let prompt = request.tokens_prompt();
-        wire::usage(
-            prompt,
-            behaviour.cached.min(prompt),
-            behaviour.billed_tokens(self.chunks),
-        )
+        wire::usage(prompt, behaviour.cached.min(prompt), behaviour.billed_tokens(self.chunks))
     }
 }
 
@@ -281,10 +242,7 @@ fn stream_steps(
         tail.push("[DONE]".to_owned());
     }
     let last = tail.pop().unwrap_or_default();
-    let tail = tail
-        .into_iter()
-        .map(event)
-        .chain([Step::Ending(Outcome::Finished), event(last)]);
+    let tail = tail.into_iter().map(event).chain([Step::Ending(Outcome::Finished), event(last)]);
 
     let echo = request.echo_words();
     let behaviour = behaviour.clone();
@@ -293,9 +251,7 @@ fn stream_steps(
         let mut steps = Vec::with_capacity(2);
         let at = |place: Option<u64>| place == Some(index);
         if at(behaviour.fault.malformed_after) {
-            steps.push(event(
-                r#"{"id":"chatcmpl-broken","choices":[{"delta":{"conte"#.to_owned(),
-            ));
+            steps.push(event(r#"{"id":"chatcmpl-broken","choices":[{"delta":{"conte"#.to_owned()));
         }
         if at(behaviour.fault.cut_after) {
             steps.extend([Step::Sleep(CUT_DELAY), Step::Cut]);
@@ -305,11 +261,7 @@ fn stream_steps(
             let error = wire::error_body("the model is overloaded", "server_error", "overloaded");
             steps.extend([Step::Ending(Outcome::Error), event(error), Step::Cut]);
         } else if index < shape.chunks {
-            let wait = if index == 0 {
-                behaviour.first_delay
-            } else {
-                behaviour.delay
-            };
+            let wait = if index == 0 { behaviour.first_delay } else { behaviour.delay };
             let text = wire::chunk_text(behaviour.output, &echo, index);
             steps.push(Step::Sleep(wait));
             steps.push(with_chunks(event(frames.content(&text)), 1));
@@ -326,19 +278,12 @@ fn end_after_error(steps: impl Iterator<Item = Step> + Send) -> impl Iterator<It
         if matches!(step, Step::Ending(Outcome::Error)) {
             failed = true;
         }
-        if failed && matches!(step, Step::Cut) {
-            None
-        } else {
-            Some(step)
-        }
+        if failed && matches!(step, Step::Cut) { None } else { Some(step) }
     })
 }
 
 fn event(data: String) -> Step {
-    Step::Frame {
-        bytes: Bytes::from(data),
-        chunks: 0,
-    }
+    Step::Frame { bytes: Bytes::from(data), chunks: 0 }
 }
 
 fn with_chunks(step: Step, chunks: u64) -> Step {
@@ -374,10 +319,7 @@ impl Framing {
                 framed.extend_from_slice(self.prefix);
                 framed.extend_from_slice(&bytes);
                 framed.extend_from_slice(self.end);
-                Step::Frame {
-                    bytes: framed.freeze(),
-                    chunks,
-                }
+                Step::Frame { bytes: framed.freeze(), chunks }
             }
             other => other,
         }
@@ -388,13 +330,7 @@ fn split_frame(step: Step) -> Vec<Step> {
     match step {
         Step::Frame { mut bytes, chunks } => {
             let second = bytes.split_off(bytes.len() / 2);
-            vec![
-                Step::Frame { bytes, chunks: 0 },
-                Step::Frame {
-                    bytes: second,
-                    chunks,
-                },
-            ]
+            vec![Step::Frame { bytes, chunks: 0 }, Step::Frame { bytes: second, chunks }]
         }
         other => vec![other],
     }
@@ -416,18 +352,12 @@ fn join_frames(steps: impl Iterator<Item = Step>) -> impl Iterator<Item = Step> 
             Step::Ending(outcome) => ending = Some(outcome),
             other => {
                 let chunks = std::mem::take(&mut buffered_chunks);
-                joined.push(Step::Frame {
-                    bytes: buffer.split().freeze(),
-                    chunks,
-                });
+                joined.push(Step::Frame { bytes: buffer.split().freeze(), chunks });
                 joined.push(other);
             }
         }
     }
     joined.extend(ending.map(Step::Ending));
-    joined.push(Step::Frame {
-        bytes: buffer.freeze(),
-        chunks: buffered_chunks,
-    });
+    joined.push(Step::Frame { bytes: buffer.freeze(), chunks: buffered_chunks });
     joined.into_iter()
 }

@@ -93,11 +93,7 @@ async fn route(
         );
         return Ok(json(StatusCode::UNAUTHORIZED, body));
     }
-    let id = request
-        .uri()
-        .query()
-        .and_then(|query| query.strip_prefix("id="))
-        .map(str::to_owned);
+    let id = request.uri().query().and_then(|query| query.strip_prefix("id=")).map(str::to_owned);
     let reply = match (request.method(), path.as_str()) {
         (&Method::POST, "/v1/chat/completions") => return complete(request, ledger).await,
         (&Method::GET, "/v1/models") => json(StatusCode::OK, wire::models()),
@@ -179,9 +175,7 @@ async fn answer(request: &CompletionRequest, behaviour: &Behaviour, receipt: Rec
         whole(request, behaviour, receipt).await
     };
     if let Some(id) = id {
-        reply
-            .headers_mut()
-            .insert(HeaderName::from_static("x-request-id"), id);
+        reply.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
     }
     reply
 }
@@ -213,10 +207,7 @@ async fn whole(request: &CompletionRequest, behaviour: &Behaviour, mut receipt: 
     receipt.set_status(200);
     if behaviour.fault.malformed_after.is_some() {
         receipt.close(Outcome::Error);
-        return json(
-            StatusCode::OK,
-            r#"{"id":"chatcmpl-broken","choices":[{"mess"#,
-        );
+        return json(StatusCode::OK, r#"{"id":"chatcmpl-broken","choices":[{"mess"#);
     }
     with_json(Response::new(ReplyBody::whole(request, behaviour, receipt)))
 }
@@ -243,10 +234,7 @@ fn refuse(status: StatusCode, behaviour: &Behaviour, mut receipt: Receipt) -> Re
     let mut reply = json(status, wire::error_body("refused on purpose", kind, code));
     let headers = reply.headers_mut();
     if let Some(wait_ms) = behaviour.fault.retry_after_ms {
-        headers.insert(
-            HeaderName::from_static("retry-after-ms"),
-            HeaderValue::from(wait_ms),
-        );
+        headers.insert(HeaderName::from_static("retry-after-ms"), HeaderValue::from(wait_ms));
         let wait_s = HeaderValue::from(wait_ms.div_ceil(1_000));
         headers.insert(HeaderName::from_static("retry-after"), wait_s);
     }
@@ -262,9 +250,7 @@ fn web_page(mut receipt: Receipt) -> Reply {
     receipt.refuse();
     let page = "<!DOCTYPE html><html><head><title>Welcome</title></head><body>Log in</body></html>";
     let mut reply = Response::new(ReplyBody::fixed(page));
-    reply
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
     reply
 }
 
@@ -293,9 +279,7 @@ fn is_authorized(headers: &HeaderMap, options: &ServerOptions) -> bool {
     let Some(key) = &options.api_key else {
         return true;
     };
-    let sent = headers
-        .get("authorization")
-        .and_then(|value| value.to_str().ok());
+    let sent = headers.get("authorization").and_then(|value| value.to_str().ok());
     sent.and_then(|sent| sent.strip_prefix("Bearer ")) == Some(key)
 }
 
@@ -328,8 +312,6 @@ fn json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
 }
 
 fn with_json(mut reply: Reply) -> Reply {
-    reply
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     reply
 }

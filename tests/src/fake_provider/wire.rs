@@ -47,32 +47,22 @@ pub(crate) struct RequestMessage {
 impl CompletionRequest {
     /// The cap on output tokens: the smaller one if both names are sent.
     pub(crate) fn cap(&self) -> Option<u64> {
-        [self.max_tokens, self.max_completion_tokens]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.max_tokens, self.max_completion_tokens].into_iter().flatten().min()
     }
 
     pub(crate) fn wants_usage(&self) -> bool {
-        self.stream_options
-            .as_ref()
-            .is_some_and(|options| options.include_usage)
+        self.stream_options.as_ref().is_some_and(|options| options.include_usage)
     }
 
     pub(crate) fn tokens_prompt(&self) -> u64 {
-        self.messages
-            .iter()
-            .map(|message| 4 + words(&message.content))
-            .sum()
+        self.messages.iter().map(|message| 4 + words(&message.content)).sum()
     }
 
     /// The words `out=echo` repeats.
     pub(crate) fn echo_words(&self) -> Vec<String> {
         let last = self.messages.iter().rfind(|message| message.role == "user");
         last.map(|message| text_of(&message.content))
-            .map_or_else(Vec::new, |text| {
-                text.split_whitespace().map(str::to_owned).collect()
-            })
+            .map_or_else(Vec::new, |text| text.split_whitespace().map(str::to_owned).collect())
     }
 }
 
@@ -91,9 +81,7 @@ pub fn prompt_tokens(body: &Value) -> Option<u64> {
 /// The text of a reply of `chunks` chunks: what `out=words` sends.
 #[must_use]
 pub fn reply_text(chunks: u64) -> String {
-    (0..chunks)
-        .map(|index| chunk_text(Output::Words, &[], index))
-        .collect()
+    (0..chunks).map(|index| chunk_text(Output::Words, &[], index)).collect()
 }
 
 /// The text of content chunk number `index`; words after the first start with a space.
@@ -103,12 +91,9 @@ pub(crate) fn chunk_text(output: Output, echo: &[String], index: u64) -> String 
         Output::Words => format!("{space}w{index}"),
         Output::Unicode => format!("{space}é😀{index}"),
         Output::Echo => {
-            let position = usize::try_from(index)
-                .ok()
-                .and_then(|index| index.checked_rem(echo.len()));
-            let word = position
-                .and_then(|position| echo.get(position))
-                .map_or("…", String::as_str);
+            let position =
+                usize::try_from(index).ok().and_then(|index| index.checked_rem(echo.len()));
+            let word = position.and_then(|position| echo.get(position)).map_or("…", String::as_str);
             format!("{space}{word}")
         }
     }
@@ -122,9 +107,7 @@ fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => {
-            let texts = parts
-                .iter()
-                .filter_map(|part| part.get("text").and_then(Value::as_str));
+            let texts = parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str));
             texts.collect::<Vec<_>>().join("\n")
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
@@ -149,19 +132,11 @@ impl Frames {
             Value::from(model)
         );
         let usage_null = if with_usage { r#","usage":null"# } else { "" };
-        Self {
-            id: id.to_owned(),
-            model: model.to_owned(),
-            head,
-            usage_null,
-        }
+        Self { id: id.to_owned(), model: model.to_owned(), head, usage_null }
     }
 
     pub(crate) fn role(&self) -> String {
-        self.choice(
-            r#"{"role":"assistant","content":"","refusal":null}"#,
-            "null",
-        )
+        self.choice(r#"{"role":"assistant","content":"","refusal":null}"#, "null")
     }
 
     pub(crate) fn content(&self, text: &str) -> String {
@@ -224,12 +199,7 @@ pub(crate) fn error_body(message: &str, kind: &str, code: &str) -> String {
 
 /// The model list.
 pub(crate) fn models() -> String {
-    let names = [
-        "fake",
-        "fake:chunks=200",
-        "fake:chunks=200,one_write",
-        "gpt-4o-mini",
-    ];
+    let names = ["fake", "fake:chunks=200", "fake:chunks=200,one_write", "gpt-4o-mini"];
     let data = names.map(|id| {
         json!({"id": id, "object": "model", "created": CREATED_S, "owned_by": "fake-provider"})
     });
@@ -268,11 +238,7 @@ mod tests {
             frames.whole("text", "length", Some(&usage(3, 1, 2))),
         ] {
             let parsed: Value = serde_json::from_str(&frame).unwrap();
-            assert_eq!(
-                parsed.get("model"),
-                Some(&Value::from("fake:out=\"x\"")),
-                "{frame}"
-            );
+            assert_eq!(parsed.get("model"), Some(&Value::from("fake:out=\"x\"")), "{frame}");
         }
     }
 }

@@ -70,23 +70,14 @@ impl Books {
 
 impl Journal {
     pub(crate) fn new(path: PathBuf) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        Self {
-            path,
-            runtime: Mutex::new(runtime),
-            known: Mutex::new(HashSet::new()),
-        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { path, runtime: Mutex::new(runtime), known: Mutex::new(HashSet::new()) }
     }
 
     fn look<T>(&self, look: impl AsyncFnOnce(&SqliteStore) -> T) -> T {
         let runtime = self.runtime.lock().unwrap();
         runtime.block_on(async {
-            let store = SqliteStore::open(SqliteConfig::new(&self.path))
-                .await
-                .unwrap();
+            let store = SqliteStore::open(SqliteConfig::new(&self.path)).await.unwrap();
             let seen = look(&store).await;
             store.close().await;
             seen
@@ -146,16 +137,10 @@ impl Journal {
 /// Turns that have not ended, and turns that have a step.
 async fn turns(store: &SqliteStore) -> Vec<(Scope, TurnId)> {
     let running = store.lapsed_turns(FAR_FUTURE, ROWS).await.unwrap();
-    let mut turns: Vec<(Scope, TurnId)> = running
-        .into_iter()
-        .map(|turn| (turn.scope, turn.turn))
-        .collect();
+    let mut turns: Vec<(Scope, TurnId)> =
+        running.into_iter().map(|turn| (turn.scope, turn.turn)).collect();
     let steps: Vec<OpenStep> = store.scan_steps(None, ROWS).await.unwrap();
-    turns.extend(
-        steps
-            .into_iter()
-            .map(|open| (open.scope, open.step.key.turn)),
-    );
+    turns.extend(steps.into_iter().map(|open| (open.scope, open.step.key.turn)));
     turns
 }
 
@@ -173,15 +158,7 @@ async fn seen(store: &SqliteStore, scope: Scope, record: TurnRecord) -> SeenTurn
             events.extend(segment.decode().unwrap());
         }
     }
-    let key = chat_types::StepKey {
-        turn: id.clone(),
-        step: 1,
-    };
+    let key = chat_types::StepKey { turn: id.clone(), step: 1 };
     let hold = store.hold_of(&scope, &key).await.unwrap();
-    SeenTurn {
-        scope,
-        record,
-        events,
-        hold,
-    }
+    SeenTurn { scope, record, events, hold }
 }

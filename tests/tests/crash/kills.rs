@@ -53,13 +53,8 @@ pub(crate) struct Goals {
 }
 
 /// The states that must be hit.
-const WANTED: [Hit; 5] = [
-    Hit::Accepted,
-    Hit::Dispatched,
-    Hit::Begun,
-    Hit::Streaming,
-    Hit::Settling,
-];
+const WANTED: [Hit; 5] =
+    [Hit::Accepted, Hit::Dispatched, Hit::Begun, Hit::Streaming, Hit::Settling];
 
 /// One process that was killed, with what the journal said right after.
 pub(crate) struct Victim {
@@ -87,10 +82,8 @@ impl Tally {
 
     /// What is still missing most, as the share of its goal.
     fn next(&self, goals: &Goals) -> Option<Aim> {
-        let mut missing: Vec<(usize, usize, Aim)> = WANTED
-            .iter()
-            .map(|hit| (self.of(*hit), goals.each_state, Aim::at(*hit)))
-            .collect();
+        let mut missing: Vec<(usize, usize, Aim)> =
+            WANTED.iter().map(|hit| (self.of(*hit), goals.each_state, Aim::at(*hit))).collect();
         missing.push((self.partial, goals.partial, Aim::at(Hit::Streaming)));
         missing.push((self.ended, goals.ended, Aim::at(Hit::Settling)));
         missing.retain(|(have, want, _)| have < want);
@@ -137,11 +130,7 @@ impl Aim {
             Hit::Settling | Hit::Settled | Hit::Released => ("fake:chunks-12", Sign::Ended, 4_000),
             Hit::NotAccepted | Hit::Accepted => ("fake:chunks-12", Sign::Accepted, 500),
         };
-        Self {
-            model,
-            sign,
-            delay_max_us,
-        }
+        Self { model, sign, delay_max_us }
     }
 
     /// Anywhere in a short turn.
@@ -193,16 +182,8 @@ fn kill_one(scene: &Scene, number: usize, aim: Aim, rng: &mut Rng) -> Victim {
     std::thread::sleep(Duration::from_micros(rng.u64(..aim.delay_max_us)));
     let told = sending.kill();
     let seen = scene.journal.find(&key);
-    let hit = told
-        .was_killed()
-        .then(|| hit_of(&told, seen.as_ref()))
-        .flatten();
-    Victim {
-        key,
-        told,
-        seen,
-        hit,
-    }
+    let hit = told.was_killed().then(|| hit_of(&told, seen.as_ref())).flatten();
+    Victim { key, told, seen, hit }
 }
 
 /// None if somebody recovered the turn before the journal was read.
@@ -242,10 +223,7 @@ fn count(tally: &mut Tally, victim: &Victim) {
     let Some(seen) = &victim.seen else {
         return;
     };
-    let is_held = seen
-        .hold
-        .as_ref()
-        .is_some_and(|hold| hold.state == HoldState::Open);
+    let is_held = seen.hold.as_ref().is_some_and(|hold| hold.state == HoldState::Open);
     if seen.record.state.is_terminal() {
         tally.ended += 1;
         tally.ended_unposted += usize::from(is_held);
@@ -264,10 +242,7 @@ pub(crate) fn missed(tally: &Tally, goals: &Goals) -> Vec<String> {
         .map(|hit| format!("{hit:?}: {} of {}", tally.of(*hit), goals.each_state))
         .collect();
     if tally.partial < goals.partial {
-        missed.push(format!(
-            "partial text: {} of {}",
-            tally.partial, goals.partial
-        ));
+        missed.push(format!("partial text: {} of {}", tally.partial, goals.partial));
     }
     if tally.ended < goals.ended {
         missed.push(format!("after the end: {} of {}", tally.ended, goals.ended));

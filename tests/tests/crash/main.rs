@@ -23,19 +23,9 @@ use crate::scene::Scene;
 use crate::verdict::judge;
 
 /// What a normal run counts: enough to hit every state, quick enough for every change.
-const SHORT: Goals = Goals {
-    each_state: 3,
-    partial: 6,
-    ended: 6,
-    victims_max: 150,
-};
+const SHORT: Goals = Goals { each_state: 3, partial: 6, ended: 6, victims_max: 150 };
 
-const FULL: Goals = Goals {
-    each_state: 20,
-    partial: 50,
-    ended: 30,
-    victims_max: 1_000,
-};
+const FULL: Goals = Goals { each_state: 20, partial: 50, ended: 30, victims_max: 1_000 };
 
 /// The seed of this run, printed so that it can be repeated.
 pub(crate) fn seed() -> u64 {

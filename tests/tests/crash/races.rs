@@ -62,10 +62,7 @@ impl Drop for Worker {
 }
 
 fn of<'a>(answers: &'a [Value], key: &str) -> BTreeSet<&'a str> {
-    answers
-        .iter()
-        .filter_map(|answer| answer.get(key)?.as_str())
-        .collect()
+    answers.iter().filter_map(|answer| answer.get(key)?.as_str()).collect()
 }
 
 #[test]
@@ -81,14 +78,8 @@ fn one_key_in_two_processes_is_one_call_and_one_reply() {
         .iter()
         .flat_map(|worker| (0..32).map(|_| worker.lines.recv_timeout(PATIENCE).unwrap()))
         .collect();
-    let attached = answers
-        .iter()
-        .filter(|answer| answer["attached"] == Value::Bool(true))
-        .count();
-    println!(
-        "{} sends, {attached} attached to another's turn",
-        answers.len()
-    );
+    let attached = answers.iter().filter(|answer| answer["attached"] == Value::Bool(true)).count();
+    println!("{} sends, {attached} attached to another's turn", answers.len());
     assert_eq!((answers.len(), attached), (64, 63));
     assert_eq!(of(&answers, "outcome"), BTreeSet::from(["completed"]));
     assert_eq!(of(&answers, "turn").len(), 1, "{answers:?}");
@@ -128,17 +119,10 @@ fn a_balance_of_ten_holds_pays_ten_of_256_calls() {
         for worker in &workers {
             refused.extend(worker.lines.recv_timeout(Duration::from_millis(20)));
         }
-        assert!(
-            std::time::Instant::now() < give_up,
-            "{} refused",
-            refused.len()
-        );
+        assert!(std::time::Instant::now() < give_up, "{} refused", refused.len());
     }
     assert_eq!(of(&refused, "outcome"), BTreeSet::from(["rejected"]));
-    assert_eq!(
-        of(&refused, "failure"),
-        BTreeSet::from(["insufficient_funds"])
-    );
+    assert_eq!(of(&refused, "failure"), BTreeSet::from(["insufficient_funds"]));
     let calls = |books: &chat_tests::fake_provider::LedgerSummary| books.totals.requests == 10;
     scene.provider.wait_until(PATIENCE, calls).unwrap();
     println!("{} refused, 10 calls, one hold is {one}", refused.len());

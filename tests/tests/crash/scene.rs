@@ -16,11 +16,7 @@ pub(crate) const LEASE_MS: u64 = 500;
 const LONG_LEASE_MS: u64 = 3_000;
 
 /// Above zero, different from each other, and not round.
-pub(crate) const PRICES: Prices = Prices {
-    input: 150_000,
-    cached: 75_000,
-    output: 600_001,
-};
+pub(crate) const PRICES: Prices = Prices { input: 150_000, cached: 75_000, output: 600_001 };
 
 /// Everything a test needs; gone when dropped.
 pub(crate) struct Scene {
@@ -44,10 +40,7 @@ impl Scene {
 
     /// The same with accounts that can run dry, opened with so much.
     pub(crate) fn with_balance(opening: Money) -> Self {
-        let accounts = format!(
-            "kind = \"limited\"\nopening_usd = \"0.{:09}\"",
-            opening.nano_usd()
-        );
+        let accounts = format!("kind = \"limited\"\nopening_usd = \"0.{:09}\"", opening.nano_usd());
         Self::with(LONG_LEASE_MS, &accounts)
     }
 
@@ -69,23 +62,13 @@ impl Scene {
         .with_variable("OPENAI_BASE_URL", &provider.base_url())
         .with_variable("OPENAI_API_KEY", "test-key");
         let journal = Journal::new(home.store());
-        Self {
-            provider,
-            home,
-            journal,
-            lease_ms,
-            _folder: folder,
-        }
+        Self { provider, home, journal, lease_ms, _folder: folder }
     }
 
     /// Runs `chat`, which must succeed; returns its stdout.
     pub(crate) fn chat(&self, arguments: &[&str]) -> String {
         let output = self.home.run(arguments).unwrap();
-        assert!(
-            output.status.success(),
-            "chat {arguments:?}: {}",
-            told(&output)
-        );
+        assert!(output.status.success(), "chat {arguments:?}: {}", told(&output));
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -124,10 +107,7 @@ impl Scene {
     pub(crate) fn audit(&self) -> String {
         let said = self.chat(&["audit"]);
         for count in ["entries", "holds", "usage rows"] {
-            assert!(
-                number_of(&said, count).is_some_and(|number| number > 0),
-                "{count} in: {said}"
-            );
+            assert!(number_of(&said, count).is_some_and(|number| number > 0), "{count} in: {said}");
         }
         said
     }
@@ -175,11 +155,7 @@ pub(crate) fn told(output: &Output) -> String {
 /// The number that stands beside a word, on whichever side.
 fn number_of(text: &str, word: &str) -> Option<u64> {
     let (before, after) = text.split_once(word)?;
-    let digits = |text: &str| {
-        text.trim_matches(|c: char| !c.is_ascii_digit())
-            .parse()
-            .ok()
-    };
+    let digits = |text: &str| text.trim_matches(|c: char| !c.is_ascii_digit()).parse().ok();
     let beside = before.split_whitespace().next_back().and_then(digits);
     beside.or_else(|| after.split_whitespace().next().and_then(digits))
 }

@@ -39,9 +39,7 @@ fn a_message_that_was_acknowledged_survives_a_kill_right_after() {
     let after = books.turn_of_key("acknowledged").unwrap();
     assert!(after.record.state.is_terminal());
     let messages = &books.messages[&after.record.turn.conversation];
-    let kept = messages
-        .iter()
-        .find(|message| message.id == after.record.turn.user_message);
+    let kept = messages.iter().find(|message| message.id == after.record.turn.user_message);
     assert_eq!(kept.unwrap().text(), "keep me");
 }
 
@@ -85,17 +83,10 @@ fn the_same_key_after_a_kill_attaches_and_calls_nobody() {
     assert!(again.saw(Sign::Ended), "{}", again.stderr);
     assert!(!again.status.success());
     let told = again.text();
-    assert!(
-        !told.is_empty() && reply_text(SLOW_CHUNKS).starts_with(&told),
-        "{told:?}"
-    );
+    assert!(!told.is_empty() && reply_text(SLOW_CHUNKS).starts_with(&told), "{told:?}");
     assert_eq!(scene.provider.ledger().unwrap().totals.requests, 1);
     let other = Sending::start(&scene, "again", SLOW, "another body").finish();
-    assert!(
-        other.stderr.contains("error[idempotency_conflict]"),
-        "{}",
-        other.stderr
-    );
+    assert!(other.stderr.contains("error[idempotency_conflict]"), "{}", other.stderr);
     scene.recover();
     let books = scene.journal.books(&[]);
     assert_eq!(books.turns.len(), 1);
@@ -125,10 +116,7 @@ fn a_settlement_that_is_done_again_posts_once() {
         redone += usize::from(told.was_killed() && is_redone);
         keys.push(key);
     }
-    println!(
-        "{redone} of {} kills left a posted settlement without its mark",
-        keys.len()
-    );
+    println!("{redone} of {} kills left a posted settlement without its mark", keys.len());
     assert!(redone > 0, "no kill left a settlement without its mark");
     scene.recover();
     let books = scene.journal.books(&[]);
@@ -183,10 +171,7 @@ fn a_process_that_was_taken_for_dead_writes_nothing_when_it_wakes() {
     let before = scene.journal.books(&[]);
     let turn = before.turn_of_key("zombie").unwrap();
     assert_eq!(turn.record.turn.id.as_str(), id);
-    assert_eq!(
-        (turn.record.state, turn.record.epoch),
-        (TurnState::Interrupted, 2)
-    );
+    assert_eq!((turn.record.state, turn.record.epoch), (TurnState::Interrupted, 2));
     assert_eq!(before.usage.len(), 1);
 
     signal(pid, "CONT");

@@ -42,8 +42,6 @@ fn a_tampered_usage_row_is_named_by_the_audit() {
     let books = scene.journal.books(&[]);
     let row = books.usage.last().unwrap();
     let turn = row.key.step.turn.as_str();
-    scene.tamper(&format!(
-        "UPDATE usage SET amount = amount - 1 WHERE turn = '{turn}';"
-    ));
+    scene.tamper(&format!("UPDATE usage SET amount = amount - 1 WHERE turn = '{turn}';"));
     audit_names(&scene, &format!("{turn}/1/1"));
 }

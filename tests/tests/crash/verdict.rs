@@ -40,13 +40,9 @@ pub(crate) fn judge(
 ) -> Verdict {
     let mut verdict = Verdict::default();
     let broken = &mut verdict;
-    broken.check(books.running == 0, || {
-        format!("{} turns have no end", books.running)
-    });
+    broken.check(books.running == 0, || format!("{} turns have no end", books.running));
     for hold in &books.holds {
-        broken.check(hold.state != HoldState::Open, || {
-            format!("hold {:?} is open", hold.key)
-        });
+        broken.check(hold.state != HoldState::Open, || format!("hold {:?} is open", hold.key));
     }
     for victim in victims {
         judge_victim(broken, victim, books, charged, captured);
@@ -75,20 +71,13 @@ fn judge_victim(
         broken.check(!victim.told.saw(Sign::Accepted), || {
             format!("{key}: was acknowledged and is lost")
         });
-        broken.check(calls.is_empty(), || {
-            format!("{key}: called the provider without a turn")
-        });
+        broken.check(calls.is_empty(), || format!("{key}: called the provider without a turn"));
         return;
     };
     judge_reply(broken, victim, turn, books);
-    let rows: Vec<_> = books
-        .usage
-        .iter()
-        .filter(|row| row.key.step.turn == turn.record.turn.id)
-        .collect();
-    broken.check(rows.len() <= 1, || {
-        format!("{key}: {} usage rows", rows.len())
-    });
+    let rows: Vec<_> =
+        books.usage.iter().filter(|row| row.key.step.turn == turn.record.turn.id).collect();
+    broken.check(rows.len() <= 1, || format!("{key}: {} usage rows", rows.len()));
     match (calls.first(), rows.first()) {
         (Some(call), None) => broken.check(call.charge_nano_usd == 0, || {
             format!("{key}: {} was charged and nobody was billed", call.id)
@@ -117,46 +106,29 @@ fn names(captured: &Captured, key: &str) -> bool {
 fn judge_reply(broken: &mut Verdict, victim: &Victim, turn: &SeenTurn, books: &Books) {
     let key = &victim.key;
     let record = &turn.record;
-    broken.check(record.state.is_terminal(), || {
-        format!("{key}: is {:?}", record.state)
-    });
-    broken.check(turn.endings() == 1, || {
-        format!("{key}: its log has {} ends", turn.endings())
-    });
+    broken.check(record.state.is_terminal(), || format!("{key}: is {:?}", record.state));
+    broken.check(turn.endings() == 1, || format!("{key}: its log has {} ends", turn.endings()));
     let seqs: Vec<u64> = turn.events.iter().map(|event| event.seq).collect();
     let expected: Vec<u64> = (1..).take(seqs.len()).collect();
-    broken.check(seqs == expected, || {
-        format!("{key}: its log has gaps: {seqs:?}")
-    });
+    broken.check(seqs == expected, || format!("{key}: its log has gaps: {seqs:?}"));
     let messages = books.messages.get(&record.turn.conversation);
     let messages = messages.map(Vec::as_slice).unwrap_or_default();
-    broken.check(
-        messages
-            .iter()
-            .any(|message| message.id == record.turn.user_message),
-        || format!("{key}: the user's message is lost"),
-    );
+    broken.check(messages.iter().any(|message| message.id == record.turn.user_message), || {
+        format!("{key}: the user's message is lost")
+    });
     let replies: Vec<_> = messages
         .iter()
         .filter(|message| {
             message.role == Role::Assistant && message.turn.as_ref() == Some(&record.turn.id)
         })
         .collect();
-    broken.check(replies.len() <= 1, || {
-        format!("{key}: {} replies", replies.len())
-    });
-    let reply = replies
-        .first()
-        .map(|reply| reply.text())
-        .unwrap_or_default();
+    broken.check(replies.len() <= 1, || format!("{key}: {} replies", replies.len()));
+    let reply = replies.first().map(|reply| reply.text()).unwrap_or_default();
     broken.check(reply_text(CHUNKS).starts_with(&reply), || {
         format!("{key}: {reply:?} is no prefix of what the provider says")
     });
     broken.check(reply == turn.text(), || {
-        format!(
-            "{key}: the log says {:?}, the message {reply:?}",
-            turn.text()
-        )
+        format!("{key}: the log says {:?}, the message {reply:?}", turn.text())
     });
     let before = victim.seen.as_ref().map(SeenTurn::text).unwrap_or_default();
     broken.check(reply.starts_with(&before), || {
@@ -164,16 +136,11 @@ fn judge_reply(broken: &mut Verdict, victim: &Victim, turn: &SeenTurn, books: &B
     });
     if victim.told.saw(Sign::Ended) {
         let told = victim.told.text();
-        broken.check(reply == told, || {
-            format!("{key}: told the end of {told:?}, stored {reply:?}")
-        });
+        broken
+            .check(reply == told, || format!("{key}: told the end of {told:?}, stored {reply:?}"));
     }
     let whole = matches!(record.state, TurnState::Completed | TurnState::Truncated);
-    let status = if whole {
-        MessageStatus::Complete
-    } else {
-        MessageStatus::Partial
-    };
+    let status = if whole { MessageStatus::Complete } else { MessageStatus::Partial };
     broken.check(replies.iter().all(|reply| reply.status == status), || {
         format!("{key}: a {:?} turn's reply is not {status:?}", record.state)
     });
@@ -191,20 +158,17 @@ fn judge_sums(broken: &mut Verdict, books: &Books, charged: &LedgerSummary) {
     broken.check(posted == billed && posted == entered, || {
         format!("posted {posted}, usage rows {billed}, entries {entered}")
     });
-    let (reported, estimated): (Vec<_>, Vec<_>) = books
-        .usage
-        .iter()
-        .partition(|row| row.source == UsageSource::Provider);
+    let (reported, estimated): (Vec<_>, Vec<_>) =
+        books.usage.iter().partition(|row| row.source == UsageSource::Provider);
     let reported_sum = sum(&mut reported.iter().map(|row| row.amount));
     let charges: u64 = reported
         .iter()
         .filter_map(|row| charged.request(row.provider_request_id.as_deref()?))
         .map(|call| call.charge_nano_usd)
         .sum();
-    broken.check(
-        u64::try_from(reported_sum.nano_usd()) == Ok(charges),
-        || format!("billed as reported {reported_sum}, charged {charges} nano-USD"),
-    );
+    broken.check(u64::try_from(reported_sum.nano_usd()) == Ok(charges), || {
+        format!("billed as reported {reported_sum}, charged {charges} nano-USD")
+    });
     println!(
         "posted {posted}: {} rows as the provider charged ({reported_sum}), {} rows estimated; \
          the provider charged {} nano-USD for {} calls",

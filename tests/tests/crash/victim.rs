@@ -102,15 +102,7 @@ impl Sending {
         more: &[&str],
     ) -> Self {
         let model = format!("openai/{model}");
-        let arguments = [
-            "--model",
-            &model,
-            "send",
-            "--json",
-            "--idempotency-key",
-            key,
-            text,
-        ];
+        let arguments = ["--model", &model, "send", "--json", "--idempotency-key", key, text];
         let arguments = arguments.iter().chain(more);
         let mut child = scene.home.command(arguments).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
@@ -131,12 +123,7 @@ impl Sending {
             let _ = stderr.read_to_string(&mut told);
             told
         });
-        Self {
-            child,
-            lines,
-            reader,
-            events: Vec::new(),
-        }
+        Self { child, lines, reader, events: Vec::new() }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -186,19 +173,13 @@ impl Sending {
         let status = self.child.wait().unwrap();
         let stderr = self.reader.join().unwrap();
         self.events.extend(self.lines.try_iter());
-        Told {
-            events: self.events,
-            status,
-            stderr,
-        }
+        Told { events: self.events, status, stderr }
     }
 }
 
 /// Sends a signal that only stops or continues.
 pub(crate) fn signal(pid: u32, name: &str) {
     let command = format!("kill -{name} {pid}");
-    let status = std::process::Command::new("sh")
-        .args(["-c", &command])
-        .status();
+    let status = std::process::Command::new("sh").args(["-c", &command]).status();
     assert!(status.unwrap().success(), "{command}");
 }

@@ -14,19 +14,13 @@ pub(crate) struct Books {
 
 impl Books {
     pub(crate) fn read(store: &Path) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let store = SqliteStore::open(SqliteConfig::new(store)).await.unwrap();
             let usage = store.scan_rows(0, 1_000).await.unwrap();
             let entries = store.scan_entries(0, 1_000).await.unwrap();
             store.close().await;
-            Self {
-                usage: usage.into_iter().map(|(_, row)| row).collect(),
-                entries,
-            }
+            Self { usage: usage.into_iter().map(|(_, row)| row).collect(), entries }
         })
     }
 }

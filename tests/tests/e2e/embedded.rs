@@ -18,18 +18,10 @@ fn a_stranger_is_answered_by_the_embedded_model() {
     let first = Watched::run(home.command(["send", QUESTION]));
     first.assert_ok();
     let answer = first.stdout();
-    println!(
-        "{} pieces: {answer:?}\n{}",
-        first.pieces.len(),
-        first.stderr
-    );
+    println!("{} pieces: {answer:?}\n{}", first.pieces.len(), first.stderr);
     assert!(answer.trim().len() > 3, "{answer:?}");
     assert!(first.pieces.len() >= 5, "the answer came in one piece");
-    assert!(
-        first.stderr.contains("tokens"),
-        "no status: {}",
-        first.stderr
-    );
+    assert!(first.stderr.contains("tokens"), "no status: {}", first.stderr);
 
     let second = Watched::run(home.command(["send", "--json", QUESTION]));
     second.assert_ok();
@@ -38,9 +30,7 @@ fn a_stranger_is_answered_by_the_embedded_model() {
     assert!(distinct(&times) >= 5, "{times:?}");
     let events = second.events();
     let (_, last) = events.last().unwrap();
-    let EventKind::Ended { outcome, usage, .. } = &last.event else {
-        panic!("{last:?} is no end")
-    };
+    let EventKind::Ended { outcome, usage, .. } = &last.event else { panic!("{last:?} is no end") };
     assert_eq!(*outcome, TurnState::Completed);
     assert!(usage.input_total().get() > 0 && usage.output_total().get() >= 5);
     let (_, accepted) = events.first().unwrap();
@@ -51,11 +41,7 @@ fn a_stranger_is_answered_by_the_embedded_model() {
     let list = home.run(["list"]).unwrap();
     assert!(list.status.success(), "{}", told(&list));
     let list = String::from_utf8(list.stdout).unwrap();
-    assert_eq!(
-        list.matches("What is the capital of France?").count(),
-        2,
-        "{list}"
-    );
+    assert_eq!(list.matches("What is the capital of France?").count(), 2, "{list}");
     let tree = home.run(["tree", conversation.as_str()]).unwrap();
     assert!(tree.status.success(), "{}", told(&tree));
     let tree = String::from_utf8(tree.stdout).unwrap();

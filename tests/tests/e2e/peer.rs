@@ -18,10 +18,7 @@ pub(crate) fn peers() -> PathBuf {
 
 /// A Python that has the package; installed at the first call, under `target/tools`.
 pub(crate) fn python() -> PathBuf {
-    let tools = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .parent()
-        .unwrap()
-        .join("tools");
+    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("tools");
     std::fs::create_dir_all(&tools).unwrap();
     // Other test processes wait here until the installation is whole.
     let lock = File::create(tools.join("xllamacpp.lock")).unwrap();
@@ -30,16 +27,8 @@ pub(crate) fn python() -> PathBuf {
     let python = folder.join("bin").join("python");
     let mark = folder.join(PACKAGE);
     if !mark.is_file() {
-        run(Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&folder));
-        let quiet = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ];
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
+        let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
         run(Command::new(&python).args(quiet).arg(PACKAGE));
         File::create(mark).unwrap();
     }
@@ -73,14 +62,9 @@ pub(crate) fn weights() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.filter(|path| path.is_absolute());
     let home = || Path::new(&std::env::var_os("HOME").unwrap()).join(".cache");
-    let path = cache
-        .unwrap_or_else(home)
-        .join("chat-runtime/models/SmolLM2-135M-Instruct.Q4_1.gguf");
-    assert!(
-        path.is_file(),
-        "{} is missing: run `cargo xtask weights`",
-        path.display()
-    );
+    let path =
+        cache.unwrap_or_else(home).join("chat-runtime/models/SmolLM2-135M-Instruct.Q4_1.gguf");
+    assert!(path.is_file(), "{} is missing: run `cargo xtask weights`", path.display());
     path
 }
 
@@ -105,10 +89,7 @@ impl Peer {
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
-        let peer = Self {
-            child,
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-        };
+        let peer = Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)) };
         peer.wait_until_ready();
         peer
     }
@@ -127,10 +108,7 @@ impl Peer {
             if answer.starts_with("HTTP/1.1 200") {
                 return;
             }
-            assert!(
-                Instant::now() < give_up,
-                "the server is not ready: {answer}"
-            );
+            assert!(Instant::now() < give_up, "the server is not ready: {answer}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -34,12 +34,8 @@ fn captured_usage(exchange: &Exchange) -> Value {
         .lines()
         .map(|line| line.strip_prefix("data: ").unwrap_or(line))
         .filter_map(|payload| serde_json::from_str::<Value>(payload).ok());
-    let mut usages = payloads.filter_map(|payload| {
-        payload
-            .get("usage")
-            .filter(|usage| usage.is_object())
-            .cloned()
-    });
+    let mut usages = payloads
+        .filter_map(|payload| payload.get("usage").filter(|usage| usage.is_object()).cloned());
     let usage = usages.next_back();
     usage.unwrap_or_else(|| panic!("no usage in {body}"))
 }
@@ -78,10 +74,7 @@ fn assert_booked(exchange: &Exchange, books: &Books, number_of_call: usize) {
         .map(|entry| entry.amount)
         .collect();
     assert_eq!(posted, [by_hand]);
-    println!(
-        "{usage}: {} nano-USD by hand and in the ledger",
-        by_hand.nano_usd()
-    );
+    println!("{usage}: {} nano-USD by hand and in the ledger", by_hand.nano_usd());
 }
 
 #[test]
@@ -116,15 +109,10 @@ fn a_real_server_streams_and_its_usage_is_booked() {
         .filter(|exchange| exchange.request.starts_with(b"POST /v1/chat/completions "))
         .collect();
     assert_eq!(exchanges.len(), 2);
-    let asked: Vec<Value> = exchanges
-        .iter()
-        .map(|exchange| exchange.request_json().unwrap())
-        .collect();
+    let asked: Vec<Value> =
+        exchanges.iter().map(|exchange| exchange.request_json().unwrap()).collect();
     assert_eq!(asked[0]["stream"], Value::Bool(true));
-    assert_eq!(
-        asked[0]["stream_options"]["include_usage"],
-        Value::Bool(true)
-    );
+    assert_eq!(asked[0]["stream_options"]["include_usage"], Value::Bool(true));
     assert_eq!(asked[1]["stream"], Value::Bool(false), "{}", asked[1]);
     assert_eq!(asked[0]["max_tokens"], 48);
     let books = Books::read(&home.store());

@@ -30,11 +30,7 @@ impl Scene {
         })
         .unwrap();
         let (home, folder) = home(&provider.base_url(), "the-key");
-        Self {
-            home,
-            provider,
-            _folder: folder,
-        }
+        Self { home, provider, _folder: folder }
     }
 
     fn send(&self, model: &str) -> Watched {
@@ -53,10 +49,8 @@ fn home(base_url: &str, key: &str) -> (ChatHome, TempDir) {
          input = \"0.15\"\noutput = \"0.60\"\n",
     )
     .unwrap();
-    let config = format!(
-        "store = \"sqlite:unused.db\"\nprices = {:?}\n",
-        book.display().to_string()
-    );
+    let config =
+        format!("store = \"sqlite:unused.db\"\nprices = {:?}\n", book.display().to_string());
     let home = ChatHome::new(folder.path(), &config)
         .unwrap()
         .with_variable("OPENAI_BASE_URL", base_url)
@@ -69,11 +63,7 @@ fn home(base_url: &str, key: &str) -> (ChatHome, TempDir) {
 fn assert_failed(home: &ChatHome, sent: &Watched, code: &str) {
     assert_eq!(sent.status.code(), Some(EXIT_PROVIDER), "{}", sent.stderr);
     let line = format!("error[{code}]");
-    assert!(
-        sent.stderr.contains(&line),
-        "{line} is not in: {}",
-        sent.stderr
-    );
+    assert!(sent.stderr.contains(&line), "{line} is not in: {}", sent.stderr);
     assert!(sent.stderr.contains("help: "), "no remedy: {}", sent.stderr);
     let events = sent.events();
     let EventKind::Accepted { conversation, .. } = &events[0].1.event else {
@@ -106,11 +96,7 @@ fn a_wrong_key_says_so_and_costs_nothing() {
 #[test]
 fn a_server_that_is_not_there_is_named() {
     // Bound and let go again: nobody listens there.
-    let port = TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     let (home, _folder) = home(&format!("http://127.0.0.1:{port}/v1"), "any");
     let sent = Watched::run(home.command([
         "--model",

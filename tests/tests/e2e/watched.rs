@@ -34,19 +34,11 @@ impl Watched {
             }
             pieces.push((start.elapsed(), buffer[..count].to_vec()));
         }
-        Self {
-            status: child.wait().unwrap(),
-            pieces,
-            stderr: errors.join().unwrap(),
-        }
+        Self { status: child.wait().unwrap(), pieces, stderr: errors.join().unwrap() }
     }
 
     pub(crate) fn stdout(&self) -> String {
-        let bytes: Vec<u8> = self
-            .pieces
-            .iter()
-            .flat_map(|(_, piece)| piece.clone())
-            .collect();
+        let bytes: Vec<u8> = self.pieces.iter().flat_map(|(_, piece)| piece.clone()).collect();
         String::from_utf8(bytes).unwrap()
     }
 
@@ -78,20 +70,12 @@ impl Watched {
 
     #[track_caller]
     pub(crate) fn assert_ok(&self) {
-        assert!(
-            self.status.success(),
-            "{}\n{}\n{}",
-            self.status,
-            self.stdout(),
-            self.stderr
-        );
+        assert!(self.status.success(), "{}\n{}\n{}", self.status, self.stdout(), self.stderr);
     }
 }
 
 /// Times that differ by more than a thousandth of a second.
 pub(crate) fn distinct(times: &[Duration]) -> usize {
-    let gaps = times
-        .windows(2)
-        .filter(|pair| pair[1] - pair[0] > Duration::from_millis(1));
+    let gaps = times.windows(2).filter(|pair| pair[1] - pair[0] > Duration::from_millis(1));
     gaps.count() + usize::from(!times.is_empty())
 }

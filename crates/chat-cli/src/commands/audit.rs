@@ -56,8 +56,5 @@ pub(crate) async fn run(app: &App<'_>) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     let first = named.first().cloned().unwrap_or_default();
-    Err(Failure::new(
-        "audit_broken",
-        format!("{breaks} rows break an invariant, first: {first}"),
-    ))
+    Err(Failure::new("audit_broken", format!("{breaks} rows break an invariant, first: {first}")))
 }

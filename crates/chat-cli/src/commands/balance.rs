@@ -17,8 +17,7 @@ pub(crate) async fn show(app: &App<'_>) -> Result<Exit, Failure> {
     let is_open = found.is_some();
     print(app, &found.unwrap_or_else(|| Account::opened(&spec)))?;
     if !is_open && !app.settings.json {
-        app.output
-            .note("it will be opened by the first message or grant");
+        app.output.note("it will be opened by the first message or grant");
     }
     Ok(Exit::Ok)
 }
@@ -56,9 +55,8 @@ fn spec(app: &App<'_>) -> Result<AccountSpec, Failure> {
 }
 
 fn print(app: &App<'_>, account: &Account) -> Result<(), Failure> {
-    let available = account
-        .available()
-        .map_err(|error| Failure::new("ledger_corrupt", error.to_string()))?;
+    let available =
+        account.available().map_err(|error| Failure::new("ledger_corrupt", error.to_string()))?;
     let kind = match account.kind {
         AccountKind::Limited => "limited",
         AccountKind::Unlimited => "unlimited",

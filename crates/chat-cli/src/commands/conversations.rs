@@ -20,11 +20,7 @@ pub(crate) async fn list(app: &App<'_>, list: &List) -> Result<Exit, Failure> {
         title_contains: list.title.clone(),
         ..ConversationQuery::default()
     };
-    let page = app
-        .client()
-        .store()
-        .conversations(&app.scope, &query)
-        .await?;
+    let page = app.client().store().conversations(&app.scope, &query).await?;
     if app.settings.json {
         for conversation in &page.conversations {
             app.output.line(json!(conversation));
@@ -32,8 +28,7 @@ pub(crate) async fn list(app: &App<'_>, list: &List) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     if page.conversations.is_empty() {
-        app.output
-            .note("no conversations; `chat send \"…\"` starts one");
+        app.output.note("no conversations; `chat send \"…\"` starts one");
         return Ok(Exit::Ok);
     }
     let mut table = Table::new(["conversation", "changed (UTC)", "model", "title"]);
@@ -77,12 +72,10 @@ pub(crate) async fn show(app: &App<'_>, show: &Show) -> Result<Exit, Failure> {
         other => other?,
     };
     if app.settings.json {
-        app.output
-            .line(json!({ "conversation": conversation, "messages": messages }));
+        app.output.line(json!({ "conversation": conversation, "messages": messages }));
         return Ok(Exit::Ok);
     }
-    app.output
-        .note(format_args!("{}  {}", conversation.id, conversation.title));
+    app.output.note(format_args!("{}  {}", conversation.id, conversation.title));
     for message in &messages {
         let who = match message.role {
             Role::System => "system",
@@ -108,12 +101,10 @@ pub(crate) async fn tree(app: &App<'_>, id: &str) -> Result<Exit, Failure> {
     let thread = find::thread(app, &conversation.id).await?;
     if app.settings.json {
         let messages: Vec<_> = thread.messages().collect();
-        app.output
-            .line(json!({ "conversation": conversation, "messages": messages }));
+        app.output.line(json!({ "conversation": conversation, "messages": messages }));
         return Ok(Exit::Ok);
     }
-    app.output
-        .line(format_args!("{}  {}", conversation.id, conversation.title));
+    app.output.line(format_args!("{}  {}", conversation.id, conversation.title));
     for line in draw_tree(&thread, conversation.head.as_ref()) {
         app.output.line(line);
     }

@@ -91,10 +91,7 @@ fn missing_database(database: &Path) -> Finding {
         .is_some_and(|metadata| metadata.permissions().readonly());
     if is_readonly {
         return Finding::Wrong(
-            format!(
-                "database {}: its folder is not writable",
-                database.display()
-            ),
+            format!("database {}: its folder is not writable", database.display()),
             "name another with --store sqlite:FILE".to_owned(),
             Exit::Store,
         );

@@ -25,8 +25,7 @@ pub(crate) async fn run(app: &App<'_>, explain: &Explain) -> Result<Exit, Failur
 fn print(app: &App<'_>, explanation: &Explanation) {
     let report = &explanation.report;
     let budget = &report.budget;
-    app.output
-        .line(format_args!("model   {}", explanation.model));
+    app.output.line(format_args!("model   {}", explanation.model));
     app.output.line(format_args!(
         "window  {} = {} for the prompt + {} for the reply + {} margin",
         budget.window, budget.input, budget.output_cap, budget.margin
@@ -55,10 +54,7 @@ fn print(app: &App<'_>, explanation: &Explanation) {
         app.output.line(line);
     }
     if let Some(cut) = &report.cut_before {
-        app.output.line(format_args!(
-            "cut     {} and everything older did not fit",
-            short_id(cut)
-        ));
+        app.output.line(format_args!("cut     {} and everything older did not fit", short_id(cut)));
     }
     for note in &report.notes {
         app.output.line(format_args!("note    {note}"));

@@ -17,10 +17,7 @@ pub(crate) async fn run(app: &App<'_>, fork: &Fork) -> Result<Exit, Failure> {
         ForkScope::Branches => ForkMode::IncludeBranches,
         ForkScope::Level => ForkMode::TargetLevel,
     };
-    let copy = app
-        .client()
-        .fork(&app.scope, &conversation.id, &target.id, mode)
-        .await?;
+    let copy = app.client().fork(&app.scope, &conversation.id, &target.id, mode).await?;
     if app.settings.json {
         app.output.line(json!(copy));
     } else {

@@ -16,9 +16,7 @@ pub(crate) fn run(app: &App<'_>) -> Result<Exit, Failure> {
         .right_aligned(&[1, 2, 4, 5]);
     for info in providers.models() {
         let is_default = default == Some(&info.model);
-        let price = prices
-            .lookup(&info.model, now())
-            .map(|entry| entry.prices());
+        let price = prices.lookup(&info.model, now()).map(|entry| entry.prices());
         if app.settings.json {
             app.output.line(json!({
                 "model": info.model.to_string(),

@@ -10,16 +10,9 @@ use crate::render::{Table, moment};
 /// All entries, overrides first; only those whose model holds `filter`.
 pub(crate) fn run(app: &App<'_>, filter: Option<&str>) -> Result<Exit, Failure> {
     let prices = app.client().usage().prices();
-    let mut table = Table::new([
-        "model",
-        "from (UTC)",
-        "in $/M",
-        "cached",
-        "out",
-        "reasoning",
-        "version",
-    ])
-    .right_aligned(&[2, 3, 4, 5]);
+    let mut table =
+        Table::new(["model", "from (UTC)", "in $/M", "cached", "out", "reasoning", "version"])
+            .right_aligned(&[2, 3, 4, 5]);
     let entries = prices
         .entries()
         .filter(|entry| filter.is_none_or(|filter| entry.pattern().contains(filter)));
@@ -73,12 +66,9 @@ mod tests {
 
     #[test]
     fn prices_are_shown_exactly() {
-        for (pico, shown) in [
-            (0, "0.00"),
-            (150_000, "0.15"),
-            (2_500_000, "2.50"),
-            (75_001, "0.075001"),
-        ] {
+        for (pico, shown) in
+            [(0, "0.00"), (150_000, "0.15"), (2_500_000, "2.50"), (75_001, "0.075001")]
+        {
             assert_eq!(per_million(Price::from_pico_usd_per_token(pico)), shown);
         }
     }

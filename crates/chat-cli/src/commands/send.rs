@@ -65,11 +65,7 @@ async fn answer(
         Ok(turn) => turn,
         Err(caught) => return Ok((ended_by(caught), false)),
     };
-    let shown = if app.settings.json {
-        Shown::Json
-    } else {
-        Shown::Text
-    };
+    let shown = if app.settings.json { Shown::Json } else { Shown::Text };
     let followed = follow(app, &turn, shown, signals).await?;
     if shown == Shown::Text {
         let place = format!("conversation {}", followed.conversation);
@@ -190,18 +186,12 @@ fn read_file(path: &Path) -> Result<String, Failure> {
 
 fn read_text(name: &str, source: impl Read) -> Result<String, Failure> {
     let mut bytes = Vec::new();
-    source
-        .take(INPUT_BYTES_MAX)
-        .read_to_end(&mut bytes)
-        .map_err(|error| {
-            Failure::new("file_unreadable", format!("{name} cannot be read: {error}"))
-        })?;
+    source.take(INPUT_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| {
+        Failure::new("file_unreadable", format!("{name} cannot be read: {error}"))
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Failure::new(
-            "invalid_utf8",
-            format!("{name} is no UTF-8 text (from byte {at} on)"),
-        )
+        Failure::new("invalid_utf8", format!("{name} is no UTF-8 text (from byte {at} on)"))
     })
 }
 

@@ -14,10 +14,7 @@ pub(crate) async fn stop(app: &App<'_>, turn: &str) -> Result<Exit, Failure> {
         Err(chat_runtime::TurnError::Store(error))
             if error.kind() == PersistErrorKind::NotFound =>
         {
-            return Err(Failure::new(
-                "unknown_turn",
-                format!("there is no turn {turn}"),
-            ));
+            return Err(Failure::new("unknown_turn", format!("there is no turn {turn}")));
         }
         ack => ack?,
     };
@@ -28,11 +25,9 @@ pub(crate) async fn stop(app: &App<'_>, turn: &str) -> Result<Exit, Failure> {
     if app.settings.json {
         app.output.line(json!({ "turn": turn, "state": state }));
     } else if ack == StopAck::Requested {
-        app.output
-            .line(format_args!("{turn} will stop; what was said is kept"));
+        app.output.line(format_args!("{turn} will stop; what was said is kept"));
     } else {
-        app.output
-            .line(format_args!("{turn} has ended already: {state}"));
+        app.output.line(format_args!("{turn} has ended already: {state}"));
     }
     Ok(Exit::Ok)
 }

@@ -83,12 +83,7 @@ pub(crate) async fn each_row(
         ..UsageQuery::default()
     };
     loop {
-        let rows = app
-            .client()
-            .usage()
-            .store()
-            .rows(&app.scope, &query)
-            .await?;
+        let rows = app.client().usage().store().rows(&app.scope, &query).await?;
         for row in &rows {
             see(row);
             sum.rows = sum.rows.saturating_add(1);

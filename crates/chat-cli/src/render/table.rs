@@ -33,16 +33,10 @@ impl Table {
         let widths: Vec<usize> = (0..columns)
             .map(|column| {
                 let cells = self.rows.iter().filter_map(|row| row.get(column));
-                cells
-                    .map(|cell| cell.chars().count())
-                    .max()
-                    .unwrap_or_default()
+                cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
             })
             .collect();
-        self.rows
-            .iter()
-            .map(|row| self.line(row, &widths))
-            .collect()
+        self.rows.iter().map(|row| self.line(row, &widths)).collect()
     }
 
     fn line(&self, row: &[String], widths: &[usize]) -> String {
@@ -71,9 +65,6 @@ mod tests {
         let mut table = Table::new(["name", "tokens"]).right_aligned(&[1]);
         table.row(["é".to_owned(), "12345678".to_owned()]);
         table.row(["longer".to_owned(), "1".to_owned()]);
-        assert_eq!(
-            table.lines(),
-            ["name      tokens", "é       12345678", "longer         1"]
-        );
+        assert_eq!(table.lines(), ["name      tokens", "é       12345678", "longer         1"]);
     }
 }

@@ -16,10 +16,7 @@ const DEPTH_MAX: usize = 40;
 /// The end of an id: its random part, which tells messages of one minute apart.
 pub(crate) fn short_id(id: &MessageId) -> String {
     let letters = id.as_str().chars().count();
-    id.as_str()
-        .chars()
-        .skip(letters.saturating_sub(8))
-        .collect()
+    id.as_str().chars().skip(letters.saturating_sub(8)).collect()
 }
 
 /// The lines of the whole tree; `*` marks the branch that ends at `head`.

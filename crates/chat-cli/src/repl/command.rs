@@ -51,12 +51,8 @@ impl Command {
         if command.starts_with('/') {
             return Ok(Self::Say(command.to_owned()));
         }
-        let (name, rest) = command
-            .split_once(char::is_whitespace)
-            .unwrap_or((command, ""));
-        let rest = Some(rest.trim())
-            .filter(|rest| !rest.is_empty())
-            .map(str::to_owned);
+        let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+        let rest = Some(rest.trim()).filter(|rest| !rest.is_empty()).map(str::to_owned);
         Ok(match (name, rest) {
             ("retry", None) => Self::Retry,
             ("continue", None) => Self::Continue,
@@ -71,10 +67,8 @@ impl Command {
             ("quit" | "exit", None) => Self::Quit,
             _ => {
                 let shown: String = text.chars().take(40).collect();
-                return Err(
-                    Failure::new("unknown_command", format!("{shown} is no command"))
-                        .with_remedy("/help lists them; //text sends a text that begins with /"),
-                );
+                return Err(Failure::new("unknown_command", format!("{shown} is no command"))
+                    .with_remedy("/help lists them; //text sends a text that begins with /"));
             }
         })
     }

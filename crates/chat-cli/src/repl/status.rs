@@ -14,9 +14,7 @@ pub(crate) async fn branch(app: &App<'_>, id: &ConversationId) -> String {
         return String::new();
     };
     let leaves = thread.leaves();
-    let current = leaves
-        .iter()
-        .position(|leaf| Some(&leaf.id) == conversation.head.as_ref());
+    let current = leaves.iter().position(|leaf| Some(&leaf.id) == conversation.head.as_ref());
     match current {
         Some(current) => format!("branch {} of {}", current.saturating_add(1), leaves.len()),
         None => format!("{} branches", leaves.len()),

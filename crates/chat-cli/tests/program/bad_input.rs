@@ -5,12 +5,7 @@ use crate::support::{Home, bytes_of};
 #[test]
 fn an_empty_message_is_refused_and_leaves_no_trace() {
     let home = Home::new();
-    for arguments in [
-        &["send", ""][..],
-        &["send", "  \n "],
-        &["send", "-"],
-        &["send"],
-    ] {
+    for arguments in [&["send", ""][..], &["send", "  \n "], &["send", "-"], &["send"]] {
         home.run(arguments).is_failure(7, "empty_message");
     }
     assert!(!home.database().exists());
@@ -20,8 +15,7 @@ fn an_empty_message_is_refused_and_leaves_no_trace() {
 fn a_message_of_10_mb_is_refused() {
     let home = Home::new();
     let input = vec![b'a'; 10 * 1024 * 1024];
-    home.run_with_input(&["send", "-"], &input)
-        .is_failure(7, "message_too_large");
+    home.run_with_input(&["send", "-"], &input).is_failure(7, "message_too_large");
     assert!(!home.database().exists());
 }
 
@@ -33,10 +27,8 @@ fn a_message_that_is_no_utf8_is_refused() {
     assert!(refused.stderr.contains("from byte 2 on"), "{refused:?}");
     let file = home.path("latin1.txt");
     std::fs::write(&file, b"caf\xe9").unwrap();
-    home.run(&["send", "-f", &file.display().to_string()])
-        .is_failure(7, "invalid_utf8");
-    home.run(&["send", "-f", "/nowhere/at all"])
-        .is_failure(2, "file_unreadable");
+    home.run(&["send", "-f", &file.display().to_string()]).is_failure(7, "invalid_utf8");
+    home.run(&["send", "-f", "/nowhere/at all"]).is_failure(2, "file_unreadable");
 }
 
 #[test]
@@ -65,8 +57,7 @@ fn an_unknown_conversation_or_message_is_refused() {
         home.run(arguments).is_failure(3, "unknown_conversation");
     }
     let id = home.conversation();
-    home.run(&["show", &id, "--at", "m-1"])
-        .is_failure(3, "unknown_message");
+    home.run(&["show", &id, "--at", "m-1"]).is_failure(3, "unknown_message");
     home.run(&["stop", "t-1"]).is_failure(3, "unknown_turn");
     home.run(&["show", "no id"]).is_failure(7, "invalid_id");
     home.run(&["show", ""]).is_failure(7, "invalid_id");
@@ -90,14 +81,7 @@ fn a_parent_of_another_conversation_is_refused() {
     let list = home.json(&["list", "--json"]);
     let two = list[0]["id"].as_str().unwrap();
     assert_ne!(two, one);
-    let refused = home.run(&[
-        "send",
-        "-c",
-        two,
-        "--parent",
-        message.as_str().unwrap(),
-        "hello",
-    ]);
+    let refused = home.run(&["send", "-c", two, "--parent", message.as_str().unwrap(), "hello"]);
     refused.is_failure(3, "parent_missing");
     assert_eq!(home.json(&["usage", "--json"]).len(), 2);
 }
@@ -119,8 +103,7 @@ fn what_belongs_to_another_user_is_not_there() {
     }
     assert!(home.json(&["--user", "eve", "list", "--json"]).is_empty());
     assert!(home.json(&["--user", "eve", "usage", "--json"]).is_empty());
-    home.run(&["--user", "e v e", "list"])
-        .is_failure(7, "invalid_id");
+    home.run(&["--user", "e v e", "list"]).is_failure(7, "invalid_id");
 }
 
 #[test]
@@ -142,10 +125,7 @@ fn a_corrupt_database_is_refused_and_left_untouched() {
         assert_eq!(bytes_of(&home.database()), content);
     }
     std::fs::write(home.database(), whole).unwrap();
-    assert!(
-        home.ok(&["show", &home.conversation()])
-            .contains("You said: hello")
-    );
+    assert!(home.ok(&["show", &home.conversation()]).contains("You said: hello"));
 }
 
 #[test]
@@ -168,11 +148,7 @@ fn a_store_that_does_not_exist_names_the_way_out() {
     for (url, code, remedy) in [
         ("redis://localhost", "unknown_store", "sqlite:FILE"),
         ("chat.db", "unknown_store", "sqlite:FILE"),
-        (
-            "postgres://ada:hunter2@localhost/chat",
-            "feature_off",
-            "`--features postgres`",
-        ),
+        ("postgres://ada:hunter2@localhost/chat", "feature_off", "`--features postgres`"),
     ] {
         let refused = home.run(&["--store", url, "list"]);
         refused.is_failure(2, code);
@@ -180,8 +156,7 @@ fn a_store_that_does_not_exist_names_the_way_out() {
         assert!(!refused.stderr.contains("hunter2"), "{refused:?}");
     }
     let nowhere = format!("sqlite:{}", home.path("no/such/folder/chat.db").display());
-    home.run(&["--store", &nowhere, "send", "hello"])
-        .is_failure(6, "store_unavailable");
+    home.run(&["--store", &nowhere, "send", "hello"]).is_failure(6, "store_unavailable");
 }
 
 #[test]
@@ -193,8 +168,7 @@ fn an_unknown_key_in_the_configuration_is_refused_by_name() {
         refused.is_failure(2, "invalid_config");
         assert!(refused.stderr.contains("modle"), "{refused:?}");
     }
-    home.run(&["--config", "/nowhere.toml", "list"])
-        .is_failure(2, "file_unreadable");
+    home.run(&["--config", "/nowhere.toml", "list"]).is_failure(2, "file_unreadable");
     assert!(!home.database().exists());
 }
 
@@ -204,8 +178,7 @@ fn a_wrong_price_book_is_refused() {
     let prices = home.path("prices.toml");
     std::fs::write(&prices, "book = \"t\"\n[[price]]\nmodel = \"example/*\"\n").unwrap();
     let prices = prices.display().to_string();
-    home.run(&["--prices", &prices, "send", "hello"])
-        .is_failure(2, "invalid_price_book");
+    home.run(&["--prices", &prices, "send", "hello"]).is_failure(2, "invalid_price_book");
 }
 
 #[test]
@@ -213,10 +186,7 @@ fn missing_and_truncated_weights_are_said_before_a_message_is_taken() {
     let home = Home::without_model();
     let missing = home.run(&["send", "hello"]);
     missing.is_failure(5, "provider_not_ready");
-    assert!(
-        missing.stderr.contains("cargo xtask weights"),
-        "{missing:?}"
-    );
+    assert!(missing.stderr.contains("cargo xtask weights"), "{missing:?}");
 
     let folder = home.path("cache/chat-runtime/models");
     std::fs::create_dir_all(&folder).unwrap();
@@ -229,10 +199,7 @@ fn missing_and_truncated_weights_are_said_before_a_message_is_taken() {
     assert!(home.json(&["list", "--json"]).is_empty());
     let doctor = home.run(&["doctor"]);
     assert_eq!(doctor.code, 5, "{doctor:?}");
-    assert!(
-        doctor.stdout.contains("MISSING  provider local"),
-        "{doctor:?}"
-    );
+    assert!(doctor.stdout.contains("MISSING  provider local"), "{doctor:?}");
 }
 
 #[test]

@@ -12,20 +12,11 @@ fn a_dialogue_branches_and_goes_on() {
     assert_eq!(outcome.code, 0, "{outcome:?}");
     let answers = "You said: hello\nYou said: hello\nYou said: goodbye\n";
     assert!(outcome.stdout.starts_with(answers), "{outcome:?}");
-    for text in [
-        "You said: goodbye",
-        "├─ reply",
-        "3 calls",
-        "You said: /slash",
-        "in the copy",
-    ] {
+    for text in ["You said: goodbye", "├─ reply", "3 calls", "You said: /slash", "in the copy"]
+    {
         assert!(outcome.stdout.contains(text), "{text}: {outcome:?}");
     }
-    for text in [
-        "branch 3 of 3",
-        "error[unknown_command]",
-        "a copy of the branch",
-    ] {
+    for text in ["branch 3 of 3", "error[unknown_command]", "a copy of the branch"] {
         assert!(outcome.stderr.contains(text), "{text}: {outcome:?}");
     }
     assert_eq!(home.json(&["list", "--json"]).len(), 2);
@@ -40,10 +31,7 @@ fn a_conversation_is_resumed_where_it_was_left() {
     assert_eq!(outcome.code, 0, "{outcome:?}");
     assert_eq!(home.conversation(), id);
     let shown = home.ok(&["show", &id]);
-    assert!(
-        shown.contains("You said: hello") && shown.contains("You said: and again"),
-        "{shown}"
-    );
+    assert!(shown.contains("You said: hello") && shown.contains("You said: and again"), "{shown}");
 }
 
 /// Types into a pseudo-terminal, presses Ctrl-C in the answer and once more at the prompt.
@@ -84,25 +72,16 @@ fn ctrl_c_keeps_what_was_said_and_a_second_one_leaves() {
     // Only for its environment: the typist starts the program itself.
     let like = home.command::<&str>(&[]);
     let mut typist = Command::new("python3");
-    typist
-        .args(["-c", TYPIST, env!("CARGO_BIN_EXE_chat")])
-        .env_clear();
+    typist.args(["-c", TYPIST, env!("CARGO_BIN_EXE_chat")]).env_clear();
     for (name, value) in like.get_envs() {
         typist.env(name, value.unwrap_or_default());
     }
-    typist
-        .env("TERM", "xterm")
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    typist.env("TERM", "xterm").env("PATH", std::env::var_os("PATH").unwrap_or_default());
     let child = typist.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let outcome = Outcome::of(child.expect("python3 is there"));
     assert_eq!(outcome.code, 0, "{outcome:?}");
     let tree = home.json(&["tree", &home.conversation(), "--json"]);
     let reply = &tree[0]["messages"][1];
     assert_eq!(reply["status"], "partial");
-    assert!(
-        reply["parts"][0]["text"]
-            .as_str()
-            .unwrap()
-            .starts_with("You said: word word")
-    );
+    assert!(reply["parts"][0]["text"].as_str().unwrap().starts_with("You said: word word"));
 }

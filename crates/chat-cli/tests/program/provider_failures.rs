@@ -51,9 +51,7 @@ fn is_whole(request: &[u8]) -> bool {
 }
 
 fn home(base_url: String) -> Home {
-    Home::without_model()
-        .with("OPENAI_API_KEY", "sk-hunter2")
-        .with("OPENAI_BASE_URL", base_url)
+    Home::without_model().with("OPENAI_API_KEY", "sk-hunter2").with("OPENAI_BASE_URL", base_url)
 }
 
 fn refuses_and_keeps_the_message(home: &Home, code: &str) {
@@ -69,11 +67,7 @@ fn refuses_and_keeps_the_message(home: &Home, code: &str) {
 #[test]
 fn a_server_that_is_not_there() {
     // Bound once, so that nobody else has it, and closed again.
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let home = home(format!("http://127.0.0.1:{port}/v1"));
     refuses_and_keeps_the_message(&home, "provider_unavailable");
 }
@@ -119,18 +113,13 @@ fn the_key_of_openai_goes_to_no_other_server() {
         "prices = \"{}\"\n[providers.home]\nkind = \"openai\"\nbase_url = \"{other}\"\n",
         prices.display()
     ));
-    for (model, asked, has_key) in [
-        ("home/any", asked_other, false),
-        ("openai/gpt-4o-mini", asked_openai, true),
-    ] {
+    for (model, asked, has_key) in
+        [("home/any", asked_other, false), ("openai/gpt-4o-mini", asked_openai, true)]
+    {
         let refused = home.run(&["send", "--model", model, "hello"]);
         assert_eq!(refused.code, 5, "{refused:?}");
         let asked = asked.lock().unwrap();
         assert!(asked.contains("post /v1/chat/completions"), "{asked}");
-        assert_eq!(
-            asked.contains("authorization: bearer sk-hunter2"),
-            has_key,
-            "{model}"
-        );
+        assert_eq!(asked.contains("authorization: bearer sk-hunter2"), has_key, "{model}");
     }
 }

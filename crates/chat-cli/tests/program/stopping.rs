@@ -16,10 +16,7 @@ fn slow_home() -> (Home, String) {
 }
 
 fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill")
-        .args([name, &child.id().to_string()])
-        .status()
-        .unwrap();
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
     assert!(status.success());
 }
 
@@ -42,10 +39,7 @@ fn kept(home: &Home) -> String {
     assert_eq!(reply["status"], "partial", "{reply}");
     let text = reply["parts"][0]["text"].as_str().unwrap().to_owned();
     let whole = format!("You said: {}", "word ".repeat(1_000));
-    assert!(
-        text.starts_with("You said: word") && whole.starts_with(&text),
-        "{text}"
-    );
+    assert!(text.starts_with("You said: word") && whole.starts_with(&text), "{text}");
     assert!(text.len() < whole.len() / 2);
     text
 }
@@ -110,9 +104,7 @@ fn a_locked_database_can_be_read_at_once_and_a_waiting_message_be_given_up() {
         .spawn()
         .expect("python3 is there");
     let mut held = String::new();
-    BufReader::new(holder.stdout.take().unwrap())
-        .read_line(&mut held)
-        .unwrap();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut held).unwrap();
     assert_eq!(held, "held\n");
 
     let before = Instant::now();

@@ -30,10 +30,7 @@ impl Home {
 
     /// An empty home, and nobody chose a model.
     pub(crate) fn without_model() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            variables: Vec::new(),
-        }
+        Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new() }
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -128,10 +125,7 @@ impl Outcome {
         let lines: Vec<&str> = self.stderr.lines().collect();
         let at = lines.iter().position(|line| line.starts_with(&start));
         let at = at.unwrap_or_else(|| panic!("no {start}in {self:?}"));
-        assert!(
-            lines[at].len() > start.len() && lines[at].len() < 400,
-            "{self:?}"
-        );
+        assert!(lines[at].len() > start.len() && lines[at].len() < 400, "{self:?}");
         assert!(lines[at + 1].starts_with("  help: "), "{self:?}");
         assert_eq!(lines.len(), at + 2, "{self:?}");
         for word in ["panicked", "Some(", "Error {", "RUST_BACKTRACE"] {
@@ -141,9 +135,7 @@ impl Outcome {
 }
 
 pub(crate) fn json_lines(text: &str) -> Vec<serde_json::Value> {
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 pub(crate) fn bytes_of(path: &Path) -> Vec<u8> {

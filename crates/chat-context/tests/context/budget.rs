@@ -10,12 +10,7 @@ fn check(window: u64, output_max: u64, wanted: Option<u64>, expected: [u64; 3]) 
     model.output_max = Tokens::new(output_max);
     let budget = ContextLimits::default().budget(&model, wanted.map(Tokens::new));
     let [output_cap, margin, input] = expected.map(Tokens::new);
-    let expected = BudgetReport {
-        window: Tokens::new(window),
-        output_cap,
-        margin,
-        input,
-    };
+    let expected = BudgetReport { window: Tokens::new(window), output_cap, margin, input };
     assert_eq!(budget, expected);
 }
 
@@ -37,11 +32,9 @@ fn a_wanted_cap_is_bounded_by_the_model_and_never_wraps() {
 
 async fn refusal(case: &Case) -> (PromptComponent, u64, u64) {
     match case.try_build().await {
-        Err(ContextError::PromptTooLarge {
-            component,
-            tokens,
-            budget,
-        }) => (component, tokens.get(), budget.get()),
+        Err(ContextError::PromptTooLarge { component, tokens, budget }) => {
+            (component, tokens.get(), budget.get())
+        }
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -49,10 +42,7 @@ async fn refusal(case: &Case) -> (PromptComponent, u64, u64) {
 #[tokio::test]
 async fn what_must_be_sent_and_does_not_fit_is_named() {
     let case = Case::new(chain(&[10]), 20).instructed(18);
-    assert_eq!(
-        refusal(&case).await,
-        (PromptComponent::Instructions, 18, 17)
-    );
+    assert_eq!(refusal(&case).await, (PromptComponent::Instructions, 18, 17));
 
     let mut case = Case::new(chain(&[10]), 20).instructed(5);
     case.tools = vec![ToolSpec {
@@ -63,20 +53,10 @@ async fn what_must_be_sent_and_does_not_fit_is_named() {
     assert_eq!(refusal(&case).await, (PromptComponent::Tools, 13, 12));
 
     let case = Case::new(chain(&[1, 1, 18]), 20);
-    assert_eq!(
-        refusal(&case).await,
-        (PromptComponent::NewestMessage, 18, 17)
-    );
+    assert_eq!(refusal(&case).await, (PromptComponent::NewestMessage, 18, 17));
     let error = case.try_build().await.expect_err("too large");
-    assert_eq!(
-        (error.code(), error.is_transient()),
-        ("prompt_too_large", false)
-    );
-    assert_eq!(
-        case.reader.read(),
-        (0, 0),
-        "nothing is read for a prompt that cannot be"
-    );
+    assert_eq!((error.code(), error.is_transient()), ("prompt_too_large", false));
+    assert_eq!(case.reader.read(), (0, 0), "nothing is read for a prompt that cannot be");
 }
 
 #[tokio::test]
@@ -87,12 +67,6 @@ async fn a_window_below_the_priming_fits_nothing() {
 
 #[tokio::test]
 async fn nothing_to_answer_is_refused() {
-    let error = Case::new(Vec::new(), 100)
-        .try_build()
-        .await
-        .expect_err("empty");
-    assert_eq!(
-        (error.code(), error.is_transient()),
-        ("nothing_to_answer", false)
-    );
+    let error = Case::new(Vec::new(), 100).try_build().await.expect_err("empty");
+    assert_eq!((error.code(), error.is_transient()), ("nothing_to_answer", false));
 }

@@ -41,10 +41,7 @@ impl TokenCounter for WordCounter {
         Tokens::new(3)
     }
     fn count_tools(&self, tools: &[ToolSpec]) -> Tokens {
-        tools
-            .iter()
-            .map(|tool| self.count_text(&tool.description))
-            .sum()
+        tools.iter().map(|tool| self.count_text(&tool.description)).sum()
     }
 }
 
@@ -66,10 +63,7 @@ impl RecordingReader {
     }
 
     pub(crate) fn read(&self) -> (usize, usize) {
-        (
-            self.pages.load(Ordering::Relaxed),
-            self.messages.load(Ordering::Relaxed),
-        )
+        (self.pages.load(Ordering::Relaxed), self.messages.load(Ordering::Relaxed))
     }
 }
 
@@ -78,8 +72,7 @@ impl BranchReader for RecordingReader {
     async fn page(&self, head: &MessageId, limit: usize) -> Result<BranchPage, BranchError> {
         let page = self.inner.page(head, limit).await?;
         self.pages.fetch_add(1, Ordering::Relaxed);
-        self.messages
-            .fetch_add(page.messages.len(), Ordering::Relaxed);
+        self.messages.fetch_add(page.messages.len(), Ordering::Relaxed);
         Ok(page)
     }
 }
@@ -111,10 +104,7 @@ pub(crate) fn counted(message: Message, tokens: u64) -> Message {
         tokenizer: WORDS.clone(),
         provenance: Provenance::Reported,
     };
-    Message {
-        token_counts: vec![count],
-        ..message
-    }
+    Message { token_counts: vec![count], ..message }
 }
 
 /// `m-0` to `m-(n-1)`, user and assistant in turn, each of a stored count.
@@ -123,16 +113,9 @@ pub(crate) fn chain(counts: &[u64]) -> Vec<Message> {
     let mut messages = Vec::new();
     for (number, tokens) in counts.iter().enumerate() {
         let name = format!("m-{number}");
-        let role = if number % 2 == 0 {
-            Role::User
-        } else {
-            Role::Assistant
-        };
+        let role = if number % 2 == 0 { Role::User } else { Role::Assistant };
         let text = format!("text of {name}");
-        messages.push(counted(
-            message(&name, parent.as_deref(), role, &text),
-            *tokens,
-        ));
+        messages.push(counted(message(&name, parent.as_deref(), role, &text), *tokens));
         parent = Some(name);
     }
     messages
@@ -185,10 +168,7 @@ impl Case {
 
     /// With instructions of so many words.
     pub(crate) fn instructed(mut self, words: usize) -> Self {
-        self.instructions = vec![InstructionBlock::new(
-            "persona",
-            vec!["word"; words].join(" "),
-        )];
+        self.instructions = vec![InstructionBlock::new("persona", vec!["word"; words].join(" "))];
         self
     }
 
@@ -214,10 +194,5 @@ impl Case {
 
 /// The stored messages that are sent, in order.
 pub(crate) fn sent(built: &BuiltContext) -> Vec<&str> {
-    built
-        .prompt
-        .items
-        .iter()
-        .filter_map(|item| Some(item.source.as_ref()?.as_str()))
-        .collect()
+    built.prompt.items.iter().filter_map(|item| Some(item.source.as_ref()?.as_str())).collect()
 }

@@ -23,18 +23,12 @@ async fn pages_follow_the_size_of_the_messages() {
     let case = Case::new(chain(&[1_000; 300]), 8_000);
     assert_eq!(case.build().await.prompt.items.len(), 7);
     let (pages, messages) = case.reader.read();
-    assert!(
-        pages == 1 && messages <= 201,
-        "{pages} pages, {messages} messages"
-    );
+    assert!(pages == 1 && messages <= 201, "{pages} pages, {messages} messages");
 
     let case = Case::new(chain(&[2; 3_000]), 4_003);
     assert_eq!(case.build().await.prompt.items.len(), 2_000);
     let (pages, messages) = case.reader.read();
-    assert!(
-        pages <= 12 && messages <= 2_256,
-        "{pages} pages, {messages} messages"
-    );
+    assert!(pages <= 12 && messages <= 2_256, "{pages} pages, {messages} messages");
 }
 
 #[tokio::test]
@@ -57,11 +51,8 @@ async fn counts_that_were_missing_come_back_once_each() {
         1_000,
     );
     let built = case.build().await;
-    let fresh: Vec<(MessageId, u64)> = built
-        .fresh_counts
-        .iter()
-        .map(|(id, count)| (id.clone(), count.tokens.get()))
-        .collect();
+    let fresh: Vec<(MessageId, u64)> =
+        built.fresh_counts.iter().map(|(id, count)| (id.clone(), count.tokens.get())).collect();
     assert_eq!(fresh, [(id("c"), 3), (id("b"), 1), (id("a"), 2)]);
     assert_eq!(case.counter.messages_counted.load(Ordering::Relaxed), 3);
     assert_eq!(built.report.input_tokens.get(), 3 + 6);

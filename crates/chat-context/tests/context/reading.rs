@@ -28,10 +28,7 @@ impl BranchReader for OneByOne {
     async fn page(&self, head: &MessageId, _limit: usize) -> Result<BranchPage, BranchError> {
         let message = self.0.iter().find(|message| &message.id == head);
         let message = message.ok_or_else(BranchError::not_found)?.clone();
-        Ok(BranchPage {
-            next: message.parent.clone(),
-            messages: vec![message],
-        })
+        Ok(BranchPage { next: message.parent.clone(), messages: vec![message] })
     }
 }
 
@@ -57,32 +54,19 @@ async fn build_with(
 async fn a_store_that_does_not_answer_is_passed_on() {
     let tail = message("q", Some("p"), Role::User, "hi");
     let error = build_with(&BrokenStore, &tail).await.expect_err("failed");
-    assert_eq!(
-        (error.code(), error.is_transient()),
-        ("history_unavailable", true)
-    );
+    assert_eq!((error.code(), error.is_transient()), ("history_unavailable", true));
 }
 
 #[tokio::test]
 async fn a_parent_that_is_not_there_is_refused_but_a_broken_chain_is_read_as_far_as_it_goes() {
     let tail = message("q", Some("a"), Role::User, "hi");
-    let error = build_with(&OneByOne(vec![]), &tail)
-        .await
-        .expect_err("refused");
-    assert_eq!(
-        (error.code(), error.is_transient()),
-        ("message_not_found", false)
-    );
+    let error = build_with(&OneByOne(vec![]), &tail).await.expect_err("refused");
+    assert_eq!((error.code(), error.is_transient()), ("message_not_found", false));
 
     let orphan = message("a", Some("gone"), Role::Assistant, "hello");
-    let built = build_with(&OneByOne(vec![orphan]), &tail)
-        .await
-        .expect("built");
+    let built = build_with(&OneByOne(vec![orphan]), &tail).await.expect("built");
     assert_eq!(sent(&built), ["a", "q"]);
-    assert_eq!(
-        built.report.notes,
-        ["the branch is broken: an older message is not there"]
-    );
+    assert_eq!(built.report.notes, ["the branch is broken: an older message is not there"]);
     assert_eq!(built.report.cut_before, None);
 }
 
@@ -93,16 +77,12 @@ async fn a_cycle_ends_the_reading() {
         message("b", Some("a"), Role::User, "two"),
     ];
     let tail = message("q", Some("a"), Role::User, "hi");
-    for reader in [
-        &OneByOne(cyclic.clone()) as &dyn BranchReader,
-        &chat_thread::MemoryBranch::new(cyclic),
-    ] {
+    for reader in
+        [&OneByOne(cyclic.clone()) as &dyn BranchReader, &chat_thread::MemoryBranch::new(cyclic)]
+    {
         let built = build_with(reader, &tail).await.expect("built");
         assert_eq!(sent(&built), ["b", "a", "q"]);
-        assert_eq!(
-            built.report.notes,
-            ["the branch closes a cycle: reading ended there"]
-        );
+        assert_eq!(built.report.notes, ["the branch closes a cycle: reading ended there"]);
     }
 }
 
@@ -112,10 +92,7 @@ async fn messages_that_count_as_nothing_do_not_make_it_read_forever() {
     let built = case.build().await;
     assert!(case.reader.read().1 <= 16_384 + 256);
     assert!(built.report.cut_before.is_some());
-    assert_eq!(
-        built.report.notes,
-        ["more messages than may be read for one prompt"]
-    );
+    assert_eq!(built.report.notes, ["more messages than may be read for one prompt"]);
 }
 
 #[tokio::test]
@@ -169,13 +146,7 @@ async fn a_tool_call_and_its_result_are_kept_or_dropped_together() {
 
     let orphaned = Case::new(
         vec![
-            counted(
-                Message {
-                    parent: None,
-                    ..result
-                },
-                4,
-            ),
+            counted(Message { parent: None, ..result }, 4),
             counted(message("q", Some("result"), Role::User, "and?"), 1),
         ],
         100,
@@ -192,10 +163,7 @@ fn sealed_by(model: &str) -> ContentPart {
     ContentPart::Reasoning {
         text: "thought".into(),
         opaque: Some(Opaque {
-            origin: Origin {
-                model: model.parse().expect("valid"),
-                api: "chat_completions".into(),
-            },
+            origin: Origin { model: model.parse().expect("valid"), api: "chat_completions".into() },
             data: "sealed".into(),
         }),
     }
@@ -203,23 +171,13 @@ fn sealed_by(model: &str) -> ContentPart {
 
 #[tokio::test]
 async fn sealed_reasoning_goes_back_to_its_origin_only() {
-    let open = ContentPart::Reasoning {
-        text: "in the open".into(),
-        opaque: None,
-    };
+    let open = ContentPart::Reasoning { text: "in the open".into(), opaque: None };
     let said = ContentPart::text("said aloud");
     let mut reply = counted(message("a", None, Role::Assistant, ""), 90);
     reply.parts = vec![open, sealed_by("p/m"), sealed_by("p/other"), said.clone()];
     let mut only_foreign = counted(message("b", Some("a"), Role::Assistant, ""), 90);
     only_foreign.parts = vec![sealed_by("other/m")];
-    let case = Case::new(
-        vec![
-            reply,
-            only_foreign,
-            message("q", Some("b"), Role::User, "hi"),
-        ],
-        100,
-    );
+    let case = Case::new(vec![reply, only_foreign, message("q", Some("b"), Role::User, "hi")], 100);
     let built = case.build().await;
     assert_eq!(sent(&built), ["a", "q"]);
     assert_eq!(built.prompt.items[0].parts, [sealed_by("p/m"), said]);
@@ -227,31 +185,15 @@ async fn sealed_reasoning_goes_back_to_its_origin_only() {
         built.report.notes,
         ["sealed reasoning of 2 message(s) belongs to another model and was left out"]
     );
-    let fates: Vec<(ItemFate, u64)> = built
-        .report
-        .items
-        .iter()
-        .map(|item| (item.fate, item.tokens.get()))
-        .collect();
+    let fates: Vec<(ItemFate, u64)> =
+        built.report.items.iter().map(|item| (item.fate, item.tokens.get())).collect();
     assert_eq!(
         fates,
-        [
-            (ItemFate::Trimmed, 3),
-            (ItemFate::Kept, 1),
-            (ItemFate::Dropped, 0)
-        ],
+        [(ItemFate::Trimmed, 3), (ItemFate::Kept, 1), (ItemFate::Dropped, 0)],
         "what is left is counted, not what was stored",
     );
-    let fresh: Vec<&str> = built
-        .fresh_counts
-        .iter()
-        .map(|(id, _)| id.as_str())
-        .collect();
-    assert_eq!(
-        fresh,
-        ["q"],
-        "a count of less than the whole message is not for storing"
-    );
+    let fresh: Vec<&str> = built.fresh_counts.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(fresh, ["q"], "a count of less than the whole message is not for storing");
     assert_eq!(built.report.input_tokens, Tokens::new(3 + 3 + 1));
 }
 

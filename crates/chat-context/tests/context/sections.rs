@@ -73,14 +73,7 @@ async fn the_report_adds_up_and_says_why() {
             item(Section::Tools, None, 3, counted, kept, "always sent"),
             item(Section::History, Some("m-1"), 5, reported, kept, "fits"),
             item(Section::User, Some("m-2"), 7, reported, kept, "always sent"),
-            item(
-                Section::History,
-                Some("m-0"),
-                50,
-                reported,
-                dropped,
-                "does not fit"
-            ),
+            item(Section::History, Some("m-0"), 50, reported, dropped, "does not fit"),
         ]
     );
     assert_eq!(report.cut_before, Some(id("m-0")));
@@ -89,17 +82,9 @@ async fn the_report_adds_up_and_says_why() {
 #[tokio::test]
 async fn cache_marks_end_the_static_part_and_the_history() {
     let marks = |built: chat_context::BuiltContext| -> Vec<bool> {
-        built
-            .prompt
-            .items
-            .iter()
-            .map(|item| item.cache_mark)
-            .collect()
+        built.prompt.items.iter().map(|item| item.cache_mark).collect()
     };
-    let built = Case::new(chain(&[5, 5, 5]), 100)
-        .instructed(2)
-        .build()
-        .await;
+    let built = Case::new(chain(&[5, 5, 5]), 100).instructed(2).build().await;
     assert_eq!(marks(built), [true, false, true, false]);
     let built = Case::new(chain(&[5]), 100).instructed(2).build().await;
     assert_eq!(marks(built), [true, false]);
@@ -115,9 +100,7 @@ async fn equal_requests_give_equal_prompts_and_a_new_message_keeps_the_prefix() 
     let after = Case::new(chain(&[5; 5]), 100).instructed(2).build().await;
     let hash = |built: &chat_context::BuiltContext, section| {
         let mut sections = built.report.sections.iter();
-        sections
-            .find(|s| s.section == section)
-            .map(|s| s.hash.clone())
+        sections.find(|s| s.section == section).map(|s| s.hash.clone())
     };
     let same = |section| hash(&before, section) == hash(&after, section);
     assert!(same(Section::Instructions));
@@ -135,17 +118,8 @@ async fn without_a_system_role_instructions_go_into_the_newest_user_message() {
     case.model.system_role = SystemRole::MergedIntoUser;
     let built = case.build().await;
     assert_eq!(sent(&built), ["m-0", "m-1", "m-2"]);
-    assert!(
-        built
-            .prompt
-            .items
-            .iter()
-            .all(|item| item.role != Role::System)
-    );
-    assert_eq!(
-        built.prompt.items[2].parts,
-        [ContentPart::text("word word\n\ntext of m-2")]
-    );
+    assert!(built.prompt.items.iter().all(|item| item.role != Role::System));
+    assert_eq!(built.prompt.items[2].parts, [ContentPart::text("word word\n\ntext of m-2")]);
     assert_eq!(built.report.input_tokens, Tokens::new(3 + 2 + 15));
 }
 
@@ -169,24 +143,15 @@ async fn tools_are_left_out_for_a_model_that_cannot_call_them() {
     let built = case.build().await;
     assert_eq!(built.prompt.tools, []);
     assert_eq!(built.report.input_tokens, Tokens::new(8));
-    assert_eq!(
-        built.report.notes,
-        ["tools were left out: the model cannot call any"]
-    );
+    assert_eq!(built.report.notes, ["tools were left out: the model cannot call any"]);
 }
 
 async fn check_summary(case: Case, text: Option<&str>, messages: &[&str]) -> usize {
     let built = case.build().await;
-    let summary = built
-        .prompt
-        .items
-        .iter()
-        .find(|item| item.section == Section::Summary);
+    let summary = built.prompt.items.iter().find(|item| item.section == Section::Summary);
     let said = summary.map(|item| item.parts.clone());
     let expected = text.map(|text| {
-        vec![ContentPart::text(format!(
-            "Summary of the conversation so far:\n\n{text}"
-        ))]
+        vec![ContentPart::text(format!("Summary of the conversation so far:\n\n{text}"))]
     });
     assert_eq!(said, expected);
     let kept: Vec<&str> = built
@@ -198,11 +163,7 @@ async fn check_summary(case: Case, text: Option<&str>, messages: &[&str]) -> usi
         .collect();
     assert_eq!(kept, messages);
     if summary.is_some() {
-        assert_eq!(
-            built.prompt.items[0].role,
-            Role::System,
-            "the first system message"
-        );
+        assert_eq!(built.prompt.items[0].role, Role::System, "the first system message");
     }
     case.reader.read().1
 }
@@ -210,12 +171,7 @@ async fn check_summary(case: Case, text: Option<&str>, messages: &[&str]) -> usi
 #[tokio::test]
 async fn w12_a_summary_stands_first_for_what_it_covers() {
     let parts = vec![summary("old", "m-2"), ContentPart::text("after")];
-    check_summary(
-        summarised(3, parts, 100),
-        Some("old"),
-        &["m-3", "m-4", "m-5"],
-    )
-    .await;
+    check_summary(summarised(3, parts, 100), Some("old"), &["m-3", "m-4", "m-5"]).await;
 }
 
 #[tokio::test]
@@ -260,10 +216,7 @@ async fn the_newest_summary_wins_and_older_ones_are_not_sent() {
     let expected = ["m-2", "m-3", "m-4", "m-5"];
     let built = case.build().await;
     assert!(built.prompt.items.iter().all(|item| {
-        !item
-            .parts
-            .iter()
-            .any(|part| matches!(part, ContentPart::Summary { .. }))
+        !item.parts.iter().any(|part| matches!(part, ContentPart::Summary { .. }))
     }));
     check_summary(case, Some("newer"), &expected).await;
 }
@@ -271,18 +224,11 @@ async fn the_newest_summary_wins_and_older_ones_are_not_sent() {
 #[tokio::test]
 async fn a_summary_that_does_not_fit_is_left_out_and_noted() {
     let long = vec!["word"; 50].join(" ");
-    let case = summarised(
-        3,
-        vec![summary(&long, "m-2"), ContentPart::text("after")],
-        40,
-    );
+    let case = summarised(3, vec![summary(&long, "m-2"), ContentPart::text("after")], 40);
     let built = case.build().await;
     assert_eq!(sent(&built), ["m-4", "m-5"]);
     assert_eq!(built.report.cut_before, Some(id("m-3")));
-    assert_eq!(
-        built.report.notes,
-        ["the summary did not fit: what it covers was left out"]
-    );
+    assert_eq!(built.report.notes, ["the summary did not fit: what it covers was left out"]);
 }
 
 #[tokio::test]

@@ -13,13 +13,8 @@ async fn check(window: u64, instructions: usize, counts: &[u64], kept: usize, re
     let names: Vec<String> = (dropped..counts.len()).map(|n| format!("m-{n}")).collect();
     assert_eq!(sent(&built), names);
     let report = &built.report;
-    assert_eq!(
-        report.budget.input.minus(report.input_tokens),
-        Tokens::new(remaining)
-    );
-    let cut = dropped
-        .checked_sub(1)
-        .map(|newest| id(&format!("m-{newest}")));
+    assert_eq!(report.budget.input.minus(report.input_tokens), Tokens::new(remaining));
+    let cut = dropped.checked_sub(1).map(|newest| id(&format!("m-{newest}")));
     assert_eq!(report.cut_before, cut);
 }
 
@@ -44,21 +39,12 @@ async fn w4_w7_a_newest_message_that_does_not_fit_is_refused() {
     for (window, counts, left) in [(30, [10, 15], 7), (25, [3, 3], 2)] {
         let case = Case::new(chain(&counts), window).instructed(20);
         let refused = case.try_build().await.expect_err("too large");
-        let ContextError::PromptTooLarge {
-            component,
-            tokens,
-            budget,
-        } = &refused
-        else {
+        let ContextError::PromptTooLarge { component, tokens, budget } = &refused else {
             panic!("another error: {refused}");
         };
         assert_eq!(
             (*component, *tokens, *budget),
-            (
-                PromptComponent::NewestMessage,
-                Tokens::new(counts[1]),
-                Tokens::new(left)
-            ),
+            (PromptComponent::NewestMessage, Tokens::new(counts[1]), Tokens::new(left)),
         );
     }
 }
@@ -72,17 +58,8 @@ async fn w5_w6_the_newest_goes_first() {
 #[tokio::test]
 async fn w8_w9_instructions_stand_first_or_nowhere() {
     let built = Case::new(chain(&[5, 5, 5]), 100).build().await;
-    assert!(
-        built
-            .prompt
-            .items
-            .iter()
-            .all(|item| item.role != Role::System)
-    );
-    let built = Case::new(chain(&[5, 5, 5]), 100)
-        .instructed(4)
-        .build()
-        .await;
+    assert!(built.prompt.items.iter().all(|item| item.role != Role::System));
+    let built = Case::new(chain(&[5, 5, 5]), 100).instructed(4).build().await;
     assert_eq!(built.prompt.items[0].section, Section::Instructions);
     assert_eq!(built.prompt.items[0].role, Role::System);
     assert_eq!(built.prompt.items.len(), 4);
@@ -98,11 +75,6 @@ async fn w10_the_policy_can_place_instructions_before_the_last_message() {
     let sections: Vec<Section> = built.prompt.items.iter().map(|item| item.section).collect();
     assert_eq!(
         sections,
-        [
-            Section::History,
-            Section::History,
-            Section::Instructions,
-            Section::User
-        ]
+        [Section::History, Section::History, Section::Instructions, Section::User]
     );
 }

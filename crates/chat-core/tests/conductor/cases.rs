@@ -27,11 +27,7 @@ async fn a_turn_is_streamed_stored_and_settled() {
     client.drain().await;
     let audit = client.audit().run().await.expect("reads");
     assert!(audit.is_sound(), "{audit:?}");
-    let counted = (
-        audit.usage_rows,
-        audit.ledger.entries,
-        audit.steps_unsettled,
-    );
+    let counted = (audit.usage_rows, audit.ledger.entries, audit.steps_unsettled);
     assert_eq!(counted, (1, 1, 0));
 }
 
@@ -47,10 +43,7 @@ async fn c01_a_reply_answers_its_user_message_and_carries_what_it_cost() {
     assert_eq!(reply.role, Role::Assistant);
     assert_eq!(reply.status, MessageStatus::Complete);
     assert_eq!(reply.finish_reason, Some(FinishReason::Stop));
-    assert_eq!(
-        reply.model.expect("kept").to_string(),
-        "scripted/scripted-1"
-    );
+    assert_eq!(reply.model.expect("kept").to_string(), "scripted/scripted-1");
     assert_eq!(reply.turn.as_ref(), Some(turn.id()));
     assert_eq!(reply.token_counts[0].provenance, Provenance::Reported);
     assert_eq!(outcome.usage, usage(10, 2));
@@ -70,15 +63,10 @@ async fn c02_ids_of_the_request_are_used() {
     assert_eq!(turn.conversation(), &conversation_id("talk"));
     assert_eq!(turn.user_message(), &message_id("mine"));
     assert_eq!(outcome.message.expect("stored").id, message_id("yours"));
-    let next = Placement::After {
-        parent: message_id("yours"),
-        parts: text("and?"),
-    };
+    let next = Placement::After { parent: message_id("yours"), parts: text("and?") };
     let request = TurnRequest::placed(next).in_conversation(conversation_id("talk"));
     let (turn, _) = complete(&client, request).await;
-    let second = world
-        .message(&ada(), &conversation_id("talk"), turn.user_message())
-        .await;
+    let second = world.message(&ada(), &conversation_id("talk"), turn.user_message()).await;
     assert_eq!(second.expect("stored").parent, Some(message_id("yours")));
 }
 
@@ -86,10 +74,7 @@ async fn c02_ids_of_the_request_are_used() {
 async fn c03_an_id_that_is_taken_is_refused_never_replaced() {
     let world = World::saying(&["ok"]);
     let client = world.start().await;
-    let request = || TurnRequest {
-        reply: Some(message_id("taken")),
-        ..TurnRequest::text("hi")
-    };
+    let request = || TurnRequest { reply: Some(message_id("taken")), ..TurnRequest::text("hi") };
     complete(&client, request()).await;
     let refused = client.send_message(&ada(), request()).await;
     assert_eq!(refused.expect_err("refused").code(), "conflict");
@@ -101,10 +86,7 @@ async fn c04_an_edit_is_a_sibling_and_the_old_branch_stays() {
     let world = World::saying(&["ok"]);
     let client = world.start().await;
     let (first, _) = complete(&client, TurnRequest::text("old")).await;
-    let edit = Placement::Edit {
-        message: first.user_message().clone(),
-        parts: text("new"),
-    };
+    let edit = Placement::Edit { message: first.user_message().clone(), parts: text("new") };
     let request = TurnRequest::placed(edit).in_conversation(first.conversation().clone());
     let (second, outcome) = complete(&client, request).await;
     let read = async |id| world.message(&ada(), first.conversation(), id).await;
@@ -120,15 +102,10 @@ async fn c04_an_edit_is_a_sibling_and_the_old_branch_stays() {
 
 #[tokio::test(start_paused = true)]
 async fn c04_c08_a_continued_reply_starts_with_the_kept_parts_and_is_counted_whole() {
-    let world = World::new(vec![
-        ScriptedReply::text(&["Par"]),
-        ScriptedReply::text(&["is"]),
-    ]);
+    let world = World::new(vec![ScriptedReply::text(&["Par"]), ScriptedReply::text(&["is"])]);
     let client = world.start().await;
     let (first, _) = complete(&client, TurnRequest::text("capital?")).await;
-    let go_on = Placement::Continue {
-        message: first.reply().clone(),
-    };
+    let go_on = Placement::Continue { message: first.reply().clone() };
     let request = TurnRequest::placed(go_on).in_conversation(first.conversation().clone());
     let (second, outcome) = complete(&client, request).await;
     let reply = outcome.message.expect("stored");
@@ -144,35 +121,19 @@ async fn c04_c08_a_continued_reply_starts_with_the_kept_parts_and_is_counted_who
 async fn c05_options_change_by_patch_and_a_turns_own_come_first() {
     let world = World::saying(&["ok"]);
     let client = world.start().await;
-    let kept = ModelOptions {
-        temperature: Some(0.5),
-        seed: Some(7),
-        ..ModelOptions::default()
-    };
+    let kept = ModelOptions { temperature: Some(0.5), seed: Some(7), ..ModelOptions::default() };
     let request = TurnRequest::text("hi").with_options(kept.clone());
     let (turn, _) = complete(&client, request).await;
-    let own = ModelOptions {
-        temperature: Some(1.0),
-        ..ModelOptions::default()
-    };
+    let own = ModelOptions { temperature: Some(1.0), ..ModelOptions::default() };
     let in_it = || TurnRequest::text("on").in_conversation(turn.conversation().clone());
     complete(&client, in_it().with_options(own)).await;
-    let patch = ConversationPatch {
-        options: Change::Unset,
-        ..ConversationPatch::default()
-    };
-    let patched = client
-        .set_options(&ada(), turn.conversation(), &patch)
-        .await
-        .expect("patched");
+    let patch = ConversationPatch { options: Change::Unset, ..ConversationPatch::default() };
+    let patched = client.set_options(&ada(), turn.conversation(), &patch).await.expect("patched");
     complete(&client, in_it()).await;
     assert_eq!(patched.options, ModelOptions::default());
     let sent: Vec<_> = world.provider.calls();
     let sent: Vec<_> = sent.iter().map(|call| &call.request.options).collect();
-    let merged = ModelOptions {
-        temperature: Some(1.0),
-        ..kept.clone()
-    };
+    let merged = ModelOptions { temperature: Some(1.0), ..kept.clone() };
     assert_eq!(sent, vec![&kept, &merged, &ModelOptions::default()]);
 }
 
@@ -180,11 +141,8 @@ async fn c05_options_change_by_patch_and_a_turns_own_come_first() {
 async fn c07_the_provider_gets_exactly_what_explain_shows() {
     let world = World::saying(&["ok"]);
     let client = world.start().await;
-    let (first, _) = complete(
-        &client,
-        TurnRequest::text("one").with_instructions("be brief"),
-    )
-    .await;
+    let (first, _) =
+        complete(&client, TurnRequest::text("one").with_instructions("be brief")).await;
     let request = || TurnRequest::text("two").in_conversation(first.conversation().clone());
     let explained = client.explain(&ada(), &request()).await.expect("explains");
     assert_eq!(world.provider.calls().len(), 1, "explain calls nobody");
@@ -192,9 +150,7 @@ async fn c07_the_provider_gets_exactly_what_explain_shows() {
     let sent = world.provider.calls().pop().expect("called");
     let said = |prompt: &chat_types::Prompt| -> Vec<_> {
         let items = prompt.items.iter();
-        items
-            .map(|item| (item.section, item.role, item.parts.clone()))
-            .collect()
+        items.map(|item| (item.section, item.role, item.parts.clone())).collect()
     };
     assert_eq!(said(&sent.request.prompt), said(&explained.prompt));
     assert_eq!(
@@ -211,10 +167,8 @@ async fn c07_the_provider_gets_exactly_what_explain_shows() {
 
 #[tokio::test(start_paused = true)]
 async fn c08_without_a_report_our_own_count_is_kept_and_billed() {
-    let world = World::new(vec![ScriptedReply::new(vec![
-        say("twelve chars"),
-        finish(FinishReason::Stop),
-    ])]);
+    let world =
+        World::new(vec![ScriptedReply::new(vec![say("twelve chars"), finish(FinishReason::Stop)])]);
     let client = world.start().await;
     let (turn, outcome) = complete(&client, TurnRequest::text("hi")).await;
     let reply = outcome.message.expect("stored");
@@ -229,14 +183,10 @@ async fn c08_without_a_report_our_own_count_is_kept_and_billed() {
 
 #[tokio::test(start_paused = true)]
 async fn c09_the_user_message_is_durable_before_its_turn_has_a_handle() {
-    let world = World::new(vec![ScriptedReply::new(vec![
-        chat_provider::ScriptedStep::Hang,
-    ])]);
+    let world = World::new(vec![ScriptedReply::new(vec![chat_provider::ScriptedStep::Hang])]);
     let client = world.start().await;
     let turn = send(&client, TurnRequest::text("hi")).await;
-    let stored = world
-        .message(&ada(), turn.conversation(), turn.user_message())
-        .await;
+    let stored = world.message(&ada(), turn.conversation(), turn.user_message()).await;
     assert_eq!(stored.expect("durable").text(), "hi");
 }
 
@@ -292,23 +242,15 @@ async fn c17_a_patch_touches_what_it_names_and_nothing_else() {
         instructions: Change::Unset,
         ..ConversationPatch::default()
     };
-    client
-        .set_options(&ada(), turn.conversation(), &patch)
-        .await
-        .expect("patched");
-    let expected = chat_types::Conversation {
-        title: "Greeting".into(),
-        instructions: None,
-        ..before
-    };
+    client.set_options(&ada(), turn.conversation(), &patch).await.expect("patched");
+    let expected =
+        chat_types::Conversation { title: "Greeting".into(), instructions: None, ..before };
     assert_eq!(read().await, expected);
     let unknown = ConversationPatch {
         model: Change::Set("nobody/none".parse().expect("valid")),
         ..ConversationPatch::default()
     };
-    let refused = client
-        .set_options(&ada(), turn.conversation(), &unknown)
-        .await;
+    let refused = client.set_options(&ada(), turn.conversation(), &unknown).await;
     assert_eq!(refused.expect_err("refused").code(), "unknown_model");
     assert_eq!(read().await, expected);
 }
@@ -324,22 +266,11 @@ async fn c18_the_head_follows_the_reply_and_messages_are_listed_in_order() {
     let conversation = world.store.conversation(&ada(), first.conversation()).await;
     let conversation = conversation.expect("reads").expect("is there");
     assert_eq!(conversation.head.as_ref(), Some(second.reply()));
-    assert_eq!(
-        conversation.updated_at.ms_since(conversation.created_at),
-        1_000
-    );
-    let listed = world
-        .store
-        .messages(&ada(), first.conversation(), None, 10)
-        .await;
+    assert_eq!(conversation.updated_at.ms_since(conversation.created_at), 1_000);
+    let listed = world.store.messages(&ada(), first.conversation(), None, 10).await;
     let listed = listed.expect("reads").messages;
     let ids: Vec<_> = listed.iter().map(|message| &message.id).collect();
-    let expected = vec![
-        first.user_message(),
-        first.reply(),
-        second.user_message(),
-        second.reply(),
-    ];
+    let expected = vec![first.user_message(), first.reply(), second.user_message(), second.reply()];
     assert_eq!(ids, expected);
 }
 
@@ -351,10 +282,7 @@ async fn h1_a_root_is_sent_alone_and_a_head_with_its_own_branch_only() {
     let at_root = Placement::AtRoot { parts: text("two") };
     let request = TurnRequest::placed(at_root).in_conversation(first.conversation().clone());
     let (second, _) = complete(&client, request).await;
-    let after = Placement::After {
-        parent: first.reply().clone(),
-        parts: text("three"),
-    };
+    let after = Placement::After { parent: first.reply().clone(), parts: text("three") };
     let request = TurnRequest::placed(after).in_conversation(first.conversation().clone());
     complete(&client, request).await;
     let sent: Vec<Vec<Vec<ContentPart>>> = world
@@ -378,10 +306,7 @@ async fn h2_somebody_elses_conversation_is_not_there() {
     let request = TurnRequest::text("hi").in_conversation(turn.conversation().clone());
     let refused = client.send_message(&eve, request).await;
     assert_eq!(refused.expect_err("refused").code(), "unknown_conversation");
-    let below = Placement::After {
-        parent: turn.reply().clone(),
-        parts: text("hi"),
-    };
+    let below = Placement::After { parent: turn.reply().clone(), parts: text("hi") };
     let request = TurnRequest::placed(below).in_conversation_named(turn.conversation().clone());
     let refused = client.send_message(&eve, request).await;
     assert_eq!(refused.expect_err("refused").code(), "parent_missing");

@@ -70,10 +70,7 @@ impl World {
     where
         L: BalanceAdapter + chat_balance::LedgerMaintenance,
     {
-        self.builder_with(
-            ledger,
-            ProviderRegistry::new().with(Arc::new(self.provider.clone())),
-        )
+        self.builder_with(ledger, ProviderRegistry::new().with(Arc::new(self.provider.clone())))
     }
 
     pub(crate) fn builder_with<L>(
@@ -109,8 +106,7 @@ impl World {
 
     /// Every lease that is not renewed from now on is over.
     pub(crate) fn let_leases_lapse(&self) {
-        self.clock
-            .advance_ms(i64::from(self.config.lease_ms).saturating_mul(3));
+        self.clock.advance_ms(i64::from(self.config.lease_ms).saturating_mul(3));
     }
 
     pub(crate) async fn account(&self, scope: &Scope) -> Account {
@@ -184,11 +180,7 @@ pub(crate) fn finish(reason: FinishReason) -> ScriptedStep {
 }
 
 pub(crate) fn usage(input: u64, output: u64) -> Usage {
-    Usage {
-        input_uncached: Tokens::new(input),
-        output: Tokens::new(output),
-        ..Usage::default()
-    }
+    Usage { input_uncached: Tokens::new(input), output: Tokens::new(output), ..Usage::default() }
 }
 
 pub(crate) fn cost(usage: &Usage) -> Money {

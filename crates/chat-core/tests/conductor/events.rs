@@ -32,11 +32,8 @@ async fn t4_a_reader_that_drops_off_anywhere_resumes_without_a_gap() {
         let (client, turn) = (&client, &turn);
         async move {
             let stream = turn.events(Cursor::START).await.expect("opens");
-            let head: Vec<_> = stream
-                .take(stop_after)
-                .map(|event| event.expect("reads"))
-                .collect()
-                .await;
+            let head: Vec<_> =
+                stream.take(stop_after).map(|event| event.expect("reads")).collect().await;
             let cursor = head.last().map_or(Cursor::START, |event| event.cursor());
             let rest = read(client, turn.id(), cursor).await;
             [head, rest].concat()
@@ -98,10 +95,7 @@ async fn t4_another_process_reads_whole_checkpoints_and_then_the_end() {
     let segments = log.expect("reads").segments;
     assert!(segments.len() > 2, "{}", segments.len());
     let ends: Vec<u64> = segments.iter().map(|segment| segment.last_seq).collect();
-    assert!(
-        ends.contains(&last_before_end),
-        "{last_before_end} {ends:?}"
-    );
+    assert!(ends.contains(&last_before_end), "{last_before_end} {ends:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,10 +113,7 @@ async fn t4_an_expired_log_is_replayed_as_a_snapshot_and_the_end() {
     for cursor in [Cursor::START, before[3].cursor()] {
         let after = read(&client, turn.id(), cursor).await;
         let kinds: Vec<_> = after.iter().map(|event| event.event.clone()).collect();
-        let reset = EventKind::Reset {
-            reason: ResetReason::LogExpired,
-            parts: parts.clone(),
-        };
+        let reset = EventKind::Reset { reason: ResetReason::LogExpired, parts: parts.clone() };
         assert_eq!(kinds, vec![reset, end.event.clone()]);
         assert_eq!(after[1].cursor(), end.cursor());
         let folded = Folded::from_events(after.iter().map(AsRef::as_ref));

@@ -71,14 +71,7 @@ async fn c06_c19_marks_come_in_order_and_say_whether_the_conversation_is_new() {
             _ => "unknown",
         })
         .collect();
-    let expected = [
-        "accepted",
-        "prompt built",
-        "dispatched",
-        "first delta",
-        "closed",
-        "settled",
-    ];
+    let expected = ["accepted", "prompt built", "dispatched", "first delta", "closed", "settled"];
     assert_eq!(names, expected);
     let accepted = LifecycleEvent::Accepted {
         turn: first.id().clone(),
@@ -91,13 +84,7 @@ async fn c06_c19_marks_come_in_order_and_say_whether_the_conversation_is_new() {
     marks.lock().clear();
     let request = TurnRequest::text("on").in_conversation(first.conversation().clone());
     complete(&client, request).await;
-    assert!(matches!(
-        marks.lock()[0],
-        LifecycleEvent::Accepted {
-            new_conversation: false,
-            ..
-        }
-    ));
+    assert!(matches!(marks.lock()[0], LifecycleEvent::Accepted { new_conversation: false, .. }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,17 +98,12 @@ async fn c14_c15_a_refused_prompt_is_never_sent_nor_repeated() {
     let failure = outcome.failure.expect("says why");
     assert_eq!(failure.code, "content_refused");
     assert!(!failure.retryable);
-    assert_eq!(
-        failure.message,
-        "the prompt was refused: matches the policy on secrets"
-    );
+    assert_eq!(failure.message, "the prompt was refused: matches the policy on secrets");
     assert_eq!(world.provider.calls(), vec![]);
     let told = read(&client, turn.id(), Cursor::START).await;
     let told = serde_json::to_string(&told.iter().map(AsRef::as_ref).collect::<Vec<_>>());
     assert!(!told.expect("has a JSON form").contains("hunter2"));
-    let kept = world
-        .message(&ada(), turn.conversation(), turn.user_message())
-        .await;
+    let kept = world.message(&ada(), turn.conversation(), turn.user_message()).await;
     assert!(kept.is_some(), "the user's message stays");
     assert_eq!(world.rows(&ada()).await, vec![]);
     assert_sound(&client).await;

@@ -44,19 +44,13 @@ async fn c10_a_short_balance_refuses_before_any_call_and_keeps_the_message() {
     assert_eq!(outcome.cost, Money::ZERO);
     let failure = outcome.failure.expect("says why");
     assert_eq!(failure.code, "insufficient_funds");
-    let quote = client
-        .explain(&ada(), &TurnRequest::text("hi"))
-        .await
-        .expect("explains")
-        .quote;
+    let quote = client.explain(&ada(), &TurnRequest::text("hi")).await.expect("explains").quote;
     let expected = format!(
         "the balance of ada is too low: {} needed, $0.000001 available, $0.00 held; add credit and send again",
         quote.floor
     );
     assert_eq!(failure.message, expected);
-    let kept = world
-        .message(&ada(), turn.conversation(), turn.user_message())
-        .await;
+    let kept = world.message(&ada(), turn.conversation(), turn.user_message()).await;
     assert!(kept.is_some());
     assert_eq!(world.provider.calls(), vec![]);
     assert_eq!(world.rows(&ada()).await, vec![]);
@@ -78,9 +72,7 @@ async fn short_funds_shrink_the_cap_that_the_provider_sees() {
     let held: Vec<_> = events
         .iter()
         .filter_map(|event| match &event.event {
-            EventKind::Held {
-                amount, output_cap, ..
-            } => Some((*amount, *output_cap)),
+            EventKind::Held { amount, output_cap, .. } => Some((*amount, *output_cap)),
             _ => None,
         })
         .collect();
@@ -103,10 +95,8 @@ async fn a_model_without_a_price_is_refused_before_any_call() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_owes_nothing_gives_the_hold_back() {
-    let fail = ScriptedStep::Fail {
-        kind: ProviderErrorKind::RateLimited,
-        exposure: Exposure::None,
-    };
+    let fail =
+        ScriptedStep::Fail { kind: ProviderErrorKind::RateLimited, exposure: Exposure::None };
     let (world, outcome) = one(vec![fail]).await;
     assert_eq!(outcome.state, TurnState::Failed);
     assert_eq!(outcome.cost, Money::ZERO);
@@ -120,10 +110,7 @@ async fn a_failure_that_owes_nothing_gives_the_hold_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_with_an_unknown_outcome_bills_the_input_as_estimated() {
-    let fail = ScriptedStep::Fail {
-        kind: ProviderErrorKind::Timeout,
-        exposure: Exposure::Unknown,
-    };
+    let fail = ScriptedStep::Fail { kind: ProviderErrorKind::Timeout, exposure: Exposure::Unknown };
     let (world, outcome) = one(vec![fail]).await;
     assert_eq!(outcome.state, TurnState::Failed);
     let rows = world.rows(&ada()).await;
@@ -137,10 +124,8 @@ async fn a_failure_with_an_unknown_outcome_bills_the_input_as_estimated() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_in_the_middle_keeps_and_bills_what_was_said() {
-    let fail = ScriptedStep::Fail {
-        kind: ProviderErrorKind::Unavailable,
-        exposure: Exposure::None,
-    };
+    let fail =
+        ScriptedStep::Fail { kind: ProviderErrorKind::Unavailable, exposure: Exposure::None };
     let (world, outcome) = one(vec![say("half an answer"), fail]).await;
     assert_eq!(outcome.state, TurnState::Interrupted);
     let reply = outcome.message.expect("kept");
@@ -149,11 +134,7 @@ async fn an_error_in_the_middle_keeps_and_bills_what_was_said() {
     assert_eq!(reply.finish_reason, None);
     let rows = world.rows(&ada()).await;
     assert_eq!(rows[0].source, UsageSource::Estimated);
-    assert_eq!(
-        rows[0].usage.output,
-        Tokens::new(5),
-        "14 letters and spaces"
-    );
+    assert_eq!(rows[0].usage.output, Tokens::new(5), "14 letters and spaces");
     assert_eq!(outcome.cost, cost(&rows[0].usage));
 }
 
@@ -162,19 +143,12 @@ async fn a_cut_stream_is_never_a_whole_reply() {
     let (world, outcome) = one(vec![say("half"), ScriptedStep::Cut]).await;
     assert_eq!(outcome.state, TurnState::Interrupted);
     assert_eq!(outcome.failure.expect("says why").code, "provider_protocol");
-    assert_eq!(
-        outcome.message.expect("kept").status,
-        MessageStatus::Partial
-    );
+    assert_eq!(outcome.message.expect("kept").status, MessageStatus::Partial);
     assert_eq!(world.rows(&ada()).await.len(), 1);
     let (world, outcome) = one(vec![ScriptedStep::Cut]).await;
     assert_eq!(outcome.state, TurnState::Failed);
     assert_eq!(outcome.message, None);
-    assert_eq!(
-        world.rows(&ada()).await.len(),
-        1,
-        "its input may be charged"
-    );
+    assert_eq!(world.rows(&ada()).await.len(), 1, "its input may be charged");
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,14 +178,8 @@ async fn an_empty_reply_is_a_failure_of_its_own_and_billed() {
 
 #[tokio::test(start_paused = true)]
 async fn every_attempt_that_may_be_charged_is_billed_once() {
-    let retried = ScriptedStep::Attempt {
-        attempt: 2,
-        previous: Exposure::Unknown,
-    };
-    let free = ScriptedStep::Attempt {
-        attempt: 3,
-        previous: Exposure::None,
-    };
+    let retried = ScriptedStep::Attempt { attempt: 2, previous: Exposure::Unknown };
+    let free = ScriptedStep::Attempt { attempt: 3, previous: Exposure::None };
     let end = ScriptedStep::Say(vec![
         ProviderEvent::Finished(FinishReason::Stop),
         ProviderEvent::Usage(usage(9, 3)),
@@ -219,18 +187,12 @@ async fn every_attempt_that_may_be_charged_is_billed_once() {
     let (world, outcome) = one(vec![retried, free, say("ok"), end]).await;
     assert_eq!(outcome.state, TurnState::Completed);
     let rows = world.rows(&ada()).await;
-    let billed: Vec<_> = rows
-        .iter()
-        .map(|row| (row.key.attempt, row.source, row.usage.output))
-        .collect();
-    let expected = vec![
-        (1, UsageSource::Estimated, Tokens::ZERO),
-        (3, UsageSource::Provider, Tokens::new(3)),
-    ];
+    let billed: Vec<_> =
+        rows.iter().map(|row| (row.key.attempt, row.source, row.usage.output)).collect();
+    let expected =
+        vec![(1, UsageSource::Estimated, Tokens::ZERO), (3, UsageSource::Provider, Tokens::new(3))];
     assert_eq!(billed, expected);
-    let all = rows
-        .iter()
-        .fold(Usage::default(), |sum, row| sum.plus(&row.usage));
+    let all = rows.iter().fold(Usage::default(), |sum, row| sum.plus(&row.usage));
     assert_eq!(outcome.usage, all);
     assert_eq!(outcome.cost, cost(&all));
     assert_eq!(world.account(&ada()).await.posted, outcome.cost);
@@ -239,10 +201,7 @@ async fn every_attempt_that_may_be_charged_is_billed_once() {
 #[tokio::test(start_paused = true)]
 async fn a_retry_that_cannot_be_paid_is_not_made_and_the_attempt_before_it_is_billed_once() {
     let hold = hold_of_hi(100).await;
-    let retried = ScriptedStep::Attempt {
-        attempt: 2,
-        previous: Exposure::Unknown,
-    };
+    let retried = ScriptedStep::Attempt { attempt: 2, previous: Exposure::Unknown };
     let reply = ScriptedReply::new(vec![retried, say("never said")]);
     let world = World::new(vec![reply]).with_credit(hold.nano_usd());
     let client = world.start().await;
@@ -260,10 +219,7 @@ async fn a_retry_that_cannot_be_paid_is_not_made_and_the_attempt_before_it_is_bi
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_while_a_retry_is_on_its_way_bills_both_attempts() {
-    let retried = ScriptedStep::Attempt {
-        attempt: 2,
-        previous: Exposure::Unknown,
-    };
+    let retried = ScriptedStep::Attempt { attempt: 2, previous: Exposure::Unknown };
     let reply = ScriptedReply::new(vec![retried, ScriptedStep::Hang]);
     let world = World::new(vec![reply]).with_credit(1_000_000_000);
     let client = world.start().await;
@@ -293,12 +249,7 @@ async fn credit_for_ten_holds_admits_exactly_ten_of_256_at_once() {
     let request = || TurnRequest::text("hi").with_options(capped(16));
     let turns = join_all((0..256).map(|_| send(&client, request()))).await;
     let outcomes = join_all(turns.iter().map(end_of)).await;
-    let count = |state| {
-        outcomes
-            .iter()
-            .filter(|outcome| outcome.state == state)
-            .count()
-    };
+    let count = |state| outcomes.iter().filter(|outcome| outcome.state == state).count();
     assert_eq!(count(TurnState::Completed), 10);
     assert_eq!(count(TurnState::Rejected), 246);
     assert_eq!(world.provider.calls().len(), 10);
@@ -315,11 +266,7 @@ async fn a_turn_that_takes_too_long_is_ended_and_billed() {
     assert_eq!(world.provider.calls_under_way(), 0);
     let (world, outcome) = one(vec![ScriptedStep::Hang]).await;
     assert_eq!(outcome.state, TurnState::Failed);
-    assert_eq!(
-        world.rows(&ada()).await.len(),
-        1,
-        "its input may be charged"
-    );
+    assert_eq!(world.rows(&ada()).await.len(), 1, "its input may be charged");
     assert_eq!(world.provider.calls_under_way(), 0);
 }
 
@@ -366,10 +313,6 @@ async fn text_after_an_early_snapshot_is_not_free() {
     let (_, outcome) = complete(&client, TurnRequest::text("hi")).await;
     assert_eq!(outcome.state, TurnState::Interrupted);
     assert_eq!(outcome.usage.input_uncached, Tokens::new(77));
-    assert!(
-        outcome.usage.output > Tokens::new(49),
-        "{:?}",
-        outcome.usage
-    );
+    assert!(outcome.usage.output > Tokens::new(49), "{:?}", outcome.usage);
     assert_sound(&client).await;
 }

@@ -83,9 +83,7 @@ async fn t5_a_stop_before_the_first_word_bills_the_input_and_keeps_no_reply() {
     assert_eq!(world.rows(&ada()).await.len(), 1);
     let next = TurnRequest::text("again").in_conversation(turn.conversation().clone());
     let next = send(&client, next).await;
-    let message = world
-        .message(&ada(), next.conversation(), next.user_message())
-        .await;
+    let message = world.message(&ada(), next.conversation(), next.user_message()).await;
     let parent = message.expect("stored").parent;
     assert_eq!(parent.as_ref(), Some(turn.user_message()));
 }
@@ -132,28 +130,20 @@ async fn t6_a_zombie_writes_nothing_and_its_readers_see_one_end() {
     heir.recover().await.expect("recovers");
     heir.drain().await;
     let kinds: Vec<_> = rest.iter().map(|event| &event.event).collect();
-    let reset = EventKind::Reset {
-        reason: ResetReason::TakenOver,
-        parts: text("durable "),
-    };
+    let reset = EventKind::Reset { reason: ResetReason::TakenOver, parts: text("durable ") };
     assert_eq!(kinds.len(), 2, "{kinds:?}");
     assert_eq!(kinds[0], &reset);
     assert_eq!(kinds[1], &log.last().expect("ended").event);
     assert_eq!(read(&heir, turn.id(), beyond).await, rest);
     let shown = [seen, rest].concat();
     let folded = Folded::from_events(shown.iter().map(AsRef::as_ref));
-    let reply = world
-        .message(&ada(), turn.conversation(), turn.reply())
-        .await;
+    let reply = world.message(&ada(), turn.conversation(), turn.reply()).await;
     let reply = reply.expect("kept");
     assert_eq!(folded.parts, reply.parts);
     assert_eq!(reply.parts, text("durable "));
 
     let after = world.record(&ada(), turn.id()).await;
-    assert_eq!(
-        (after.state, after.last_seq),
-        (closed.state, closed.last_seq)
-    );
+    assert_eq!((after.state, after.last_seq), (closed.state, closed.last_seq));
     assert_eq!(read(&heir, turn.id(), Cursor::START).await, log);
     assert_eq!(world.account(&ada()).await, account, "settled once");
     assert_eq!(world.rows(&ada()).await, rows);
@@ -196,11 +186,7 @@ async fn a_drain_interrupts_what_does_not_finish_in_time_and_gives_up_its_lease(
     assert_eq!(world.provider.calls_under_way(), 0);
     assert_sound(&client).await;
     let next = world.start().await.recover().await.expect("recovers");
-    assert_eq!(
-        next,
-        chat_core::Recovered::default(),
-        "nothing is left over"
-    );
+    assert_eq!(next, chat_core::Recovered::default(), "nothing is left over");
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,19 +196,12 @@ async fn more_turns_than_are_allowed_are_refused() {
     let client = world.start().await;
     let first = send(&client, TurnRequest::text("one")).await;
     let _second = send(&client, TurnRequest::text("two")).await;
-    let refused = client
-        .send_message(&ada(), TurnRequest::text("three"))
-        .await;
+    let refused = client.send_message(&ada(), TurnRequest::text("three")).await;
     let error = refused.expect_err("refused");
     assert_eq!(error.code(), "overloaded");
     assert!(error.is_transient());
     end_of(&first).await;
-    assert!(
-        client
-            .send_message(&ada(), TurnRequest::text("three"))
-            .await
-            .is_ok()
-    );
+    assert!(client.send_message(&ada(), TurnRequest::text("three")).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

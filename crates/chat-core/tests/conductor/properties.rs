@@ -51,10 +51,7 @@ fn step() -> impl Strategy<Value = ScriptedStep> {
 }
 
 fn last() -> impl Strategy<Value = ScriptedStep> {
-    let fail = |exposure| ScriptedStep::Fail {
-        kind: ProviderErrorKind::Unavailable,
-        exposure,
-    };
+    let fail = |exposure| ScriptedStep::Fail { kind: ProviderErrorKind::Unavailable, exposure };
     prop_oneof![
         3 => Just(finish(FinishReason::Stop)),
         1 => Just(ScriptedStep::Cut),

@@ -39,10 +39,7 @@ impl Died {
     }
 
     fn key(&self) -> StepKey {
-        StepKey {
-            turn: self.turn.clone(),
-            step: 1,
-        }
+        StepKey { turn: self.turn.clone(), step: 1 }
     }
 }
 
@@ -74,11 +71,7 @@ fn recover(world: &World, died: &Died, state: TurnState) -> (Recovered, Option<M
         first.steps = again.steps;
         first.holds = again.holds;
         let none = client.recover().await.expect("recovers");
-        assert_eq!(
-            none,
-            Recovered::default(),
-            "a second recovery finds nothing"
-        );
+        assert_eq!(none, Recovered::default(), "a second recovery finds nothing");
         let events = read(&client, &died.turn, Cursor::START).await;
         assert_whole(&events);
         let message = world.message(&ada(), &died.conversation, &died.reply).await;
@@ -88,9 +81,7 @@ fn recover(world: &World, died: &Died, state: TurnState) -> (Recovered, Option<M
         assert_eq!(folded.outcome, Some(state));
         assert_eq!(world.provider.calls_under_way(), 0);
         assert_sound(&client).await;
-        let asked = world
-            .message(&ada(), &died.conversation, &died.user_message)
-            .await;
+        let asked = world.message(&ada(), &died.conversation, &died.user_message).await;
         assert!(asked.is_some(), "the user's message is never lost");
         (first, message)
     })
@@ -127,11 +118,7 @@ fn open_step(world: &World, died: &Died, dispatched: bool) {
         opened_at: world.clock.now(),
         dispatched,
     };
-    let fence = Fence {
-        scope: ada(),
-        turn: died.turn.clone(),
-        epoch: 1,
-    };
+    let fence = Fence { scope: ada(), turn: died.turn.clone(), epoch: 1 };
     in_process(world.store.open_step(&fence, &step)).expect("opens");
 }
 
@@ -168,10 +155,7 @@ fn accepted_and_never_started_is_failed_and_costs_nothing() {
     assert_eq!(rows(&world), vec![]);
     let record = in_process(world.record(&ada(), &died.turn));
     let failure = record.failure.expect("says why");
-    assert_eq!(
-        (failure.code.as_str(), failure.retryable),
-        ("not_started", true)
-    );
+    assert_eq!((failure.code.as_str(), failure.retryable), ("not_started", true));
 }
 
 #[test]
@@ -202,10 +186,7 @@ fn a_hold_whose_step_was_never_journaled_is_given_back() {
 fn a_hold_of_a_turn_nobody_knows_is_given_back() {
     let world = World::saying(&["ok"]).with_credit(1_000_000_000);
     let died = die_before_the_first_step(&world);
-    let ghost = Died {
-        turn: TurnId::new("ghost").expect("valid"),
-        ..died
-    };
+    let ghost = Died { turn: TurnId::new("ghost").expect("valid"), ..died };
     take_hold(&world, &ghost);
     in_process(async {
         let client = world.start().await;
@@ -256,10 +237,7 @@ fn dispatched_is_billed_its_input_and_never_sent_again() {
 
 #[test]
 fn a_retry_that_was_dispatched_is_billed_with_the_attempt_before_it() {
-    let retried = ScriptedStep::Attempt {
-        attempt: 2,
-        previous: Exposure::Unknown,
-    };
+    let retried = ScriptedStep::Attempt { attempt: 2, previous: Exposure::Unknown };
     let reply = ScriptedReply::new(vec![retried, ScriptedStep::Hang]);
     let world = World::new(vec![reply]).with_credit(1_000_000_000);
     let died = die_at(&world, async |_, turn| {
@@ -300,10 +278,7 @@ fn streaming_keeps_a_true_prefix_and_bills_it_as_estimated() {
     let step = in_process(world.record(&ada(), &died.turn)).steps[0].clone();
     assert_eq!(rows[0].usage, usage(step.input_estimate.get(), 6));
     let account = in_process(world.account(&ada()));
-    assert_eq!(
-        (account.held, account.posted),
-        (Money::ZERO, rows[0].amount)
-    );
+    assert_eq!((account.held, account.posted), (Money::ZERO, rows[0].amount));
 }
 
 #[test]
@@ -325,11 +300,7 @@ fn streaming_with_a_snapshot_of_the_provider_is_billed_by_it() {
     let rows = rows(&world);
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].usage, usage(77, 3));
-    assert_eq!(
-        rows[0].source,
-        UsageSource::Estimated,
-        "it may not be the last"
-    );
+    assert_eq!(rows[0].source, UsageSource::Estimated, "it may not be the last");
 }
 
 #[test]
@@ -367,10 +338,7 @@ fn settling_is_settled_from_the_stored_amounts() {
     assert_eq!(rows[0].source, UsageSource::Provider);
     assert_eq!(hold_state(&world, &died), Some(HoldState::Posted));
     let account = in_process(world.account(&ada()));
-    assert_eq!(
-        (account.held, account.posted),
-        (Money::ZERO, cost(&usage(10, 2)))
-    );
+    assert_eq!((account.held, account.posted), (Money::ZERO, cost(&usage(10, 2))));
 }
 
 #[test]

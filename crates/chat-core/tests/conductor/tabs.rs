@@ -37,31 +37,20 @@ async fn make_a_move(
     turns: &mut Vec<Turn>,
 ) {
     let first = &turns[0];
-    let users: Vec<_> = turns
-        .iter()
-        .map(|turn| turn.user_message().clone())
-        .collect();
+    let users: Vec<_> = turns.iter().map(|turn| turn.user_message().clone()).collect();
     let replies: Vec<_> = turns.iter().map(|turn| turn.reply().clone()).collect();
     let parts = text(&format!("question {number}"));
     let placement = match rng.u32(..8) {
         0 | 1 => Placement::AfterHead { parts },
-        2 => Placement::After {
-            parent: pick(rng, &replies),
-            parts,
-        },
-        3 => Placement::Edit {
-            message: pick(rng, &users),
-            parts,
-        },
+        2 => Placement::After { parent: pick(rng, &replies), parts },
+        3 => Placement::Edit { message: pick(rng, &users), parts },
         4 => Placement::Regenerate {
             message: {
                 let among = if rng.bool() { &users } else { &replies };
                 pick(rng, among)
             },
         },
-        5 => Placement::Continue {
-            message: pick(rng, &replies),
-        },
+        5 => Placement::Continue { message: pick(rng, &replies) },
         6 => {
             let turn = &turns[rng.usize(..turns.len())];
             tab.stop(&ada(), turn.id()).await.expect("asked");
@@ -85,10 +74,7 @@ async fn make_a_move(
 
 async fn check(world: &World, client: &BaseClient, turns: &[Turn], seed: u64) {
     let conversation = turns[0].conversation();
-    let page = world
-        .store
-        .messages(&ada(), conversation, None, 1_000)
-        .await;
+    let page = world.store.messages(&ada(), conversation, None, 1_000).await;
     let messages = page.expect("reads").messages;
     let find = |id: &MessageId| messages.iter().find(|message| message.id == *id);
     let ids: BTreeSet<&MessageId> = messages.iter().map(|message| &message.id).collect();
@@ -103,11 +89,7 @@ async fn check(world: &World, client: &BaseClient, turns: &[Turn], seed: u64) {
         let stored = find(turn.reply());
         assert_eq!(stored, outcome.message.as_ref(), "seed {seed}");
         if let Some(reply) = stored {
-            assert_eq!(
-                reply.parent.as_ref(),
-                Some(turn.user_message()),
-                "seed {seed}"
-            );
+            assert_eq!(reply.parent.as_ref(), Some(turn.user_message()), "seed {seed}");
             assert_eq!(reply.turn.as_ref(), Some(turn.id()), "seed {seed}");
         }
     }
@@ -118,17 +100,10 @@ async fn check(world: &World, client: &BaseClient, turns: &[Turn], seed: u64) {
         let items = &call.request.prompt.items;
         let asked = items.iter().rev().find(|item| item.role == Role::User);
         let source = asked.and_then(|item| item.source.as_ref());
-        assert!(
-            source.is_some_and(|id| questions.contains(id)),
-            "seed {seed}"
-        );
+        assert!(source.is_some_and(|id| questions.contains(id)), "seed {seed}");
     }
     let head = world.store.conversation(&ada(), conversation).await;
-    let head = head
-        .expect("reads")
-        .expect("is there")
-        .head
-        .expect("has one");
+    let head = head.expect("reads").expect("is there").head.expect("has one");
     assert!(ids.contains(&head), "seed {seed}: the head is a message");
     assert_sound(client).await;
 }

@@ -29,10 +29,7 @@ struct MessageRecord<'a> {
     finish_reason: Option<Text<'a>>,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature serde asks for"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -94,22 +91,14 @@ struct CountRecord<'a> {
 
 /// The columns of a message that queries look at stay outside.
 pub(crate) fn message_record(message: &Message) -> EngineResult<String> {
-    let parts = message
-        .parts
-        .iter()
-        .map(part_record)
-        .collect::<EngineResult<_>>()?;
+    let parts = message.parts.iter().map(part_record).collect::<EngineResult<_>>()?;
     encode(&MessageRecord {
         parts,
         created_at: message.created_at.unix_ms(),
         turn: message.turn.as_ref().map(|turn| turn.as_str().into()),
         model: message.model.as_ref().map(ModelRef::to_string),
         partial: message.status == MessageStatus::Partial,
-        finish_reason: message
-            .finish_reason
-            .map(finish_name)
-            .transpose()?
-            .map(Into::into),
+        finish_reason: message.finish_reason.map(finish_name).transpose()?.map(Into::into),
     })
 }
 
@@ -133,19 +122,11 @@ impl MessageRow<'_> {
             conversation: conversation.clone(),
             parent,
             role: role_of(self.role)?,
-            parts: record
-                .parts
-                .into_iter()
-                .map(part_of)
-                .collect::<EngineResult<_>>()?,
+            parts: record.parts.into_iter().map(part_of).collect::<EngineResult<_>>()?,
             created_at: Timestamp::from_unix_ms(record.created_at),
             turn: record.turn.as_deref().map(parse).transpose()?,
             model: record.model.as_deref().map(parse).transpose()?,
-            status: if record.partial {
-                MessageStatus::Partial
-            } else {
-                MessageStatus::Complete
-            },
+            status: if record.partial { MessageStatus::Partial } else { MessageStatus::Complete },
             finish_reason: record.finish_reason.as_deref().map(finish_of).transpose()?,
             token_counts: token_counts_of(self.token_counts)?,
         })
@@ -194,40 +175,23 @@ pub(super) fn part_record(part: &ContentPart) -> EngineResult<PartRecord<'_>> {
                 data: opaque.data.as_str().into(),
             }),
         },
-        ContentPart::Image {
-            file,
-            media_type,
-            width_px,
-            height_px,
-        } => PartRecord::Image {
+        ContentPart::Image { file, media_type, width_px, height_px } => PartRecord::Image {
             file: file.as_str().into(),
             media_type: media_type.into(),
             width_px: *width_px,
             height_px: *height_px,
         },
-        ContentPart::File {
-            file,
-            name,
-            media_type,
-        } => PartRecord::File {
+        ContentPart::File { file, name, media_type } => PartRecord::File {
             file: file.as_str().into(),
             name: name.into(),
             media_type: media_type.into(),
         },
-        ContentPart::ToolCall {
-            call_id,
-            name,
-            arguments,
-        } => PartRecord::ToolCall {
+        ContentPart::ToolCall { call_id, name, arguments } => PartRecord::ToolCall {
             call_id: call_id.into(),
             name: name.into(),
             arguments: arguments.into(),
         },
-        ContentPart::ToolResult {
-            call_id,
-            text,
-            is_error,
-        } => PartRecord::ToolResult {
+        ContentPart::ToolResult { call_id, text, is_error } => PartRecord::ToolResult {
             call_id: call_id.into(),
             text: text.into(),
             is_error: *is_error,
@@ -243,56 +207,33 @@ pub(super) fn part_record(part: &ContentPart) -> EngineResult<PartRecord<'_>> {
 
 pub(super) fn part_of(part: PartRecord<'static>) -> EngineResult<ContentPart> {
     Ok(match part {
-        PartRecord::Text(text) => ContentPart::Text {
-            text: text.into_owned(),
-        },
+        PartRecord::Text(text) => ContentPart::Text { text: text.into_owned() },
         PartRecord::Reasoning { text, opaque } => ContentPart::Reasoning {
             text: text.into_owned(),
             opaque: opaque.map(opaque_of).transpose()?,
         },
-        PartRecord::Image {
-            file,
-            media_type,
-            width_px,
-            height_px,
-        } => ContentPart::Image {
+        PartRecord::Image { file, media_type, width_px, height_px } => ContentPart::Image {
             file: parse::<FileId>(&file)?,
             media_type: media_type.into_owned(),
             width_px,
             height_px,
         },
-        PartRecord::File {
-            file,
-            name,
-            media_type,
-        } => ContentPart::File {
+        PartRecord::File { file, name, media_type } => ContentPart::File {
             file: parse::<FileId>(&file)?,
             name: name.into_owned(),
             media_type: media_type.into_owned(),
         },
-        PartRecord::ToolCall {
-            call_id,
-            name,
-            arguments,
-        } => ContentPart::ToolCall {
+        PartRecord::ToolCall { call_id, name, arguments } => ContentPart::ToolCall {
             call_id: call_id.into_owned(),
             name: name.into_owned(),
             arguments: arguments.into_owned(),
         },
-        PartRecord::ToolResult {
-            call_id,
-            text,
-            is_error,
-        } => ContentPart::ToolResult {
+        PartRecord::ToolResult { call_id, text, is_error } => ContentPart::ToolResult {
             call_id: call_id.into_owned(),
             text: text.into_owned(),
             is_error,
         },
-        PartRecord::Summary {
-            text,
-            covers_to,
-            covered,
-        } => ContentPart::Summary {
+        PartRecord::Summary { text, covers_to, covered } => ContentPart::Summary {
             summary: Summary {
                 text: text.into_owned(),
                 covers_to: parse::<MessageId>(&covers_to)?,
@@ -304,10 +245,7 @@ pub(super) fn part_of(part: PartRecord<'static>) -> EngineResult<ContentPart> {
 
 fn opaque_of(record: OpaqueRecord<'static>) -> EngineResult<Opaque> {
     Ok(Opaque {
-        origin: Origin {
-            model: parse::<ModelRef>(&record.model)?,
-            api: record.api.into_owned(),
-        },
+        origin: Origin { model: parse::<ModelRef>(&record.model)?, api: record.api.into_owned() },
         data: record.data.into_owned(),
     })
 }

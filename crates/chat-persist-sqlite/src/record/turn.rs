@@ -134,44 +134,31 @@ pub(crate) fn kind_record(kind: &TurnKind) -> EngineResult<String> {
             parent: parent.as_ref().map(message),
             parts: parts.iter().map(part_record).collect::<EngineResult<_>>()?,
         },
-        TurnKind::Edit {
-            message: edited,
-            parts,
-        } => KindRecord::Edit {
+        TurnKind::Edit { message: edited, parts } => KindRecord::Edit {
             message: message(edited),
             parts: parts.iter().map(part_record).collect::<EngineResult<_>>()?,
         },
-        TurnKind::Regenerate { message: reply } => KindRecord::Regenerate {
-            message: message(reply),
-        },
-        TurnKind::Continue { message: reply } => KindRecord::Continue {
-            message: message(reply),
-        },
+        TurnKind::Regenerate { message: reply } => {
+            KindRecord::Regenerate { message: message(reply) }
+        }
+        TurnKind::Continue { message: reply } => KindRecord::Continue { message: message(reply) },
     })
 }
 
 pub(crate) fn kind_of(text: &str) -> EngineResult<TurnKind> {
     let parts_of = |parts: Vec<PartRecord<'static>>| {
-        parts
-            .into_iter()
-            .map(part_of)
-            .collect::<EngineResult<Vec<_>>>()
+        parts.into_iter().map(part_of).collect::<EngineResult<Vec<_>>>()
     };
     Ok(match decode::<KindRecord<'static>>(text)? {
         KindRecord::New { parent, parts } => TurnKind::New {
             parent: parent.as_deref().map(parse).transpose()?,
             parts: parts_of(parts)?,
         },
-        KindRecord::Edit { message, parts } => TurnKind::Edit {
-            message: parse(&message)?,
-            parts: parts_of(parts)?,
-        },
-        KindRecord::Regenerate { message } => TurnKind::Regenerate {
-            message: parse(&message)?,
-        },
-        KindRecord::Continue { message } => TurnKind::Continue {
-            message: parse(&message)?,
-        },
+        KindRecord::Edit { message, parts } => {
+            TurnKind::Edit { message: parse(&message)?, parts: parts_of(parts)? }
+        }
+        KindRecord::Regenerate { message } => TurnKind::Regenerate { message: parse(&message)? },
+        KindRecord::Continue { message } => TurnKind::Continue { message: parse(&message)? },
     })
 }
 
@@ -185,11 +172,7 @@ pub(crate) fn failure_record(failure: &TurnFailure) -> EngineResult<String> {
 
 pub(crate) fn failure_of(text: &str) -> EngineResult<TurnFailure> {
     let record: FailureRecord<'static> = decode(text)?;
-    Ok(TurnFailure::new(
-        record.code,
-        record.message,
-        record.retryable,
-    ))
+    Ok(TurnFailure::new(record.code, record.message, record.retryable))
 }
 
 pub(crate) fn options_record(options: &ModelOptions) -> EngineResult<String> {
@@ -197,11 +180,7 @@ pub(crate) fn options_record(options: &ModelOptions) -> EngineResult<String> {
         temperature: options.temperature,
         top_p: options.top_p,
         output_tokens_max: options.output_tokens_max.map(Tokens::get),
-        stop: options
-            .stop
-            .iter()
-            .map(|text| text.as_str().into())
-            .collect(),
+        stop: options.stop.iter().map(|text| text.as_str().into()).collect(),
         seed: options.seed,
         reasoning_effort: options.reasoning_effort.as_deref().map(Into::into),
     })

@@ -17,10 +17,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self {
-            path: folder.path().join("chat.db"),
-            _folder: folder,
-        }
+        Self { path: folder.path().join("chat.db"), _folder: folder }
     }
 
     pub(crate) fn config(&self) -> SqliteConfig {
@@ -53,17 +50,11 @@ pub(crate) async fn shell_at(path: &Path) -> sqlx::SqliteConnection {
 }
 
 pub(crate) async fn run(shell: &mut sqlx::SqliteConnection, program: &'static str) {
-    sqlx::raw_sql(program)
-        .execute(shell)
-        .await
-        .expect("the shell's program runs");
+    sqlx::raw_sql(program).execute(shell).await.expect("the shell's program runs");
 }
 
 pub(crate) fn scope() -> Scope {
-    Scope::new(
-        TenantId::new("acme").expect("valid"),
-        UserId::new("ada").expect("valid"),
-    )
+    Scope::new(TenantId::new("acme").expect("valid"), UserId::new("ada").expect("valid"))
 }
 
 pub(crate) fn conversation_id(name: &str) -> ConversationId {
@@ -99,11 +90,7 @@ pub(crate) fn message(conversation: &str, id: &str, parent: Option<&str>, text: 
 }
 
 pub(crate) fn segment(first_seq: u64, last_seq: u64) -> EventSegment {
-    EventSegment {
-        first_seq,
-        last_seq,
-        payload: "[]".to_owned(),
-    }
+    EventSegment { first_seq, last_seq, payload: "[]".to_owned() }
 }
 
 /// The first turn of a conversation of its own; every id ends in `name`.
@@ -115,10 +102,7 @@ pub(crate) fn first_turn(name: &str, text: &str) -> Accept {
         turn: NewTurn {
             id: TurnId::new(format!("t-{name}")).expect("valid"),
             conversation: conversation_id(&conversation),
-            kind: TurnKind::New {
-                parent: None,
-                parts: Vec::new(),
-            },
+            kind: TurnKind::New { parent: None, parts: Vec::new() },
             user_message: user_message.id.clone(),
             reply: message_id(&format!("r-{name}")),
             model: model(),
@@ -133,11 +117,7 @@ pub(crate) fn first_turn(name: &str, text: &str) -> Accept {
 }
 
 pub(crate) fn fence(accept: &Accept) -> Fence {
-    Fence {
-        scope: scope(),
-        turn: accept.turn.id.clone(),
-        epoch: 1,
-    }
+    Fence { scope: scope(), turn: accept.turn.id.clone(), epoch: 1 }
 }
 
 /// The end of `accept`'s turn with a reply of `text`.

@@ -12,10 +12,7 @@ async fn filled() -> World {
     for number in 0..200 {
         let accept = first_turn(&number.to_string(), &"a long question ".repeat(20));
         store.accept(&scope(), &accept).await.expect("accepts");
-        store
-            .close_turn(&fence(&accept), &completed(&accept, "yes"))
-            .await
-            .expect("closes");
+        store.close_turn(&fence(&accept), &completed(&accept, "yes")).await.expect("closes");
     }
     store.close().await;
     world
@@ -23,9 +20,7 @@ async fn filled() -> World {
 
 async fn check_refused_untouched(world: &World, kind: PersistErrorKind) {
     let before = world.bytes();
-    let refused = SqliteStore::open(world.config())
-        .await
-        .expect_err("is refused");
+    let refused = SqliteStore::open(world.config()).await.expect_err("is refused");
     assert_eq!(refused.kind(), kind, "{refused}");
     assert!(!refused.is_transient());
     assert!(refused.to_string().contains("untouched"), "{refused}");
@@ -94,11 +89,7 @@ async fn a_newer_schema_is_refused_untouched() {
 async fn another_programs_database_is_refused_untouched() {
     let world = World::new();
     let mut shell = shell_at(&world.path).await;
-    run(
-        &mut shell,
-        "CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('soup')",
-    )
-    .await;
+    run(&mut shell, "CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('soup')").await;
     shell.close().await.expect("closes");
     check_refused_untouched(&world, PersistErrorKind::Corrupt).await;
 }
@@ -108,10 +99,7 @@ async fn an_empty_file_becomes_a_store() {
     let world = World::new();
     std::fs::write(&world.path, []).expect("writes");
     let store = world.store().await;
-    store
-        .accept(&scope(), &first_turn("1", "hi"))
-        .await
-        .expect("accepts");
+    store.accept(&scope(), &first_turn("1", "hi")).await.expect("accepts");
     store.close().await;
 }
 
@@ -129,9 +117,7 @@ async fn a_missing_folder_is_named() {
 async fn a_folder_is_no_database() {
     let world = World::new();
     std::fs::create_dir(&world.path).expect("creates");
-    let refused = SqliteStore::open(world.config())
-        .await
-        .expect_err("is refused");
+    let refused = SqliteStore::open(world.config()).await.expect_err("is refused");
     assert_eq!(refused.kind(), PersistErrorKind::Unavailable, "{refused}");
     assert!(refused.to_string().contains("cannot be read"), "{refused}");
 }
@@ -144,28 +130,13 @@ async fn a_locked_database_is_unavailable_until_it_is_free() {
     let mut shell = world.shell().await;
     run(&mut shell, "BEGIN IMMEDIATE").await;
     let accept = first_turn("1", "hi");
-    let refused = store
-        .accept(&scope(), &accept)
-        .await
-        .expect_err("is refused");
+    let refused = store.accept(&scope(), &accept).await.expect_err("is refused");
     assert_eq!(refused.kind(), PersistErrorKind::Unavailable);
-    assert!(
-        refused.is_transient() && refused.to_string().contains("locked"),
-        "{refused}"
-    );
-    assert_eq!(
-        store.turn(&scope(), &accept.turn.id).await.expect("reads"),
-        None
-    );
+    assert!(refused.is_transient() && refused.to_string().contains("locked"), "{refused}");
+    assert_eq!(store.turn(&scope(), &accept.turn.id).await.expect("reads"), None);
     run(&mut shell, "ROLLBACK").await;
     store.accept(&scope(), &accept).await.expect("accepts now");
-    assert!(
-        store
-            .turn(&scope(), &accept.turn.id)
-            .await
-            .expect("reads")
-            .is_some()
-    );
+    assert!(store.turn(&scope(), &accept.turn.id).await.expect("reads").is_some());
 }
 
 #[tokio::test]
@@ -188,10 +159,7 @@ async fn eight_stores_create_one_file_together() {
     for store in futures::future::join_all(opens).await {
         let store = store.expect("opens");
         assert_eq!(
-            store
-                .conversation(&scope(), &crate::common::conversation_id("c"))
-                .await
-                .ok(),
+            store.conversation(&scope(), &crate::common::conversation_id("c")).await.ok(),
             Some(None)
         );
     }

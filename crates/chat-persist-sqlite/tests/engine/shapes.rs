@@ -14,10 +14,7 @@ use crate::common::{World, at, completed, fence, first_turn, message_id, model, 
 /// The row of a query as `column: value` lines, JSON columns laid out.
 async fn shape(world: &World, query: &'static str) -> String {
     let mut shell = world.shell().await;
-    let row = sqlx::query(query)
-        .fetch_one(&mut shell)
-        .await
-        .expect("one row");
+    let row = sqlx::query(query).fetch_one(&mut shell).await.expect("one row");
     let columns: Vec<String> = (0..row.len())
         .map(|place| {
             let text: String = row.try_get(place).expect("a text");
@@ -33,18 +30,12 @@ async fn shape(world: &World, query: &'static str) -> String {
 /// One part of each kind.
 fn every_part() -> Vec<ContentPart> {
     let opaque = Opaque {
-        origin: Origin {
-            model: model(),
-            api: "chat_completions".to_owned(),
-        },
+        origin: Origin { model: model(), api: "chat_completions".to_owned() },
         data: "c2VhbGVk".to_owned(),
     };
     vec![
         ContentPart::text("Hello \"world\""),
-        ContentPart::Reasoning {
-            text: "hm".to_owned(),
-            opaque: Some(opaque),
-        },
+        ContentPart::Reasoning { text: "hm".to_owned(), opaque: Some(opaque) },
         ContentPart::Image {
             file: FileId::new("f-1").expect("valid"),
             media_type: "image/png".to_owned(),
@@ -95,20 +86,11 @@ async fn a_message_is_stored_like_this() {
             provenance: Provenance::Counted,
         }];
     }
-    store
-        .close_turn(&fence(&accept), &close)
-        .await
-        .expect("closes");
-    let read = store
-        .message(&scope(), &accept.turn.conversation, &accept.turn.reply)
-        .await;
+    store.close_turn(&fence(&accept), &close).await.expect("closes");
+    let read = store.message(&scope(), &accept.turn.conversation, &accept.turn.reply).await;
     assert_eq!(read.ok().flatten(), close.message);
     insta::assert_snapshot!(
-        shape(
-            &world,
-            "SELECT role, record, token_counts FROM messages WHERE id = 'r-1'"
-        )
-        .await
+        shape(&world, "SELECT role, record, token_counts FROM messages WHERE id = 'r-1'").await
     );
 }
 
@@ -127,10 +109,7 @@ async fn a_step_is_stored_like_this() {
         opened_at: at(5),
         dispatched: true,
     };
-    store
-        .open_step(&fence(&accept), &step)
-        .await
-        .expect("opens");
+    store.open_step(&fence(&accept), &step).await.expect("opens");
     let amount = AttemptAmount {
         attempt: 1,
         usage: Usage {
@@ -145,14 +124,8 @@ async fn a_step_is_stored_like_this() {
         price_version: "2026-01-01".to_owned(),
         provider_request_id: Some("req-1".to_owned()),
     };
-    let close = StepClose {
-        step: 1,
-        amounts: vec![amount],
-    };
-    store
-        .close_step(&fence(&accept), &close)
-        .await
-        .expect("closes");
+    let close = StepClose { step: 1, amounts: vec![amount] };
+    store.close_step(&fence(&accept), &close).await.expect("closes");
     insta::assert_snapshot!(
         shape(
             &world,
@@ -168,10 +141,7 @@ async fn a_failed_turn_is_stored_like_this() {
     let world = World::new();
     let store = world.store().await;
     let mut accept = first_turn("1", "hi");
-    accept.turn.kind = TurnKind::Edit {
-        message: message_id("u-0"),
-        parts: every_part(),
-    };
+    accept.turn.kind = TurnKind::Edit { message: message_id("u-0"), parts: every_part() };
     accept.conversation.options.stop = vec!["END".to_owned()];
     accept.conversation.options.temperature = Some(0.5);
     store.accept(&scope(), &accept).await.expect("accepts");
@@ -179,19 +149,9 @@ async fn a_failed_turn_is_stored_like_this() {
     close.state = TurnState::Rejected;
     close.message = None;
     close.failure = Some(TurnFailure::new("insufficient_funds", "top up", false));
-    store
-        .close_turn(&fence(&accept), &close)
-        .await
-        .expect("closes");
-    let read = store
-        .turn(&scope(), &accept.turn.id)
-        .await
-        .expect("reads")
-        .expect("is there");
-    assert_eq!(
-        (read.turn.kind, read.failure),
-        (accept.turn.kind.clone(), close.failure)
-    );
+    store.close_turn(&fence(&accept), &close).await.expect("closes");
+    let read = store.turn(&scope(), &accept.turn.id).await.expect("reads").expect("is there");
+    assert_eq!((read.turn.kind, read.failure), (accept.turn.kind.clone(), close.failure));
     insta::assert_snapshot!(
         shape(
             &world,
@@ -213,15 +173,9 @@ async fn a_hold_is_stored_like_this() {
         kind: AccountKind::Limited,
         opening: Money::from_nano_usd(1_000),
     };
-    store
-        .open_account(&scope(), &spec, at(1))
-        .await
-        .expect("opens");
+    store.open_account(&scope(), &spec, at(1)).await.expect("opens");
     let request = HoldRequest {
-        key: StepKey {
-            turn: first_turn("1", "hi").turn.id,
-            step: 1,
-        },
+        key: StepKey { turn: first_turn("1", "hi").turn.id, step: 1 },
         legs: vec![LegRequest {
             account,
             amount: Money::from_nano_usd(600),
@@ -251,16 +205,10 @@ async fn entries_are_never_changed_or_deleted() {
         kind: AccountKind::Limited,
         opening: Money::from_nano_usd(1_000),
     };
-    store
-        .open_account(&scope(), &spec, at(1))
-        .await
-        .expect("opens");
+    store.open_account(&scope(), &spec, at(1)).await.expect("opens");
     let mut shell = world.shell().await;
     for tampering in ["UPDATE entries SET amount = 1", "DELETE FROM entries"] {
-        let refused = sqlx::query(tampering)
-            .execute(&mut shell)
-            .await
-            .expect_err("is refused");
+        let refused = sqlx::query(tampering).execute(&mut shell).await.expect_err("is refused");
         assert!(refused.to_string().contains("append-only"), "{refused}");
     }
 }

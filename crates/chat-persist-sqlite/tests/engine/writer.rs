@@ -18,17 +18,10 @@ async fn a_hundred_writes_share_few_flushes() {
     let turns: Vec<_> = (0..100).map(|n| first_turn(&n.to_string(), "hi")).collect();
     let scope = scope();
     let answers = join_all(turns.iter().map(|accept| store.accept(&scope, accept))).await;
-    assert!(
-        answers
-            .iter()
-            .all(|answer| matches!(answer, Ok(Accepted::New)))
-    );
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(Accepted::New))));
     assert_eq!(store.commands() - commands, 100);
     let flushes = store.flushes() - flushes;
-    assert!(
-        (1..=25).contains(&flushes),
-        "{flushes} flushes for 100 writes"
-    );
+    assert!((1..=25).contains(&flushes), "{flushes} flushes for 100 writes");
 }
 
 #[tokio::test]
@@ -72,35 +65,24 @@ async fn a_write_that_the_engine_fails_fails_alone() {
     .await;
     let scope = scope();
     let mut turns: Vec<_> = (0..40).map(|n| first_turn(&n.to_string(), "hi")).collect();
-    turns
-        .iter_mut()
-        .skip(20)
-        .take(1)
-        .for_each(|turn| turn.segment.payload = "[13]".to_owned());
+    turns.iter_mut().skip(20).take(1).for_each(|turn| turn.segment.payload = "[13]".to_owned());
     let answers = join_all(turns.iter().map(|accept| store.accept(&scope, accept))).await;
     for (number, (accept, answer)) in turns.iter().zip(answers).enumerate() {
         assert_eq!(answer.is_ok(), number != 20, "write {number}: {answer:?}");
         let stored = store.turn(&scope, &accept.turn.id).await.expect("reads");
         assert_eq!(stored.is_some(), number != 20);
         let conversation = store.conversation(&scope, &accept.conversation.id).await;
-        assert_eq!(
-            conversation.expect("reads").is_some(),
-            number != 20,
-            "half a write stayed"
-        );
+        assert_eq!(conversation.expect("reads").is_some(), number != 20, "half a write stayed");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_loses_nothing_acknowledged() {
     let world = World::new();
-    let small = SqliteStore::open(world.config().with_max_page_count(120))
-        .await
-        .expect("opens");
+    let small = SqliteStore::open(world.config().with_max_page_count(120)).await.expect("opens");
     let scope = scope();
-    let turns: Vec<_> = (0..200)
-        .map(|n| first_turn(&n.to_string(), &"words and words ".repeat(100)))
-        .collect();
+    let turns: Vec<_> =
+        (0..200).map(|n| first_turn(&n.to_string(), &"words and words ".repeat(100))).collect();
     let mut acknowledged = Vec::new();
     let mut refused = Vec::new();
     for wave in turns.chunks(16) {
@@ -115,15 +97,9 @@ async fn a_full_disk_loses_nothing_acknowledged() {
             }
         }
     }
-    assert!(
-        acknowledged.len() > 10 && refused.len() > 10,
-        "the quota lies in between"
-    );
+    assert!(acknowledged.len() > 10 && refused.len() > 10, "the quota lies in between");
     for accept in &acknowledged {
-        let turn = small
-            .turn(&scope, &accept.turn.id)
-            .await
-            .expect("reads while it is full");
+        let turn = small.turn(&scope, &accept.turn.id).await.expect("reads while it is full");
         assert_eq!(turn.map(|turn| turn.turn), Some(accept.turn.clone()));
     }
     small.close().await;
@@ -136,10 +112,7 @@ async fn a_full_disk_loses_nothing_acknowledged() {
     for accept in &acknowledged {
         let turn = large.turn(&scope, &accept.turn.id).await.expect("reads");
         assert_eq!(turn.map(|turn| turn.turn), Some(accept.turn.clone()));
-        large
-            .close_turn(&fence(accept), &completed(accept, "yes"))
-            .await
-            .expect("goes on");
+        large.close_turn(&fence(accept), &completed(accept, "yes")).await.expect("goes on");
     }
     for accept in refused {
         large.accept(&scope, accept).await.expect("is accepted now");
@@ -154,11 +127,7 @@ async fn two_stores_on_one_file_see_each_others_writes() {
     let turns: Vec<_> = (0..500).map(|n| first_turn(&n.to_string(), "hi")).collect();
     for wave in turns.chunks(50) {
         let writes = wave.iter().enumerate().map(|(number, accept)| {
-            let (writer, reader) = if number % 2 == 0 {
-                (&one, &two)
-            } else {
-                (&two, &one)
-            };
+            let (writer, reader) = if number % 2 == 0 { (&one, &two) } else { (&two, &one) };
             let scope = &scope;
             async move {
                 let answer = writer.accept(scope, accept).await.expect("accepts");
@@ -167,14 +136,8 @@ async fn two_stores_on_one_file_see_each_others_writes() {
                 assert_eq!(seen.map(|turn| turn.turn), Some(accept.turn.clone()));
                 // The other process goes on with it.
                 let close = completed(accept, "yes");
-                reader
-                    .close_turn(&fence(accept), &close)
-                    .await
-                    .expect("closes");
-                let again = writer
-                    .close_turn(&fence(accept), &close)
-                    .await
-                    .expect_err("one wins");
+                reader.close_turn(&fence(accept), &close).await.expect("closes");
+                let again = writer.close_turn(&fence(accept), &close).await.expect_err("one wins");
                 assert_eq!(again.kind(), PersistErrorKind::IllegalState);
             }
         });
@@ -201,24 +164,13 @@ async fn a_store_that_is_dropped_has_kept_everything() {
     store.accept(&scope(), &accept).await.expect("accepts");
     drop(store);
     let reopened = world.store().await;
-    let turn = reopened
-        .turn(&scope(), &accept.turn.id)
-        .await
-        .expect("reads");
+    let turn = reopened.turn(&scope(), &accept.turn.id).await.expect("reads");
     assert_eq!(turn.map(|turn| turn.turn), Some(accept.turn.clone()));
     let page = reopened
-        .branch(
-            &scope(),
-            &conversation_id("c-1"),
-            &accept.turn.user_message,
-            10,
-        )
+        .branch(&scope(), &conversation_id("c-1"), &accept.turn.user_message, 10)
         .await
         .expect("reads");
-    assert_eq!(
-        Some(page.messages),
-        accept.user_message.map(|message| vec![message])
-    );
+    assert_eq!(Some(page.messages), accept.user_message.map(|message| vec![message]));
 }
 
 #[tokio::test]
@@ -226,20 +178,11 @@ async fn a_closed_store_refuses_and_its_file_is_whole() {
     let world = World::new();
     let store = world.store().await;
     let clone = store.clone();
-    store
-        .accept(&scope(), &first_turn("1", "hi"))
-        .await
-        .expect("accepts");
+    store.accept(&scope(), &first_turn("1", "hi")).await.expect("accepts");
     store.close().await;
     store.close().await;
-    let write = clone
-        .accept(&scope(), &first_turn("2", "hi"))
-        .await
-        .expect_err("is closed");
-    let read = clone
-        .conversation(&scope(), &conversation_id("c-1"))
-        .await
-        .expect_err("is closed");
+    let write = clone.accept(&scope(), &first_turn("2", "hi")).await.expect_err("is closed");
+    let read = clone.conversation(&scope(), &conversation_id("c-1")).await.expect_err("is closed");
     assert_eq!(write.kind(), PersistErrorKind::Unavailable);
     assert_eq!(read.kind(), PersistErrorKind::Unavailable);
     let wal = world.path.with_extension("db-wal");
@@ -252,31 +195,18 @@ async fn a_cycle_in_a_damaged_tree_ends() {
     let store = world.store().await;
     let accept = first_turn("1", "hi");
     store.accept(&scope(), &accept).await.expect("accepts");
-    store
-        .close_turn(&fence(&accept), &completed(&accept, "yes"))
-        .await
-        .expect("closes");
+    store.close_turn(&fence(&accept), &completed(&accept, "yes")).await.expect("closes");
     let mut shell = world.shell().await;
-    run(
-        &mut shell,
-        "UPDATE messages SET parent = (SELECT max(pk) FROM messages)",
-    )
-    .await;
+    run(&mut shell, "UPDATE messages SET parent = (SELECT max(pk) FROM messages)").await;
     let (scope, conversation) = (scope(), conversation_id("c-1"));
     for limit in [1, 2, 3, 1_000] {
-        let page = store
-            .branch(&scope, &conversation, &accept.turn.reply, limit)
-            .await;
+        let page = store.branch(&scope, &conversation, &accept.turn.reply, limit).await;
         let page = page.expect("reads");
         assert!(page.messages.len() <= 2, "{limit}");
     }
-    let page = store
-        .branch(&scope, &conversation, &accept.turn.reply, 1_000)
-        .await;
+    let page = store.branch(&scope, &conversation, &accept.turn.reply, 1_000).await;
     assert_eq!(page.expect("reads").next, None);
-    let deleted = store
-        .delete_subtree(&scope, &conversation, &accept.turn.reply)
-        .await;
+    let deleted = store.delete_subtree(&scope, &conversation, &accept.turn.reply).await;
     assert_eq!(deleted.ok(), Some(2));
 }
 
@@ -296,15 +226,8 @@ async fn two_stores_never_hold_more_than_there_is() {
     let amount = Money::from_nano_usd(100);
     let requests: Vec<_> = (0..256)
         .map(|number| HoldRequest {
-            key: StepKey {
-                turn: TurnId::new(format!("t-{number}")).expect("valid"),
-                step: 1,
-            },
-            legs: vec![LegRequest {
-                account: account.clone(),
-                amount,
-                floor: amount,
-            }],
+            key: StepKey { turn: TurnId::new(format!("t-{number}")).expect("valid"), step: 1 },
+            legs: vec![LegRequest { account: account.clone(), amount, floor: amount }],
             at: at(2),
         })
         .collect();
@@ -317,10 +240,7 @@ async fn two_stores_never_hold_more_than_there_is() {
         assert_eq!(refused.kind(), BalanceErrorKind::InsufficientFunds);
     }
     let account = two.account(&scope, &account).await.expect("reads");
-    assert_eq!(
-        account.map(|account| account.held),
-        Some(Money::from_nano_usd(1_000))
-    );
+    assert_eq!(account.map(|account| account.held), Some(Money::from_nano_usd(1_000)));
 }
 
 #[tokio::test]
@@ -334,31 +254,18 @@ async fn a_write_that_does_not_fit_leaves_its_group_whole() {
     let again = store.accept(&scope, &accept).await;
     assert!(matches!(again, Ok(Accepted::Existing(_))));
     // A stranger to the fence changes nothing, in a group with one who fits.
-    let late = chat_persist::Fence {
-        epoch: 2,
-        ..fence.clone()
-    };
+    let late = chat_persist::Fence { epoch: 2, ..fence.clone() };
     let close = completed(&accept, "yes");
-    let (refused, closed) = tokio::join!(
-        store.close_turn(&late, &close),
-        store.close_turn(&fence, &close)
-    );
-    assert_eq!(
-        refused.err().map(|error| error.kind()),
-        Some(PersistErrorKind::Fenced)
-    );
+    let (refused, closed) =
+        tokio::join!(store.close_turn(&late, &close), store.close_turn(&fence, &close));
+    assert_eq!(refused.err().map(|error| error.kind()), Some(PersistErrorKind::Fenced));
     assert!(closed.is_ok());
     // And behind him, as the last of the group.
     let second = first_turn("2", "hi");
-    let (kept, refused) = tokio::join!(
-        store.accept(&scope, &second),
-        store.close_turn(&fence, &close)
-    );
+    let (kept, refused) =
+        tokio::join!(store.accept(&scope, &second), store.close_turn(&fence, &close));
     assert!(matches!(kept, Ok(Accepted::New)));
-    assert_eq!(
-        refused.err().map(|error| error.kind()),
-        Some(PersistErrorKind::IllegalState)
-    );
+    assert_eq!(refused.err().map(|error| error.kind()), Some(PersistErrorKind::IllegalState));
     let turn = store.turn(&scope, &second.turn.id).await.expect("reads");
     assert_eq!(turn.map(|turn| turn.turn), Some(second.turn));
 }

@@ -29,21 +29,15 @@ impl State {
         let space = self.spaces.entry(scope.clone()).or_default();
         space.check_place(accept)?;
 
-        let row = space
-            .conversations
-            .entry(turn.conversation.clone())
-            .or_insert_with(|| ConversationRow {
-                conversation: accept.conversation.clone(),
-                order: BTreeMap::new(),
-            });
+        let row = space.conversations.entry(turn.conversation.clone()).or_insert_with(|| {
+            ConversationRow { conversation: accept.conversation.clone(), order: BTreeMap::new() }
+        });
         row.conversation.head = Some(turn.reply.clone());
         row.conversation.updated_at = turn.created_at;
         if let Some(message) = &accept.user_message {
             space.insert(message.clone());
         }
-        space
-            .unfinished
-            .insert(turn.reply.clone(), turn.conversation.clone());
+        space.unfinished.insert(turn.reply.clone(), turn.conversation.clone());
         if let Some(key) = &turn.idempotency_key {
             space.keys.insert(key.clone(), turn.id.clone());
         }
@@ -64,8 +58,7 @@ impl State {
             segments: vec![accept.segment.clone()],
             log_expired: false,
         };
-        self.turns
-            .insert((scope.tenant.clone(), turn.id.clone()), row);
+        self.turns.insert((scope.tenant.clone(), turn.id.clone()), row);
         Ok(Accepted::New)
     }
 
@@ -121,10 +114,7 @@ impl Space {
                 let detail = format!("message {parent} is still being written");
                 return refused(PersistErrorKind::ParentUnfinished, OPERATION, detail);
             }
-            let detail = format!(
-                "message {parent} is not in conversation {}",
-                turn.conversation
-            );
+            let detail = format!("message {parent} is not in conversation {}", turn.conversation);
             return refused(PersistErrorKind::ParentMissing, OPERATION, detail);
         }
         self.check_free(&message.id)?;
@@ -135,10 +125,6 @@ impl Space {
         if self.is_free(id) {
             return Ok(());
         }
-        refused(
-            PersistErrorKind::Conflict,
-            "accept turn",
-            format!("message id {id} is taken"),
-        )
+        refused(PersistErrorKind::Conflict, "accept turn", format!("message id {id} is taken"))
     }
 }

@@ -33,14 +33,8 @@ impl State {
         let next = conversations
             .last()
             .filter(|_| is_cut)
-            .map(|last| ConversationCursor {
-                updated_at: last.updated_at,
-                id: last.id.clone(),
-            });
-        ConversationPage {
-            conversations,
-            next,
-        }
+            .map(|last| ConversationCursor { updated_at: last.updated_at, id: last.id.clone() });
+        ConversationPage { conversations, next }
     }
 
     pub(super) fn patch_conversation(
@@ -95,16 +89,9 @@ impl State {
 
     /// Removes it with everything that belongs to it.
     pub(super) fn remove_conversation(&mut self, scope: &Scope, id: &ConversationId) {
-        self.turns
-            .retain(|_, turn| turn.scope != *scope || turn.record.turn.conversation != *id);
+        self.turns.retain(|_, turn| turn.scope != *scope || turn.record.turn.conversation != *id);
         let turns = &self.turns;
-        if let Some(Space {
-            conversations,
-            messages,
-            keys,
-            ..
-        }) = self.spaces.get_mut(scope)
-        {
+        if let Some(Space { conversations, messages, keys, .. }) = self.spaces.get_mut(scope) {
             conversations.remove(id);
             messages.retain(|_, row| row.message.conversation != *id);
             keys.retain(|_, turn| turns.contains_key(&(scope.tenant.clone(), turn.clone())));
@@ -117,10 +104,7 @@ fn matches(conversation: &Conversation, query: &ConversationQuery) -> bool {
         (conversation.updated_at, &conversation.id) < (cursor.updated_at, &cursor.id)
     });
     let has_title = query.title_contains.as_ref().is_none_or(|wanted| {
-        conversation
-            .title
-            .to_ascii_lowercase()
-            .contains(&wanted.to_ascii_lowercase())
+        conversation.title.to_ascii_lowercase().contains(&wanted.to_ascii_lowercase())
     });
     is_after && has_title && conversation.archived == query.archived
 }

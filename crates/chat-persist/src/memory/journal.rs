@@ -11,9 +11,7 @@ use super::{State, StepRow, TurnRow, page_rows, refused};
 
 impl TurnRow {
     pub(super) fn has_unsettled_steps(&self) -> bool {
-        self.steps
-            .values()
-            .any(|step| step.record.state == StepState::Settling)
+        self.steps.values().any(|step| step.record.state == StepState::Settling)
     }
 }
 
@@ -31,11 +29,7 @@ impl State {
     ) -> Result<&mut TurnRow> {
         match self.turns.get_mut(&(scope.tenant.clone(), turn.clone())) {
             Some(row) if row.scope == *scope => Ok(row),
-            _ => refused(
-                PersistErrorKind::NotFound,
-                operation,
-                format!("there is no turn {turn}"),
-            ),
+            _ => refused(PersistErrorKind::NotFound, operation, format!("there is no turn {turn}")),
         }
     }
 
@@ -67,16 +61,10 @@ impl State {
             let detail = format!("step {} is there and another one", step.step);
             return refused(PersistErrorKind::Conflict, OPERATION, detail);
         }
-        let (state, attempts) = if step.dispatched {
-            (StepState::Dispatched, 1)
-        } else {
-            (StepState::Held, 0)
-        };
+        let (state, attempts) =
+            if step.dispatched { (StepState::Dispatched, 1) } else { (StepState::Held, 0) };
         let record = StepRecord {
-            key: StepKey {
-                turn: fence.turn.clone(),
-                step: step.step,
-            },
+            key: StepKey { turn: fence.turn.clone(), step: step.step },
             purpose: step.purpose,
             model: step.model.clone(),
             state,
@@ -86,13 +74,7 @@ impl State {
             opened_at: step.opened_at,
             amounts: Vec::new(),
         };
-        row.steps.insert(
-            step.step,
-            StepRow {
-                record,
-                settling_since: None,
-            },
-        );
+        row.steps.insert(step.step, StepRow { record, settling_since: None });
         row.record.state = TurnState::Running;
         Ok(())
     }
@@ -101,10 +83,7 @@ impl State {
         const OPERATION: &str = "dispatch";
         let row = self.fenced(fence, OPERATION)?;
         let number = attempt.step.step;
-        let step = row
-            .steps
-            .get_mut(&number)
-            .filter(|_| attempt.step.turn == fence.turn);
+        let step = row.steps.get_mut(&number).filter(|_| attempt.step.turn == fence.turn);
         let Some(StepRow { record, .. }) = step else {
             let detail = format!("turn {} has no step {number}", fence.turn);
             return refused(PersistErrorKind::NotFound, OPERATION, detail);
@@ -117,10 +96,8 @@ impl State {
             return Ok(());
         }
         if Some(attempt.attempt) != record.attempts.checked_add(1) {
-            let detail = format!(
-                "attempt {} does not follow attempt {}",
-                attempt.attempt, record.attempts
-            );
+            let detail =
+                format!("attempt {} does not follow attempt {}", attempt.attempt, record.attempts);
             return refused(PersistErrorKind::IllegalState, OPERATION, detail);
         }
         record.attempts = attempt.attempt;
@@ -139,9 +116,7 @@ impl State {
         }
         follows(segment, row.record.last_seq, OPERATION)?;
         row.append(segment);
-        let streaming = checkpoint
-            .streaming_step
-            .and_then(|number| row.steps.get_mut(&number));
+        let streaming = checkpoint.streaming_step.and_then(|number| row.steps.get_mut(&number));
         if let Some(StepRow { record, .. }) = streaming
             && record.state == StepState::Dispatched
         {
@@ -221,16 +196,8 @@ impl State {
             let detail = format!("there is no turn {turn}");
             return refused(PersistErrorKind::NotFound, "read events", detail);
         };
-        let first = row
-            .segments
-            .partition_point(|segment| segment.last_seq <= after_seq);
-        let segments = row
-            .segments
-            .iter()
-            .skip(first)
-            .take(page_rows(limit))
-            .cloned()
-            .collect();
+        let first = row.segments.partition_point(|segment| segment.last_seq <= after_seq);
+        let segments = row.segments.iter().skip(first).take(page_rows(limit)).cloned().collect();
         Ok(EventPage {
             segments,
             state: Some(row.record.state),
@@ -271,10 +238,7 @@ impl TurnRow {
 
     /// Closes a step that is open; one that is closed stays as it is.
     fn close(&mut self, close: &StepClose, now: Timestamp) {
-        if let Some(StepRow {
-            record,
-            settling_since,
-        }) = self.steps.get_mut(&close.step)
+        if let Some(StepRow { record, settling_since }) = self.steps.get_mut(&close.step)
             && is_open(record.state)
         {
             record.amounts.clone_from(&close.amounts);
@@ -306,10 +270,7 @@ pub(super) fn follows(
 }
 
 fn is_open(state: StepState) -> bool {
-    matches!(
-        state,
-        StepState::Held | StepState::Dispatched | StepState::Streaming
-    )
+    matches!(state, StepState::Held | StepState::Dispatched | StepState::Streaming)
 }
 
 fn is_same_step(stored: &StepRecord, step: &NewStep) -> bool {

@@ -34,10 +34,7 @@ impl Maintenance for MemoryStore {
     async fn lapsed_turns(&self, now: Timestamp, limit: u32) -> Result<Vec<LapsedTurn>> {
         Ok(self.with(|state| {
             let lives = |owner: &OwnerId| state.leases.get(owner).is_some_and(|until| *until > now);
-            let lapsed = state
-                .turns
-                .values()
-                .filter(|t| t.is_running() && !lives(&t.owner));
+            let lapsed = state.turns.values().filter(|t| t.is_running() && !lives(&t.owner));
             let lapsed = lapsed.map(|turn| LapsedTurn {
                 scope: turn.scope.clone(),
                 turn: turn.record.turn.id.clone(),
@@ -55,14 +52,8 @@ impl Maintenance for MemoryStore {
             })?;
             turn.record.epoch = turn.record.epoch.checked_add(1)?;
             turn.owner = owner.clone();
-            let LapsedTurn {
-                scope, turn: id, ..
-            } = lapsed.clone();
-            Some(Fence {
-                scope,
-                turn: id,
-                epoch: turn.record.epoch,
-            })
+            let LapsedTurn { scope, turn: id, .. } = lapsed.clone();
+            Some(Fence { scope, turn: id, epoch: turn.record.epoch })
         }))
     }
 
@@ -75,9 +66,7 @@ impl Maintenance for MemoryStore {
             let turns = state.turns.values();
             let steps = turns.flat_map(|turn| turn.steps.values().map(move |step| (turn, step)));
             let due = steps.filter(|(_, step)| is_due(step));
-            due.take(page_rows(limit))
-                .map(|(turn, step)| open_step(turn, step))
-                .collect()
+            due.take(page_rows(limit)).map(|(turn, step)| open_step(turn, step)).collect()
         }))
     }
 
@@ -124,15 +113,10 @@ impl Maintenance for MemoryStore {
                     (&turn.scope.tenant, &step.record.key) > (tenant, key)
                 })
             };
-            let turns = state
-                .turns
-                .range((first_turn, Bound::Unbounded))
-                .map(|(_, turn)| turn);
+            let turns = state.turns.range((first_turn, Bound::Unbounded)).map(|(_, turn)| turn);
             let steps = turns.flat_map(|turn| turn.steps.values().map(move |step| (turn, step)));
             let rest = steps.filter(|(turn, step)| is_after(turn, step));
-            rest.take(page_rows(limit))
-                .map(|(turn, step)| open_step(turn, step))
-                .collect()
+            rest.take(page_rows(limit)).map(|(turn, step)| open_step(turn, step)).collect()
         }))
     }
 }
@@ -157,11 +141,7 @@ impl State {
 
     fn sweep_event_logs(&mut self, before: Timestamp, limit: usize) -> u64 {
         let is_old = |turn: &&mut TurnRow| {
-            !turn.log_expired
-                && turn
-                    .record
-                    .closed_at
-                    .is_some_and(|closed_at| closed_at < before)
+            !turn.log_expired && turn.record.closed_at.is_some_and(|closed_at| closed_at < before)
         };
         let mut swept: u64 = 0;
         for turn in self.turns.values_mut().filter(is_old).take(limit) {

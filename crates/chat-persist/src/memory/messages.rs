@@ -12,13 +12,9 @@ impl Space {
     /// Writes a message whose checks have passed as the newest of its conversation.
     pub(super) fn insert(&mut self, message: Message) {
         if let Some(row) = self.conversations.get_mut(&message.conversation) {
-            let rank = row
-                .order
-                .last_key_value()
-                .map_or(0, |(rank, _)| rank.saturating_add(1));
+            let rank = row.order.last_key_value().map_or(0, |(rank, _)| rank.saturating_add(1));
             row.order.insert(rank, message.id.clone());
-            self.messages
-                .insert(message.id.clone(), MessageRow { message, rank });
+            self.messages.insert(message.id.clone(), MessageRow { message, rank });
         }
     }
 
@@ -46,11 +42,8 @@ impl State {
         head: &MessageId,
         limit: usize,
     ) -> Result<BranchPage> {
-        let row_of = |id: &MessageId| {
-            self.spaces
-                .get(scope)
-                .and_then(|s| s.message_of(conversation, id))
-        };
+        let row_of =
+            |id: &MessageId| self.spaces.get(scope).and_then(|s| s.message_of(conversation, id));
         let Some(mut row) = row_of(head) else {
             let detail = format!("message {head} is not in conversation {conversation}");
             return refused(PersistErrorKind::NotFound, "read branch", detail);
@@ -59,22 +52,12 @@ impl State {
         let mut seen = HashSet::from([head.clone()]);
         let mut messages = vec![row.message.clone()];
         loop {
-            let parent = row
-                .message
-                .parent
-                .as_ref()
-                .filter(|id| seen.insert((*id).clone()));
+            let parent = row.message.parent.as_ref().filter(|id| seen.insert((*id).clone()));
             let Some((parent, parent_row)) = parent.and_then(|id| Some((id, row_of(id)?))) else {
-                return Ok(BranchPage {
-                    messages,
-                    next: None,
-                });
+                return Ok(BranchPage { messages, next: None });
             };
             if messages.len() == limit {
-                return Ok(BranchPage {
-                    messages,
-                    next: Some(parent.clone()),
-                });
+                return Ok(BranchPage { messages, next: Some(parent.clone()) });
             }
             messages.push(parent_row.message.clone());
             row = parent_row;
@@ -102,20 +85,11 @@ impl State {
                 return refused(PersistErrorKind::NotFound, "read messages", detail);
             }
         };
-        let mut rest = row
-            .order
-            .range(first_rank..)
-            .filter_map(|(_, id)| space.messages.get(id));
+        let mut rest = row.order.range(first_rank..).filter_map(|(_, id)| space.messages.get(id));
         let limit = limit.clamp(1, PAGE_ROWS_MAX);
-        let messages: Vec<Message> = rest
-            .by_ref()
-            .take(limit)
-            .map(|row| row.message.clone())
-            .collect();
-        let next = rest
-            .next()
-            .and_then(|_| messages.last())
-            .map(|last| last.id.clone());
+        let messages: Vec<Message> =
+            rest.by_ref().take(limit).map(|row| row.message.clone()).collect();
+        let next = rest.next().and_then(|_| messages.last()).map(|last| last.id.clone());
         Ok(MessagePage { messages, next })
     }
 
@@ -137,19 +111,11 @@ impl State {
                 let detail = format!("message {} belongs to another conversation", message.id);
                 return refused(PersistErrorKind::Conflict, OPERATION, detail);
             }
-            if message
-                .parent
-                .as_ref()
-                .is_some_and(|parent| !is_here(parent))
-            {
+            if message.parent.as_ref().is_some_and(|parent| !is_here(parent)) {
                 let detail = format!("message {} comes before its parent", message.id);
                 return refused(PersistErrorKind::ParentMissing, OPERATION, detail);
             }
-            if space
-                .messages
-                .get(&message.id)
-                .is_some_and(|row| is_same(&row.message, message))
-            {
+            if space.messages.get(&message.id).is_some_and(|row| is_same(&row.message, message)) {
                 continue;
             }
             if !space.is_free(&message.id) || !arriving.insert(&message.id) {
@@ -165,13 +131,10 @@ impl State {
             let detail = format!("the head {head} is not among the messages");
             return refused(PersistErrorKind::ParentMissing, OPERATION, detail);
         }
-        space
-            .conversations
-            .entry(conversation.id.clone())
-            .or_insert_with(|| ConversationRow {
-                conversation: conversation.clone(),
-                order: std::collections::BTreeMap::new(),
-            });
+        space.conversations.entry(conversation.id.clone()).or_insert_with(|| ConversationRow {
+            conversation: conversation.clone(),
+            order: std::collections::BTreeMap::new(),
+        });
         for message in new {
             space.insert(message.clone());
         }
@@ -224,12 +187,7 @@ impl State {
             space.messages.retain(|id, _| !below.contains(id));
             if let Some(row) = space.conversations.get_mut(conversation) {
                 row.order.retain(|_, id| !below.contains(id));
-                if row
-                    .conversation
-                    .head
-                    .as_ref()
-                    .is_some_and(|head| below.contains(head))
-                {
+                if row.conversation.head.as_ref().is_some_and(|head| below.contains(head)) {
                     row.conversation.head = above;
                 }
             }
@@ -254,12 +212,7 @@ impl Space {
             .flat_map(|row| row.order.range(top_rank..))
             .filter_map(|(_, id)| self.messages.get(id));
         for row in later {
-            if row
-                .message
-                .parent
-                .as_ref()
-                .is_some_and(|parent| below.contains(parent))
-            {
+            if row.message.parent.as_ref().is_some_and(|parent| below.contains(parent)) {
                 below.insert(row.message.id.clone());
             }
         }
@@ -269,9 +222,7 @@ impl Space {
 
 /// The same content; counts are added later and say nothing new.
 fn is_same(stored: &Message, arriving: &Message) -> bool {
-    let without_counts = |message: &Message| Message {
-        token_counts: Vec::new(),
-        ..message.clone()
-    };
+    let without_counts =
+        |message: &Message| Message { token_counts: Vec::new(), ..message.clone() };
     without_counts(stored) == without_counts(arriving)
 }

@@ -11,19 +11,11 @@ async fn every_refusal_has_its_kind_and_owes_nothing() {
     let code = |code: &str| format!(r#"{{"error":{{"message":"m","type":"t","code":"{code}"}}}}"#);
     let prose = |message: &str| format!(r#"{{"error":{{"message":"{message}","code":null}}}}"#);
     let cases = [
-        (
-            401,
-            include_str!("../recordings/openai-bad-key.json").to_owned(),
-            Kind::Unauthorized,
-        ),
+        (401, include_str!("../recordings/openai-bad-key.json").to_owned(), Kind::Unauthorized),
         (403, "{}".to_owned(), Kind::Unauthorized),
         (404, code("model_not_found"), Kind::UnknownModel),
         (403, code("model_not_found"), Kind::UnknownModel),
-        (
-            404,
-            include_str!("../recordings/ollama-no-model.json").to_owned(),
-            Kind::UnknownModel,
-        ),
+        (404, include_str!("../recordings/ollama-no-model.json").to_owned(), Kind::UnknownModel),
         (404, "404 page not found".to_owned(), Kind::InvalidRequest),
         (400, code("context_length_exceeded"), Kind::ContextTooLong),
         (
@@ -31,20 +23,12 @@ async fn every_refusal_has_its_kind_and_owes_nothing() {
             include_str!("../recordings/llamacpp-too-long.json").to_owned(),
             Kind::ContextTooLong,
         ),
-        (
-            400,
-            prose("This model's maximum context length is 4096 tokens"),
-            Kind::ContextTooLong,
-        ),
+        (400, prose("This model's maximum context length is 4096 tokens"), Kind::ContextTooLong),
         (400, code("content_policy_violation"), Kind::ContentFiltered),
         (400, "not json".to_owned(), Kind::InvalidRequest),
         (402, "{}".to_owned(), Kind::QuotaExhausted),
         (413, "{}".to_owned(), Kind::InvalidRequest),
-        (
-            422,
-            r#"{"error":"bad","detail":[]}"#.to_owned(),
-            Kind::InvalidRequest,
-        ),
+        (422, r#"{"error":"bad","detail":[]}"#.to_owned(), Kind::InvalidRequest),
         (429, code("insufficient_quota"), Kind::QuotaExhausted),
         (429, code("rate_limit_exceeded"), Kind::RateLimited),
         (408, "{}".to_owned(), Kind::Timeout),
@@ -75,57 +59,18 @@ async fn errors_of_the_network_name_the_host_and_what_may_be_owed() {
     use TransportErrorKind as Cause;
     use TransportPhase as Phase;
     let cases = [
-        (
-            Cause::Connect,
-            Phase::NothingSent,
-            Kind::Unavailable,
-            Exposure::None,
-        ),
-        (
-            Cause::ConnectTimeout,
-            Phase::NothingSent,
-            Kind::Unavailable,
-            Exposure::None,
-        ),
-        (
-            Cause::Tls,
-            Phase::NothingSent,
-            Kind::Unavailable,
-            Exposure::None,
-        ),
-        (
-            Cause::FirstByteTimeout,
-            Phase::Ambiguous,
-            Kind::Timeout,
-            Exposure::Unknown,
-        ),
-        (
-            Cause::Reset,
-            Phase::Ambiguous,
-            Kind::Unavailable,
-            Exposure::Unknown,
-        ),
-        (
-            Cause::TotalTimeout,
-            Phase::Ambiguous,
-            Kind::Timeout,
-            Exposure::Unknown,
-        ),
-        (
-            Cause::InvalidRequest,
-            Phase::NothingSent,
-            Kind::InvalidRequest,
-            Exposure::None,
-        ),
+        (Cause::Connect, Phase::NothingSent, Kind::Unavailable, Exposure::None),
+        (Cause::ConnectTimeout, Phase::NothingSent, Kind::Unavailable, Exposure::None),
+        (Cause::Tls, Phase::NothingSent, Kind::Unavailable, Exposure::None),
+        (Cause::FirstByteTimeout, Phase::Ambiguous, Kind::Timeout, Exposure::Unknown),
+        (Cause::Reset, Phase::Ambiguous, Kind::Unavailable, Exposure::Unknown),
+        (Cause::TotalTimeout, Phase::Ambiguous, Kind::Timeout, Exposure::Unknown),
+        (Cause::InvalidRequest, Phase::NothingSent, Kind::InvalidRequest, Exposure::None),
     ];
     for (cause, phase, kind, exposure) in cases {
         let reply = ScriptedReply::failure(TransportError::new(cause, phase));
         let error = call(vec![reply; 3]).await.error.unwrap();
-        assert_eq!(
-            (error.kind(), error.exposure()),
-            (kind, exposure),
-            "{cause:?}"
-        );
+        assert_eq!((error.kind(), error.exposure()), (kind, exposure), "{cause:?}");
         assert!(error.to_string().contains("127.0.0.1:8080"), "{error}");
     }
 }
@@ -133,10 +78,8 @@ async fn errors_of_the_network_name_the_host_and_what_may_be_owed() {
 #[tokio::test]
 async fn the_remedy_names_the_key_and_nothing_shows_it() {
     let body = include_str!("../recordings/openai-bad-key.json");
-    let reply = status(401, body).header(
-        HeaderName::from_static("x-request-id"),
-        HeaderValue::from_static("req_7"),
-    );
+    let reply = status(401, body)
+        .header(HeaderName::from_static("x-request-id"), HeaderValue::from_static("req_7"));
     let gate = WatchingGate::default();
     let outcome = call_with(openai_config(), &hi("gpt-4o-mini"), gate, vec![reply]).await;
     let error = outcome.error.as_ref().unwrap();
@@ -147,11 +90,7 @@ async fn the_remedy_names_the_key_and_nothing_shows_it() {
     assert_eq!(error.request_id(), Some("req_7"));
     let request = &outcome.transport.requests()[0];
     assert_eq!(request.headers["authorization"], format!("Bearer {KEY}"));
-    for shown in [
-        format!("{error:?}"),
-        format!("{request:?}"),
-        format!("{:?}", request.headers),
-    ] {
+    for shown in [format!("{error:?}"), format!("{request:?}"), format!("{:?}", request.headers)] {
         assert!(!shown.contains("sk-"), "{shown}");
     }
 }
@@ -170,18 +109,9 @@ async fn a_missing_key_is_told_before_anything_is_journaled_or_sent() {
     assert!(outcome.gate.is_empty());
     assert!(outcome.transport.requests().is_empty());
     // A server without keys gets none.
-    let outcome = call_with(
-        local_config(),
-        &hi("smollm2"),
-        WatchingGate::default(),
-        Vec::new(),
-    )
-    .await;
-    assert!(
-        !outcome.transport.requests()[0]
-            .headers
-            .contains_key("authorization")
-    );
+    let outcome =
+        call_with(local_config(), &hi("smollm2"), WatchingGate::default(), Vec::new()).await;
+    assert!(!outcome.transport.requests()[0].headers.contains_key("authorization"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,11 +16,7 @@ use crate::support::{
 fn body_of(config: OpenAiConfig, request: &ModelRequest) -> Result<String, ProviderErrorKind> {
     let provider = OpenAiProvider::new(config, Arc::new(ScriptedTransport::new([]))).unwrap();
     let prepared = provider.prepare(request).map_err(|error| error.kind())?;
-    assert_eq!(
-        prepared,
-        provider.prepare(request).unwrap(),
-        "the same bytes"
-    );
+    assert_eq!(prepared, provider.prepare(request).unwrap(), "the same bytes");
     Ok(String::from_utf8(prepared.body).unwrap())
 }
 
@@ -46,21 +42,14 @@ fn tool_call(call_id: &str) -> ContentPart {
 }
 
 fn tool_result(call_id: &str, text: &str) -> ContentPart {
-    ContentPart::ToolResult {
-        call_id: call_id.to_owned(),
-        text: text.to_owned(),
-        is_error: false,
-    }
+    ContentPart::ToolResult { call_id: call_id.to_owned(), text: text.to_owned(), is_error: false }
 }
 
 fn reasoning(model: &str, api: &str) -> ContentPart {
     ContentPart::Reasoning {
         text: "private".to_owned(),
         opaque: Some(Opaque {
-            origin: Origin {
-                model: model.parse().unwrap(),
-                api: api.to_owned(),
-            },
+            origin: Origin { model: model.parse().unwrap(), api: api.to_owned() },
             data: "[{\"data\":\"c2Vh\"}]".to_owned(),
         }),
     }
@@ -70,10 +59,7 @@ fn reasoning(model: &str, api: &str) -> ContentPart {
 fn the_whole_body_without_its_cap() {
     let mut request = request(
         "gpt-4o-mini",
-        vec![
-            said(Role::System, "Be kind."),
-            said(Role::User, "Grüß \"Gott\"\n"),
-        ],
+        vec![said(Role::System, "Be kind."), said(Role::User, "Grüß \"Gott\"\n")],
     );
     request.options = ModelOptions {
         temperature: Some(0.5),
@@ -107,10 +93,7 @@ async fn the_cap_on_the_wire_is_the_permits_and_comes_last() {
         (openai_config(), "gpt-4o-mini", "max_completion_tokens"),
         (local_config(), "smollm2", "max_tokens"),
         (
-            OpenAiConfig {
-                cap_field: Some(CapField::MaxCompletionTokens),
-                ..local_config()
-            },
+            OpenAiConfig { cap_field: Some(CapField::MaxCompletionTokens), ..local_config() },
             "smollm2",
             "max_completion_tokens",
         ),
@@ -131,11 +114,7 @@ async fn the_cap_on_the_wire_is_the_permits_and_comes_last() {
         let outcome = call_with(config, &request, gate, vec![status(400, "{}")]).await;
         let sent = &outcome.transport.requests()[0];
         let tail = format!("\"stream\":false,\"{field}\":64}}");
-        assert!(
-            String::from_utf8(sent.body.to_vec())
-                .unwrap()
-                .ends_with(&tail)
-        );
+        assert!(String::from_utf8(sent.body.to_vec()).unwrap().ends_with(&tail));
         assert_eq!(sent.headers["accept"], "application/json");
     }
 }
@@ -143,10 +122,8 @@ async fn the_cap_on_the_wire_is_the_permits_and_comes_last() {
 #[test]
 fn reasoning_models_of_openai_take_a_developer() {
     let items = || vec![said(Role::System, "x")];
-    let config = |name: &str| OpenAiConfig {
-        default_model: crate::support::model(name),
-        ..openai_config()
-    };
+    let config =
+        |name: &str| OpenAiConfig { default_model: crate::support::model(name), ..openai_config() };
     for name in ["gpt-5-mini", "o3", "o4-mini"] {
         let sent = messages(config(name), items());
         assert_eq!(sent, r#"[{"role":"developer","content":"x"}]"#, "{name}");
@@ -168,17 +145,9 @@ fn tool_traffic_is_told_call_by_call() {
         item(
             Section::History,
             Role::Assistant,
-            vec![
-                ContentPart::text("Let me see."),
-                tool_call("a"),
-                tool_call("b"),
-            ],
+            vec![ContentPart::text("Let me see."), tool_call("a"), tool_call("b")],
         ),
-        item(
-            Section::History,
-            Role::Tool,
-            vec![tool_result("a", "noon"), tool_result("b", "one")],
-        ),
+        item(Section::History, Role::Tool, vec![tool_result("a", "noon"), tool_result("b", "one")]),
     ];
     assert_eq!(
         messages(local_config(), split),
@@ -189,11 +158,7 @@ fn tool_traffic_is_told_call_by_call() {
     let in_one = vec![item(
         Section::History,
         Role::Assistant,
-        vec![
-            tool_call("a"),
-            tool_result("a", "noon"),
-            ContentPart::text("It is noon."),
-        ],
+        vec![tool_call("a"), tool_result("a", "noon"), ContentPart::text("It is noon.")],
     )];
     assert_eq!(
         messages(local_config(), in_one),
@@ -221,10 +186,7 @@ fn sealed_reasoning_goes_back_to_its_origin_only() {
         reasoning("local/other", "chat_completions"),
         reasoning("openai/smollm2", "chat_completions"),
         reasoning("local/smollm2", "messages"),
-        ContentPart::Reasoning {
-            text: "private".to_owned(),
-            opaque: None,
-        },
+        ContentPart::Reasoning { text: "private".to_owned(), opaque: None },
     ];
     for part in foreign {
         assert_eq!(
@@ -249,10 +211,7 @@ fn pictures_and_files_are_refused_where_they_are_new_and_labelled_where_they_are
     };
     for part in [image.clone(), file.clone()] {
         let new = request("smollm2", vec![item(Section::User, Role::User, vec![part])]);
-        assert_eq!(
-            body_of(local_config(), &new),
-            Err(ProviderErrorKind::InvalidRequest)
-        );
+        assert_eq!(body_of(local_config(), &new), Err(ProviderErrorKind::InvalidRequest));
     }
     let old = vec![item(Section::History, Role::User, vec![image, file])];
     assert_eq!(
@@ -266,10 +225,7 @@ fn what_makes_no_sense_is_refused() {
     let refused = |change: fn(&mut ModelRequest)| {
         let mut request = hi("smollm2");
         change(&mut request);
-        assert_eq!(
-            body_of(local_config(), &request),
-            Err(ProviderErrorKind::InvalidRequest)
-        );
+        assert_eq!(body_of(local_config(), &request), Err(ProviderErrorKind::InvalidRequest));
     };
     refused(|request| request.options.temperature = Some(f64::NAN));
     refused(|request| request.options.temperature = Some(2.1));

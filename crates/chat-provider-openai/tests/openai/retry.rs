@@ -11,11 +11,7 @@ use crate::support::{
 };
 
 fn good() -> ScriptedReply {
-    sse(format!(
-        "{}{}{DONE}",
-        chunk(r#"{"content":"good"}"#),
-        finish("stop")
-    ))
+    sse(format!("{}{}{DONE}", chunk(r#"{"content":"good"}"#), finish("stop")))
 }
 
 fn failing(kind: TransportErrorKind, phase: TransportPhase) -> ScriptedReply {
@@ -28,27 +24,12 @@ const OVERLOADED: &str = "data: {\"error\":{\"type\":\"overloaded_error\"}}\n\n"
 async fn a_failure_before_the_first_delta_is_sent_again_and_the_gate_hears_what_it_may_have_cost() {
     let role = chunk(r#"{"role":"assistant","content":""}"#);
     let cases = [
-        (
-            failing(TransportErrorKind::Connect, TransportPhase::NothingSent),
-            Exposure::None,
-        ),
-        (
-            failing(TransportErrorKind::Reset, TransportPhase::PartlySent),
-            Exposure::None,
-        ),
-        (
-            failing(TransportErrorKind::Reset, TransportPhase::Ambiguous),
-            Exposure::Unknown,
-        ),
-        (
-            ScriptedReply::event_stream().before_head(ScriptedStep::Hang),
-            Exposure::Unknown,
-        ),
+        (failing(TransportErrorKind::Connect, TransportPhase::NothingSent), Exposure::None),
+        (failing(TransportErrorKind::Reset, TransportPhase::PartlySent), Exposure::None),
+        (failing(TransportErrorKind::Reset, TransportPhase::Ambiguous), Exposure::Unknown),
+        (ScriptedReply::event_stream().before_head(ScriptedStep::Hang), Exposure::Unknown),
         (status(503, "{}"), Exposure::None),
-        (
-            status(429, r#"{"error":{"code":"rate_limit_exceeded"}}"#),
-            Exposure::None,
-        ),
+        (status(429, r#"{"error":{"code":"rate_limit_exceeded"}}"#), Exposure::None),
         (status(529, "busy"), Exposure::None),
         (sse(OVERLOADED), Exposure::Unknown),
         (sse(format!("{role}{OVERLOADED}")), Exposure::Unknown),
@@ -101,46 +82,26 @@ async fn no_text_is_told_twice_wherever_the_first_attempt_fails() {
 async fn what_would_fail_again_is_sent_once() {
     let quota =
         r#"{"error":{"message":"no","type":"insufficient_quota","code":"insufficient_quota"}}"#;
-    for (code, body) in [
-        (400, "{}"),
-        (401, "{}"),
-        (404, "{}"),
-        (422, "{}"),
-        (429, quota),
-    ] {
+    for (code, body) in [(400, "{}"), (401, "{}"), (404, "{}"), (422, "{}"), (429, quota)] {
         let outcome = call(vec![status(code, body), good()]).await;
         assert_eq!(outcome.transport.requests().len(), 1, "{code}");
         assert_eq!(outcome.error.unwrap().exposure(), Exposure::None);
     }
-    let no = status(503, "{}").header(
-        HeaderName::from_static("x-should-retry"),
-        HeaderValue::from_static("false"),
-    );
+    let no = status(503, "{}")
+        .header(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
     assert_eq!(call(vec![no, good()]).await.transport.requests().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_is_too_long_is_passed_on() {
-    let busy = status(429, "{}").header(
-        HeaderName::from_static("retry-after"),
-        HeaderValue::from_static("300"),
-    );
+    let busy = status(429, "{}")
+        .header(HeaderName::from_static("retry-after"), HeaderValue::from_static("300"));
     let outcome = call(vec![busy, good()]).await;
     assert_eq!(outcome.transport.requests().len(), 1);
     let error = outcome.error.unwrap();
     assert_eq!(
-        (
-            error.kind(),
-            error.retry_after_ms(),
-            error.status(),
-            error.is_transient()
-        ),
-        (
-            ProviderErrorKind::RateLimited,
-            Some(300_000),
-            Some(429),
-            true
-        )
+        (error.kind(), error.retry_after_ms(), error.status(), error.is_transient()),
+        (ProviderErrorKind::RateLimited, Some(300_000), Some(429), true)
     );
 }
 
@@ -152,17 +113,11 @@ async fn a_gate_that_refuses_sends_nothing_more_and_keeps_what_is_owed() {
         (2, sse(OVERLOADED), 1, Exposure::Unknown),
     ];
     for (refuse_from, reply, requests, exposure) in cases {
-        let gate = WatchingGate {
-            refuse_from: Some(refuse_from),
-            ..WatchingGate::default()
-        };
+        let gate = WatchingGate { refuse_from: Some(refuse_from), ..WatchingGate::default() };
         let outcome = call_with(local_config(), &hi("smollm2"), gate, vec![reply, good()]).await;
         assert_eq!(outcome.transport.requests().len(), requests);
         let error = outcome.error.unwrap();
-        assert_eq!(
-            (error.kind(), error.exposure()),
-            (ProviderErrorKind::GateRefused, exposure)
-        );
+        assert_eq!((error.kind(), error.exposure()), (ProviderErrorKind::GateRefused, exposure));
     }
 }
 

@@ -29,24 +29,15 @@ const RECORDINGS: [&str; 7] = [
 ];
 
 fn named(id: &str) -> ProviderEvent {
-    ProviderEvent::Started {
-        request_id: Some(id.to_owned()),
-    }
+    ProviderEvent::Started { request_id: Some(id.to_owned()) }
 }
 
 fn arguments(index: u32, arguments: &str) -> ProviderEvent {
-    ProviderEvent::ToolArguments {
-        index,
-        arguments: arguments.to_owned(),
-    }
+    ProviderEvent::ToolArguments { index, arguments: arguments.to_owned() }
 }
 
 fn tool_call(index: u32, call_id: &str, name: &str) -> ProviderEvent {
-    ProviderEvent::ToolCall {
-        index,
-        call_id: call_id.to_owned(),
-        name: name.to_owned(),
-    }
+    ProviderEvent::ToolCall { index, call_id: call_id.to_owned(), name: name.to_owned() }
 }
 
 async fn of(parts: &[&str]) -> Outcome {
@@ -101,14 +92,7 @@ async fn every_recording_tells_what_its_server_meant() {
                 ProviderEvent::Finished(FinishReason::ToolCalls),
             ],
         ),
-        (
-            OPENAI_REFUSAL,
-            vec![
-                named("chatcmpl-AbC123"),
-                text("I can't do that."),
-                stop.clone(),
-            ],
-        ),
+        (OPENAI_REFUSAL, vec![named("chatcmpl-AbC123"), text("I can't do that."), stop.clone()]),
         (
             LLAMACPP_TEXT,
             vec![
@@ -151,9 +135,8 @@ async fn the_same_bytes_in_any_reads_tell_the_same() {
     for recording in RECORDINGS {
         let whole = call(vec![sse(recording)]).await.events();
         let bytes = recording.as_bytes().iter();
-        let single = bytes.fold(ScriptedReply::event_stream(), |reply, byte| {
-            reply.read(vec![*byte])
-        });
+        let single =
+            bytes.fold(ScriptedReply::event_stream(), |reply, byte| reply.read(vec![*byte]));
         assert_eq!(call(vec![single]).await.events(), whole);
     }
 }
@@ -174,16 +157,9 @@ async fn a_stream_cut_at_any_byte_is_finished_only_if_its_finish_was_parsed() {
         for cut in 0..recording.len() {
             let part = &recording.as_bytes()[..cut];
             let outcome = call(vec![sse(part), sse(part)]).await;
-            assert_eq!(
-                outcome.finished().is_some(),
-                cut >= parsed_from,
-                "cut at {cut}"
-            );
+            assert_eq!(outcome.finished().is_some(), cut >= parsed_from, "cut at {cut}");
             assert!(whole.starts_with(&outcome.text()), "cut at {cut}");
-            assert!(
-                outcome.error.is_none() || outcome.was_refused,
-                "cut at {cut}"
-            );
+            assert!(outcome.error.is_none() || outcome.was_refused, "cut at {cut}");
         }
     }
 }
@@ -204,25 +180,13 @@ async fn v1_done_in_all_its_forms() {
     ];
     for parts in finished {
         let outcome = of(&parts).await;
-        let expected = [
-            started(),
-            text("a"),
-            ProviderEvent::Finished(FinishReason::Stop),
-        ];
+        let expected = [started(), text("a"), ProviderEvent::Finished(FinishReason::Stop)];
         assert_eq!(outcome.events(), expected);
         assert!(outcome.error.is_none());
     }
-    for parts in [
-        vec![say.as_str()],
-        vec![&say, DONE],
-        vec![&say, DONE, &stop],
-    ] {
+    for parts in [vec![say.as_str()], vec![&say, DONE], vec![&say, DONE, &stop]] {
         let outcome = of(&parts).await;
-        assert_eq!(
-            outcome.events(),
-            [started(), text("a")],
-            "cut, not finished"
-        );
+        assert_eq!(outcome.events(), [started(), text("a")], "cut, not finished");
         assert!(outcome.error.is_none());
     }
 }
@@ -268,34 +232,14 @@ async fn v3_errors_inside_a_200_are_errors() {
     let html = "<!doctype html><title>Sign in</title>";
     let page = || sse(html).header(CONTENT_TYPE, HeaderValue::from_static("text/html"));
     let cases: Vec<(ScriptedReply, ProviderErrorKind, usize)> = vec![
-        (
-            sse(format!("event: error\ndata: {overloaded}\n\n")),
-            ProviderErrorKind::Unavailable,
-            3,
-        ),
-        (
-            sse(format!("data: {overloaded}\n\n")),
-            ProviderErrorKind::Unavailable,
-            3,
-        ),
-        (
-            sse("event: error\ndata: oh no\n\n"),
-            ProviderErrorKind::Unavailable,
-            3,
-        ),
+        (sse(format!("event: error\ndata: {overloaded}\n\n")), ProviderErrorKind::Unavailable, 3),
+        (sse(format!("data: {overloaded}\n\n")), ProviderErrorKind::Unavailable, 3),
+        (sse("event: error\ndata: oh no\n\n"), ProviderErrorKind::Unavailable, 3),
         (sse(overloaded), ProviderErrorKind::Unavailable, 3),
         (status(200, overloaded), ProviderErrorKind::Unavailable, 3),
         (status(200, too_long), ProviderErrorKind::ContextTooLong, 1),
-        (
-            sse(format!("data: {too_long}\n\n")),
-            ProviderErrorKind::ContextTooLong,
-            1,
-        ),
-        (
-            status(200, r#"{"error":"model is gone"}"#),
-            ProviderErrorKind::Unavailable,
-            3,
-        ),
+        (sse(format!("data: {too_long}\n\n")), ProviderErrorKind::ContextTooLong, 1),
+        (status(200, r#"{"error":"model is gone"}"#), ProviderErrorKind::Unavailable, 3),
         (page(), ProviderErrorKind::Protocol, 1),
         (sse(html), ProviderErrorKind::Protocol, 1),
         (sse("data: not json\n\n"), ProviderErrorKind::Protocol, 1),
@@ -304,11 +248,7 @@ async fn v3_errors_inside_a_200_are_errors() {
     for (reply, kind, requests) in cases {
         let outcome = call(vec![reply.clone(); 3]).await;
         let error = outcome.error.unwrap();
-        assert_eq!(
-            (error.kind(), error.exposure()),
-            (kind, Exposure::Unknown),
-            "{reply:?}"
-        );
+        assert_eq!((error.kind(), error.exposure()), (kind, Exposure::Unknown), "{reply:?}");
         assert_eq!(outcome.transport.requests().len(), requests, "{reply:?}");
     }
     let error = call(vec![page()]).await.error.unwrap();
@@ -337,18 +277,12 @@ async fn v4_the_last_usage_holds_and_absent_is_none() {
     let report = |usage: &str| format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\n");
     let early = report(r#"{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}"#);
     let cases = [
-        (
-            r#"{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}"#,
-            Some(usage(7, 0, 5, 0)),
-        ),
+        (r#"{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}"#, Some(usage(7, 0, 5, 0))),
         ("null", None),
         ("{}", None),
         (r#"{"prompt_tokens":7}"#, None),
         (r#"{"prompt_tokens":-1,"completion_tokens":1.5}"#, None),
-        (
-            r#"{"prompt_tokens":0,"completion_tokens":0}"#,
-            Some(usage(0, 0, 0, 0)),
-        ),
+        (r#"{"prompt_tokens":0,"completion_tokens":0}"#, Some(usage(0, 0, 0, 0))),
         // Cached tokens never exceed the prompt's, reasoning lies inside the completion's.
         (
             r#"{"prompt_tokens":10,"completion_tokens":9,"total_tokens":19,"prompt_tokens_details":{"cached_tokens":12},"completion_tokens_details":{"reasoning_tokens":4}}"#,
@@ -369,11 +303,7 @@ async fn v4_the_last_usage_holds_and_absent_is_none() {
         let outcome = of(&[&say, &stop, &last, DONE]).await;
         assert_eq!(outcome.usage(), expected, "{reported}");
         let outcome = of(&[&say, &early, &stop, &last, DONE]).await;
-        assert_eq!(
-            outcome.usage(),
-            expected.or(Some(usage(7, 0, 2, 0))),
-            "{reported}"
-        );
+        assert_eq!(outcome.usage(), expected.or(Some(usage(7, 0, 2, 0))), "{reported}");
     }
     assert_eq!(of(&[&say, &stop, DONE]).await.usage(), None);
 }
@@ -398,11 +328,7 @@ async fn v5_odd_shapes_are_ignored_or_joined() {
         DONE,
     ])
     .await;
-    let expected = [
-        started(),
-        text("aé\nb"),
-        ProviderEvent::Finished(FinishReason::Stop),
-    ];
+    let expected = [started(), text("aé\nb"), ProviderEvent::Finished(FinishReason::Stop)];
     assert_eq!(outcome.events(), expected);
 }
 
@@ -428,9 +354,7 @@ async fn v5_tool_calls_without_numbers_or_with_one_number_are_told_apart() {
     for deltas in cases {
         let chunks = deltas.map(chunk).concat();
         let events = of(&[&chunks, &finish("tool_calls"), DONE]).await.events();
-        let calls = events
-            .iter()
-            .filter(|event| matches!(event, ProviderEvent::ToolCall { .. }));
+        let calls = events.iter().filter(|event| matches!(event, ProviderEvent::ToolCall { .. }));
         assert_eq!(
             calls.cloned().collect::<Vec<_>>(),
             [tool_call(0, "x", "f"), tool_call(1, "y", "g")]
@@ -444,10 +368,7 @@ async fn v5_tool_calls_without_numbers_or_with_one_number_are_told_apart() {
             });
             pieces.collect::<String>()
         };
-        assert_eq!(
-            (of_call(0), of_call(1)),
-            (r#"{"a":1}"#.to_owned(), "{}".to_owned())
-        );
+        assert_eq!((of_call(0), of_call(1)), (r#"{"a":1}"#.to_owned(), "{}".to_owned()));
     }
 }
 
@@ -460,18 +381,15 @@ async fn v6_a_slow_reply_is_whole_and_a_silent_one_times_out() {
     }
     assert_eq!(call(vec![slow]).await.finished(), Some(FinishReason::Stop));
 
-    let silent = sse(say.clone())
-        .step(ScriptedStep::WaitMs(61_000))
-        .read(finish("stop"));
+    let silent = sse(say.clone()).step(ScriptedStep::WaitMs(61_000)).read(finish("stop"));
     let outcome = call(vec![silent]).await;
     assert_eq!((outcome.text().as_str(), outcome.finished()), ("a", None));
     assert_eq!(outcome.error.unwrap().kind(), ProviderErrorKind::Timeout);
 
     let mut pinging = sse(say);
     for _ in 0..40 {
-        pinging = pinging
-            .step(ScriptedStep::WaitMs(15_000))
-            .read("event: ping\ndata: {}\n\n: ping\n\n");
+        pinging =
+            pinging.step(ScriptedStep::WaitMs(15_000)).read("event: ping\ndata: {}\n\n: ping\n\n");
     }
     let outcome = call(vec![pinging.read(finish("stop"))]).await;
     assert_eq!(outcome.error.unwrap().kind(), ProviderErrorKind::Timeout);
@@ -512,9 +430,7 @@ async fn an_unstreamed_reply_tells_the_same_events() {
 
 #[tokio::test]
 async fn the_header_names_the_call_before_the_chunk_does() {
-    let reply = sse(OPENAI_TEXT).header(
-        HeaderName::from_static("x-request-id"),
-        HeaderValue::from_static("req_42"),
-    );
+    let reply = sse(OPENAI_TEXT)
+        .header(HeaderName::from_static("x-request-id"), HeaderValue::from_static("req_42"));
     assert_eq!(call(vec![reply]).await.events()[0], named("req_42"));
 }

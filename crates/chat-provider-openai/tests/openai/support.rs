@@ -62,10 +62,7 @@ impl AttemptGate for WatchingGate {
 #[expect(clippy::disallowed_methods, reason = "a test has no recorder")]
 pub(crate) fn permit(output_cap: u64, gate: Arc<dyn AttemptGate>) -> CallPermit {
     let terms = GrantTerms {
-        key: StepKey {
-            turn: TurnId::new("turn-1").unwrap(),
-            step: 2,
-        },
+        key: StepKey { turn: TurnId::new("turn-1").unwrap(), step: 2 },
         purpose: Purpose::Reply,
         output_cap: Tokens::new(output_cap),
         input_bound: Tokens::new(100),
@@ -75,22 +72,13 @@ pub(crate) fn permit(output_cap: u64, gate: Arc<dyn AttemptGate>) -> CallPermit 
 }
 
 pub(crate) fn item(section: Section, role: Role, parts: Vec<ContentPart>) -> PromptItem {
-    PromptItem {
-        section,
-        role,
-        parts,
-        source: None,
-        cache_mark: false,
-    }
+    PromptItem { section, role, parts, source: None, cache_mark: false }
 }
 
 pub(crate) fn request(name: &str, items: Vec<PromptItem>) -> ModelRequest {
     ModelRequest {
         model: model(name),
-        prompt: Prompt {
-            items,
-            tools: Vec::new(),
-        },
+        prompt: Prompt { items, tools: Vec::new() },
         options: ModelOptions::default(),
         stream: true,
         input_tokens: Tokens::new(9),
@@ -124,10 +112,7 @@ impl Outcome {
                 }
                 (
                     Some(ProviderEvent::ToolArguments { index, arguments }),
-                    ProviderEvent::ToolArguments {
-                        index: same,
-                        arguments: more,
-                    },
+                    ProviderEvent::ToolArguments { index: same, arguments: more },
                 ) if index == same => arguments.push_str(more),
                 _ => merged.push(event.clone()),
             }
@@ -136,14 +121,10 @@ impl Outcome {
     }
 
     pub(crate) fn text(&self) -> String {
-        let texts = self
-            .batches
-            .iter()
-            .flatten()
-            .filter_map(|event| match event {
-                ProviderEvent::Text(text) => Some(text.as_str()),
-                _ => None,
-            });
+        let texts = self.batches.iter().flatten().filter_map(|event| match event {
+            ProviderEvent::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
         texts.collect()
     }
 
@@ -155,14 +136,10 @@ impl Outcome {
     }
 
     pub(crate) fn usage(&self) -> Option<Usage> {
-        let mut usages = self
-            .batches
-            .iter()
-            .flatten()
-            .filter_map(|event| match event {
-                ProviderEvent::Usage(usage) => Some(*usage),
-                _ => None,
-            });
+        let mut usages = self.batches.iter().flatten().filter_map(|event| match event {
+            ProviderEvent::Usage(usage) => Some(*usage),
+            _ => None,
+        });
         usages.next_back()
     }
 }
@@ -195,23 +172,11 @@ pub(crate) async fn call_with(
         }
     }
     let seen = gate.seen.lock().unwrap().clone();
-    Outcome {
-        batches,
-        error,
-        gate: seen,
-        transport,
-        was_refused,
-    }
+    Outcome { batches, error, gate: seen, transport, was_refused }
 }
 
 pub(crate) async fn call(replies: Vec<ScriptedReply>) -> Outcome {
-    call_with(
-        local_config(),
-        &hi("smollm2"),
-        WatchingGate::default(),
-        replies,
-    )
-    .await
+    call_with(local_config(), &hi("smollm2"), WatchingGate::default(), replies).await
 }
 
 pub(crate) fn sse(body: impl Into<Vec<u8>>) -> ScriptedReply {
@@ -236,9 +201,7 @@ pub(crate) fn finish(reason: &str) -> String {
 pub(crate) const DONE: &str = "data: [DONE]\n\n";
 
 pub(crate) fn started() -> ProviderEvent {
-    ProviderEvent::Started {
-        request_id: Some("c1".to_owned()),
-    }
+    ProviderEvent::Started { request_id: Some("c1".to_owned()) }
 }
 
 pub(crate) fn text(text: &str) -> ProviderEvent {

@@ -21,21 +21,13 @@ pub(crate) fn money(nano_usd: i64) -> Money {
 /// An account of `ada`.
 pub(crate) fn spec(name: &str, kind: AccountKind, opening: i64) -> AccountSpec {
     let owner = Some(scope().user);
-    AccountSpec {
-        id: id(name),
-        owner,
-        kind,
-        opening: money(opening),
-    }
+    AccountSpec { id: id(name), owner, kind, opening: money(opening) }
 }
 
 /// Opens a limited account of `ada` at 1,000 ms.
 pub(crate) async fn open(ledger: &dyn Ledger, name: &str, opening: i64) -> Account {
     let spec = spec(name, AccountKind::Limited, opening);
-    ledger
-        .open_account(&scope(), &spec, at(1_000))
-        .await
-        .expect("opens")
+    ledger.open_account(&scope(), &spec, at(1_000)).await.expect("opens")
 }
 
 pub(crate) async fn account(ledger: &dyn Ledger, name: &str) -> Account {
@@ -44,52 +36,28 @@ pub(crate) async fn account(ledger: &dyn Ledger, name: &str) -> Account {
 }
 
 pub(crate) async fn available(ledger: &dyn Ledger, name: &str) -> i64 {
-    account(ledger, name)
-        .await
-        .available()
-        .expect("fits")
-        .nano_usd()
+    account(ledger, name).await.available().expect("fits").nano_usd()
 }
 
 pub(crate) fn credit(kind: CreditKind, key: &str, amount: i64) -> Credit {
-    Credit {
-        account: id("main"),
-        kind,
-        key: key.into(),
-        amount: money(amount),
-        at: at(1_500),
-    }
+    Credit { account: id("main"), kind, key: key.into(), amount: money(amount), at: at(1_500) }
 }
 
 pub(crate) fn key(turn: &str) -> StepKey {
-    StepKey {
-        turn: id(turn),
-        step: 1,
-    }
+    StepKey { turn: id(turn), step: 1 }
 }
 
 pub(crate) fn leg(account: &str, amount: i64, floor: i64) -> LegRequest {
-    LegRequest {
-        account: id(account),
-        amount: money(amount),
-        floor: money(floor),
-    }
+    LegRequest { account: id(account), amount: money(amount), floor: money(floor) }
 }
 
 /// All or nothing of `amount` on account `main`.
 pub(crate) fn request(turn: &str, amount: i64) -> HoldRequest {
-    HoldRequest {
-        key: key(turn),
-        legs: vec![leg("main", amount, amount)],
-        at: at(2_000),
-    }
+    HoldRequest { key: key(turn), legs: vec![leg("main", amount, amount)], at: at(2_000) }
 }
 
 pub(crate) async fn hold(ledger: &dyn Ledger, turn: &str, amount: i64) -> Hold {
-    ledger
-        .hold(&scope(), &request(turn, amount))
-        .await
-        .expect("holds")
+    ledger.hold(&scope(), &request(turn, amount)).await.expect("holds")
 }
 
 /// The hold that `request` makes, as it is at first.
@@ -111,15 +79,9 @@ pub(crate) fn opened(request: &HoldRequest) -> Hold {
 }
 
 pub(crate) fn settlement(turn: &str, amounts: &[i64]) -> Settlement {
-    let postings = (1..).zip(amounts).map(|(attempt, amount)| Posting {
-        attempt,
-        amount: money(*amount),
-    });
-    Settlement {
-        key: key(turn),
-        postings: postings.collect(),
-        at: at(3_000),
-    }
+    let postings =
+        (1..).zip(amounts).map(|(attempt, amount)| Posting { attempt, amount: money(*amount) });
+    Settlement { key: key(turn), postings: postings.collect(), at: at(3_000) }
 }
 
 pub(crate) fn wallet(name: &str) -> Side {
@@ -165,30 +127,17 @@ pub(crate) async fn checked_books(ledger: &dyn Ledger) -> Books {
 fn check_account(books: &Books, tenant: &TenantId, account: &Account) {
     let sum = |kind: EntryKind| -> i128 {
         let wallet = Side::Wallet(account.id.clone());
-        let of_kind = books
-            .entries
-            .iter()
-            .filter(|e| e.scope.tenant == *tenant && e.kind == kind);
+        let of_kind = books.entries.iter().filter(|e| e.scope.tenant == *tenant && e.kind == kind);
         let mine = of_kind.filter(|e| e.debit == wallet || e.credit == wallet);
         mine.map(|e| i128::from(e.amount.nano_usd())).sum()
     };
-    let open_holds = books
-        .holds
-        .iter()
-        .filter(|h| h.scope.tenant == *tenant && h.state == HoldState::Open);
-    let open_legs = open_holds
-        .flat_map(|h| &h.legs)
-        .filter(|leg| leg.account == account.id);
+    let open_holds =
+        books.holds.iter().filter(|h| h.scope.tenant == *tenant && h.state == HoldState::Open);
+    let open_legs = open_holds.flat_map(|h| &h.legs).filter(|leg| leg.account == account.id);
     let held: i128 = open_legs.map(|leg| i128::from(leg.amount.nano_usd())).sum();
     let overrun = sum(EntryKind::Overrun);
-    let stored = [
-        account.granted,
-        account.refunded,
-        account.held,
-        account.posted,
-        account.expired,
-    ]
-    .map(|total| i128::from(total.nano_usd()));
+    let stored = [account.granted, account.refunded, account.held, account.posted, account.expired]
+        .map(|total| i128::from(total.nano_usd()));
     let from_rows = [
         sum(EntryKind::Grant),
         sum(EntryKind::Refund),
@@ -196,11 +145,7 @@ fn check_account(books: &Books, tenant: &TenantId, account: &Account) {
         sum(EntryKind::Usage) + overrun,
         sum(EntryKind::Expiry),
     ];
-    assert_eq!(
-        stored, from_rows,
-        "the totals of {} do not follow from its rows",
-        account.id
-    );
+    assert_eq!(stored, from_rows, "the totals of {} do not follow from its rows", account.id);
     let available = i128::from(account.available().expect("fits").nano_usd());
     assert!(
         account.kind == AccountKind::Unlimited || available >= -overrun,

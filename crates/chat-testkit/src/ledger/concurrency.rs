@@ -41,16 +41,8 @@ pub async fn parallel_shrinking_holds_share_what_there_is(ledger: &Arc<dyn Ledge
         let ledger = Arc::clone(ledger);
         async move {
             let legs = vec![leg("main", 30, 0)];
-            let wanted = HoldRequest {
-                legs,
-                ..request(&format!("t-{n}"), 0)
-            };
-            ledger
-                .hold(&scope(), &wanted)
-                .await
-                .expect("holds")
-                .covered()
-                .nano_usd()
+            let wanted = HoldRequest { legs, ..request(&format!("t-{n}"), 0) };
+            ledger.hold(&scope(), &wanted).await.expect("holds").covered().nano_usd()
         }
     })
     .await;
@@ -69,10 +61,7 @@ pub async fn parallel_holds_in_either_order_do_not_deadlock(ledger: &Arc<dyn Led
             if n % 2 == 0 {
                 legs.reverse();
             }
-            let wanted = HoldRequest {
-                legs,
-                ..request(&format!("t-{n}"), 0)
-            };
+            let wanted = HoldRequest { legs, ..request(&format!("t-{n}"), 0) };
             ledger.hold(&scope(), &wanted).await.is_ok()
         }
     })
@@ -101,9 +90,7 @@ pub async fn parallel_extensions_for_one_attempt_are_one(ledger: &Arc<dyn Ledger
     in_parallel(64, |_| {
         let ledger = Arc::clone(ledger);
         async move {
-            let extended = ledger
-                .extend(&scope(), &key("t-1"), 2, money(5), at(2_500))
-                .await;
+            let extended = ledger.extend(&scope(), &key("t-1"), 2, money(5), at(2_500)).await;
             assert_eq!(extended.expect("extends").covered(), money(15));
         }
     })
@@ -120,22 +107,13 @@ pub async fn parallel_settles_post_once(ledger: &Arc<dyn Ledger>) {
         let ledger = Arc::clone(ledger);
         async move {
             let amount = i64::try_from(n).expect("small");
-            ledger
-                .settle(&scope(), &settlement("t-1", &[amount]))
-                .await
-                .expect("settles")
+            ledger.settle(&scope(), &settlement("t-1", &[amount])).await.expect("settles")
         }
     })
     .await;
     let first = &answers[0];
-    assert!(
-        answers.iter().all(|answer| answer == first),
-        "everybody hears the first result"
-    );
-    assert_eq!(
-        account(&**ledger, "main").await.posted,
-        first.legs[0].posted
-    );
+    assert!(answers.iter().all(|answer| answer == first), "everybody hears the first result");
+    assert_eq!(account(&**ledger, "main").await.posted, first.legs[0].posted);
     assert_eq!(entries(&**ledger).await.len(), 2);
     checked_books(&**ledger).await;
 }
@@ -155,11 +133,7 @@ pub async fn parallel_settle_and_release_have_one_winner(ledger: &Arc<dyn Ledger
         }
     })
     .await;
-    let stored = ledger
-        .hold_of(&scope(), &key("t-1"))
-        .await
-        .expect("reads")
-        .expect("is there");
+    let stored = ledger.hold_of(&scope(), &key("t-1")).await.expect("reads").expect("is there");
     let mut agreed = 0;
     for answer in answers {
         match answer {
@@ -171,11 +145,7 @@ pub async fn parallel_settle_and_release_have_one_winner(ledger: &Arc<dyn Ledger
         }
     }
     assert_eq!(agreed, 32);
-    let left = if stored.state == HoldState::Posted {
-        88
-    } else {
-        100
-    };
+    let left = if stored.state == HoldState::Posted { 88 } else { 100 };
     assert_eq!(available(&**ledger, "main").await, left);
     checked_books(&**ledger).await;
 }
@@ -186,10 +156,7 @@ pub async fn parallel_credits_count_once(ledger: &Arc<dyn Ledger>) {
         let ledger = Arc::clone(ledger);
         async move {
             let spec = spec("main", AccountKind::Limited, 100);
-            ledger
-                .open_account(&scope(), &spec, at(1_000))
-                .await
-                .expect("opens");
+            ledger.open_account(&scope(), &spec, at(1_000)).await.expect("opens");
             let grant = credit(CreditKind::Grant, "k", 5);
             ledger.credit(&scope(), &grant).await.expect("credits");
         }
@@ -211,10 +178,7 @@ pub async fn dropped_call_leaves_ledger_healthy(ledger: &Arc<dyn Ledger>) {
     for n in 0..100 {
         let turn = format!("t-{n}");
         hold(&**ledger, &turn, 10).await;
-        ledger
-            .settle(&scope(), &settlement(&turn, &[7]))
-            .await
-            .expect("settles");
+        ledger.settle(&scope(), &settlement(&turn, &[7])).await.expect("settles");
     }
     assert_eq!(account(&**ledger, "main").await.posted, money(700));
     for n in 0..100 {

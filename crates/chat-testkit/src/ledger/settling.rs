@@ -31,30 +31,12 @@ fn posted(account: &str, kind: EntryKind, amount: i64, reference: &str) -> Entry
 pub async fn settle_posts_and_gives_back(ledger: &Arc<dyn Ledger>) {
     open(&**ledger, "main", 100).await;
     hold(&**ledger, "t-1", 30).await;
-    let settled = ledger
-        .settle(&scope(), &settlement("t-1", &[12]))
-        .await
-        .expect("settles");
+    let settled = ledger.settle(&scope(), &settlement("t-1", &[12])).await.expect("settles");
     let held = opened(&request("t-1", 30));
-    let legs = held
-        .legs
-        .iter()
-        .map(|leg| HoldLeg {
-            posted: money(12),
-            ..leg.clone()
-        })
-        .collect();
-    let expected = Hold {
-        state: HoldState::Posted,
-        closed_at: Some(at(3_000)),
-        legs,
-        ..held
-    };
+    let legs = held.legs.iter().map(|leg| HoldLeg { posted: money(12), ..leg.clone() }).collect();
+    let expected = Hold { state: HoldState::Posted, closed_at: Some(at(3_000)), legs, ..held };
     assert_eq!(settled, expected);
-    assert_eq!(
-        ledger.hold_of(&scope(), &key("t-1")).await.expect("reads"),
-        Some(expected)
-    );
+    assert_eq!(ledger.hold_of(&scope(), &key("t-1")).await.expect("reads"), Some(expected));
     let stored = account(&**ledger, "main").await;
     assert_eq!((stored.held, stored.posted), (money(0), money(12)));
     assert_eq!(available(&**ledger, "main").await, 88);
@@ -66,14 +48,9 @@ pub async fn settle_posts_and_gives_back(ledger: &Arc<dyn Ledger>) {
 pub async fn settle_posts_attempt_by_attempt(ledger: &Arc<dyn Ledger>) {
     open(&**ledger, "main", 100).await;
     hold(&**ledger, "t-1", 30).await;
-    let postings = [(1, 12), (2, 0), (4, 3)].map(|(attempt, nano)| Posting {
-        attempt,
-        amount: money(nano),
-    });
-    let settlement = Settlement {
-        postings: postings.to_vec(),
-        ..settlement("t-1", &[])
-    };
+    let postings =
+        [(1, 12), (2, 0), (4, 3)].map(|(attempt, nano)| Posting { attempt, amount: money(nano) });
+    let settlement = Settlement { postings: postings.to_vec(), ..settlement("t-1", &[]) };
     ledger.settle(&scope(), &settlement).await.expect("settles");
     let expected = [
         posted("main", EntryKind::Usage, 12, "main/t-1/1/1"),
@@ -87,10 +64,7 @@ pub async fn settle_posts_attempt_by_attempt(ledger: &Arc<dyn Ledger>) {
 pub async fn settle_beyond_the_hold_is_an_overrun(ledger: &Arc<dyn Ledger>) {
     open(&**ledger, "main", 30).await;
     hold(&**ledger, "t-1", 30).await;
-    let settled = ledger
-        .settle(&scope(), &settlement("t-1", &[20, 15]))
-        .await
-        .expect("settles");
+    let settled = ledger.settle(&scope(), &settlement("t-1", &[20, 15])).await.expect("settles");
     assert_eq!(settled.legs[0].posted, money(35));
     assert_eq!(available(&**ledger, "main").await, -5);
     let mut posted_entries = checked_books(&**ledger).await.entries.split_off(1);
@@ -110,41 +84,20 @@ pub async fn settle_posts_on_every_leg(ledger: &Arc<dyn Ledger>) {
     open(&**ledger, "main", 100).await;
     open(&**ledger, "quota", 5).await;
     let legs = vec![leg("main", 10, 10), leg("quota", 10, 1)];
-    ledger
-        .hold(
-            &scope(),
-            &HoldRequest {
-                legs,
-                ..request("t-1", 0)
-            },
-        )
-        .await
-        .expect("holds");
-    ledger
-        .settle(&scope(), &settlement("t-1", &[8]))
-        .await
-        .expect("settles");
+    ledger.hold(&scope(), &HoldRequest { legs, ..request("t-1", 0) }).await.expect("holds");
+    ledger.settle(&scope(), &settlement("t-1", &[8])).await.expect("settles");
     assert_eq!(available(&**ledger, "main").await, 92);
     assert_eq!(available(&**ledger, "quota").await, -3);
     let overruns = checked_books(&**ledger).await.entries;
-    let overruns: Vec<_> = overruns
-        .iter()
-        .filter(|e| e.kind == EntryKind::Overrun)
-        .collect();
-    assert_eq!(
-        overruns,
-        [&posted("quota", EntryKind::Overrun, 3, "quota/t-1/1")]
-    );
+    let overruns: Vec<_> = overruns.iter().filter(|e| e.kind == EntryKind::Overrun).collect();
+    assert_eq!(overruns, [&posted("quota", EntryKind::Overrun, 3, "quota/t-1/1")]);
 }
 
 /// Settling again gives the first result, whatever the amounts.
 pub async fn settle_again_gives_the_first_result(ledger: &Arc<dyn Ledger>) {
     open(&**ledger, "main", 100).await;
     hold(&**ledger, "t-1", 30).await;
-    let first = ledger
-        .settle(&scope(), &settlement("t-1", &[12]))
-        .await
-        .expect("settles");
+    let first = ledger.settle(&scope(), &settlement("t-1", &[12])).await.expect("settles");
     let before = checked_books(&**ledger).await;
     for amounts in [vec![12], vec![29, 3]] {
         let again = ledger.settle(&scope(), &settlement("t-1", &amounts)).await;
@@ -167,14 +120,9 @@ pub async fn bad_settlements_are_refused(ledger: &Arc<dyn Ledger>) {
         vec![(2, 1), (1, 1)],
         vec![(1, all), (2, all)],
     ] {
-        let postings = postings.into_iter().map(|(attempt, n)| Posting {
-            attempt,
-            amount: money(n),
-        });
-        let bad = Settlement {
-            postings: postings.collect(),
-            ..settlement("t-1", &[])
-        };
+        let postings =
+            postings.into_iter().map(|(attempt, n)| Posting { attempt, amount: money(n) });
+        let bad = Settlement { postings: postings.collect(), ..settlement("t-1", &[]) };
         let settled = ledger.settle(&scope(), &bad).await;
         assert_refused(settled, BalanceErrorKind::InvalidAmount);
     }
@@ -187,22 +135,10 @@ pub async fn bad_settlements_are_refused(ledger: &Arc<dyn Ledger>) {
 pub async fn release_gives_everything_back(ledger: &Arc<dyn Ledger>) {
     open(&**ledger, "main", 100).await;
     hold(&**ledger, "t-1", 30).await;
-    ledger
-        .extend(&scope(), &key("t-1"), 2, money(5), at(2_500))
-        .await
-        .expect("extends");
-    let first = ledger
-        .release(&scope(), &key("t-1"), at(3_000))
-        .await
-        .expect("releases");
-    assert_eq!(
-        (first.state, first.closed_at),
-        (HoldState::Released, Some(at(3_000)))
-    );
-    let again = ledger
-        .release(&scope(), &key("t-1"), at(4_000))
-        .await
-        .expect("answers");
+    ledger.extend(&scope(), &key("t-1"), 2, money(5), at(2_500)).await.expect("extends");
+    let first = ledger.release(&scope(), &key("t-1"), at(3_000)).await.expect("releases");
+    assert_eq!((first.state, first.closed_at), (HoldState::Released, Some(at(3_000))));
+    let again = ledger.release(&scope(), &key("t-1"), at(4_000)).await.expect("answers");
     assert_eq!(again, first);
     assert_eq!(available(&**ledger, "main").await, 100);
     assert_eq!(entries(&**ledger).await.len(), 1, "the opening only");
@@ -214,14 +150,8 @@ pub async fn a_hold_is_resolved_in_one_way(ledger: &Arc<dyn Ledger>) {
     open(&**ledger, "main", 100).await;
     hold(&**ledger, "t-1", 30).await;
     hold(&**ledger, "t-2", 30).await;
-    ledger
-        .release(&scope(), &key("t-1"), at(3_000))
-        .await
-        .expect("releases");
-    ledger
-        .settle(&scope(), &settlement("t-2", &[12]))
-        .await
-        .expect("settles");
+    ledger.release(&scope(), &key("t-1"), at(3_000)).await.expect("releases");
+    ledger.settle(&scope(), &settlement("t-2", &[12])).await.expect("settles");
     let before = checked_books(&**ledger).await;
     let settled = ledger.settle(&scope(), &settlement("t-1", &[12])).await;
     assert_refused(settled, BalanceErrorKind::Conflict);
@@ -239,9 +169,7 @@ pub async fn books_hold_after_every_operation(ledger: &Arc<dyn Ledger>) {
     // A fixed linear congruential sequence: the same run on every backend.
     let mut seed: u64 = 20_260_101;
     let mut below = |bound: u64| {
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         i64::try_from((seed >> 33) % bound).expect("small")
     };
     let mut succeeded = 0;
@@ -256,33 +184,23 @@ pub async fn books_hold_after_every_operation(ledger: &Arc<dyn Ledger>) {
             }
             1 => {
                 let attempt = u32::try_from(below(4)).expect("small");
-                let extended = ledger
-                    .extend(&scope(), &key(&turn), attempt, money(amount), at(2_500))
-                    .await;
+                let extended =
+                    ledger.extend(&scope(), &key(&turn), attempt, money(amount), at(2_500)).await;
                 extended.map(|_| ())
             }
-            2 => ledger
-                .release(&scope(), &key(&turn), at(3_000))
-                .await
-                .map(|_| ()),
+            2 => ledger.release(&scope(), &key(&turn), at(3_000)).await.map(|_| ()),
             3 => {
                 let settled = settlement(&turn, &[amount, below(10)]);
                 ledger.settle(&scope(), &settled).await.map(|_| ())
             }
             _ => {
                 let legs = vec![leg("main", amount, amount / 2), leg("quota", below(5), 0)];
-                let wanted = HoldRequest {
-                    legs,
-                    ..request(&turn, 0)
-                };
+                let wanted = HoldRequest { legs, ..request(&turn, 0) };
                 ledger.hold(&scope(), &wanted).await.map(|_| ())
             }
         };
         succeeded += i32::from(result.is_ok());
         checked_books(&**ledger).await;
     }
-    assert!(
-        (100..400).contains(&succeeded),
-        "{succeeded} of 400: the run tests too little"
-    );
+    assert!((100..400).contains(&succeeded), "{succeeded} of 400: the run tests too little");
 }

@@ -12,27 +12,13 @@ use crate::fixtures::{at, id, scope, strangers};
 /// Open holds come oldest first, only those from before, no more than asked for.
 pub async fn open_holds_come_oldest_first(ledger: &Arc<dyn Ledger>) {
     open(&**ledger, "main", 100).await;
-    for (turn, at_ms) in [
-        ("t-1", 5_000),
-        ("t-2", 3_000),
-        ("t-3", 4_000),
-        ("t-4", 1_000),
-    ] {
-        let request = HoldRequest {
-            at: at(at_ms),
-            ..request(turn, 10)
-        };
+    for (turn, at_ms) in [("t-1", 5_000), ("t-2", 3_000), ("t-3", 4_000), ("t-4", 1_000)] {
+        let request = HoldRequest { at: at(at_ms), ..request(turn, 10) };
         ledger.hold(&scope(), &request).await.expect("holds");
     }
-    ledger
-        .settle(&scope(), &settlement("t-4", &[1]))
-        .await
-        .expect("settles");
+    ledger.settle(&scope(), &settlement("t-4", &[1])).await.expect("settles");
     let turns = async |before_ms: i64, limit: u32| -> Vec<String> {
-        let holds = ledger
-            .open_holds(at(before_ms), limit)
-            .await
-            .expect("reads");
+        let holds = ledger.open_holds(at(before_ms), limit).await.expect("reads");
         holds.into_iter().map(|hold| hold.key.turn.into()).collect()
     };
     assert_eq!(turns(5_000, ALL).await, ["t-2", "t-3"]);
@@ -51,28 +37,19 @@ pub async fn scan_pages_through_all_accounts(ledger: &Arc<dyn Ledger>) {
                 owner: None,
                 ..spec("any", AccountKind::Limited, 1)
             };
-            ledger
-                .open_account(&owner, &spec, at(1_000))
-                .await
-                .expect("opens");
+            ledger.open_account(&owner, &spec, at(1_000)).await.expect("opens");
             expected.push((owner.tenant.clone(), account));
         }
     }
     expected.sort();
     let mut scanned = Vec::new();
     loop {
-        let page = ledger
-            .scan_accounts(scanned.last(), 3)
-            .await
-            .expect("scans");
+        let page = ledger.scan_accounts(scanned.last(), 3).await.expect("scans");
         assert!(page.len() <= 3, "{page:?}");
         if page.is_empty() {
             break;
         }
-        scanned.extend(
-            page.into_iter()
-                .map(|(tenant, account)| (tenant, account.id)),
-        );
+        scanned.extend(page.into_iter().map(|(tenant, account)| (tenant, account.id)));
     }
     assert_eq!(scanned, expected);
 }
@@ -84,18 +61,12 @@ pub async fn scan_pages_through_all_holds(ledger: &Arc<dyn Ledger>) {
     for turn in ["b", "a", "A-1", "a_1"] {
         for step in [10, 2, 1] {
             let key = StepKey { step, ..key(turn) };
-            let request = HoldRequest {
-                key: key.clone(),
-                ..request(turn, 1)
-            };
+            let request = HoldRequest { key: key.clone(), ..request(turn, 1) };
             ledger.hold(&scope(), &request).await.expect("holds");
             expected.push((scope().tenant, key));
         }
     }
-    ledger
-        .release(&scope(), &key("a"), at(3_000))
-        .await
-        .expect("releases");
+    ledger.release(&scope(), &key("a"), at(3_000)).await.expect("releases");
     expected.sort();
     let mut scanned = Vec::new();
     loop {
@@ -116,10 +87,7 @@ pub async fn entries_are_only_appended(ledger: &Arc<dyn Ledger>) {
     for n in 0..5 {
         let turn = format!("t-{n}");
         hold(&**ledger, &turn, 10).await;
-        ledger
-            .settle(&scope(), &settlement(&turn, &[n, 4]))
-            .await
-            .expect("settles");
+        ledger.settle(&scope(), &settlement(&turn, &[n, 4])).await.expect("settles");
         let after = books(&**ledger).await.entries;
         assert_eq!(after[..before.len()], before[..]);
         assert_eq!(after.len(), before.len() + 2);

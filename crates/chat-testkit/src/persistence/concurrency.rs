@@ -21,21 +21,11 @@ pub async fn parallel_turns_are_all_there(store: &Arc<dyn Store>) {
         }
     })
     .await;
-    let page = store
-        .messages(&scope(), &c(), None, 1_000)
-        .await
-        .expect("reads");
-    let found: BTreeSet<_> = page
-        .messages
-        .iter()
-        .map(|message| message.id.clone())
-        .collect();
+    let page = store.messages(&scope(), &c(), None, 1_000).await.expect("reads");
+    let found: BTreeSet<_> = page.messages.iter().map(|message| message.id.clone()).collect();
     let expected = (0..64).flat_map(|n| [id(&format!("u-{n}")), id(&format!("r-{n}"))]);
     assert_eq!(found, expected.collect());
-    assert_eq!(
-        store.scan_steps(None, 1_000).await.expect("scans").len(),
-        64
-    );
+    assert_eq!(store.scan_steps(None, 1_000).await.expect("scans").len(), 64);
 }
 
 /// 64 requests with one key, accepted at once, are one turn.
@@ -55,10 +45,7 @@ pub async fn parallel_accepts_with_one_key_are_one_turn(store: &Arc<dyn Store>) 
     assert_eq!(answers.iter().filter(|(is_new, _)| *is_new).count(), 1);
     let turns: BTreeSet<_> = answers.into_iter().map(|(_, turn)| turn).collect();
     assert_eq!(turns.len(), 1, "everybody is told of the same turn");
-    let page = store
-        .messages(&scope(), &c(), None, 100)
-        .await
-        .expect("reads");
+    let page = store.messages(&scope(), &c(), None, 100).await.expect("reads");
     assert_eq!(page.messages.len(), 1);
 }
 
@@ -69,27 +56,15 @@ pub async fn parallel_repeats_are_one_write(store: &Arc<dyn Store>) {
         let (store, sent) = (Arc::clone(store), sent.clone());
         async move {
             let fence = sent.fence();
-            store
-                .open_step(&fence, &crate::fixtures::step(1, false))
-                .await
-                .expect("opens");
-            store
-                .dispatch(&fence, &sent.attempt_key(1, 1))
-                .await
-                .expect("dispatches");
-            store
-                .checkpoint(&fence, &sent.checkpoint(2, 5, true))
-                .await
-                .expect("appends");
+            store.open_step(&fence, &crate::fixtures::step(1, false)).await.expect("opens");
+            store.dispatch(&fence, &sent.attempt_key(1, 1)).await.expect("dispatches");
+            store.checkpoint(&fence, &sent.checkpoint(2, 5, true)).await.expect("appends");
         }
     })
     .await;
     let everything = sent.everything(&**store).await;
     let turn = everything.turn.expect("is there");
-    assert_eq!(
-        (turn.steps.len(), turn.steps[0].attempts, turn.last_seq),
-        (1, 1, 5)
-    );
+    assert_eq!((turn.steps.len(), turn.steps[0].attempts, turn.last_seq), (1, 1, 5));
     assert_eq!(everything.events.expect("has a log").segments.len(), 2);
 }
 
@@ -104,17 +79,11 @@ pub async fn parallel_counts_keep_one(store: &Arc<dyn Store>) {
                 tokenizer: TokenizerId::from_static("o200k_base"),
                 provenance: Provenance::Counted,
             };
-            store
-                .keep_token_counts(&scope(), &c(), &[(id("m-0"), count)])
-                .await
-                .expect("keeps");
+            store.keep_token_counts(&scope(), &c(), &[(id("m-0"), count)]).await.expect("keeps");
         }
     })
     .await;
-    let stored = store
-        .message(&scope(), &c(), &id("m-0"))
-        .await
-        .expect("reads");
+    let stored = store.message(&scope(), &c(), &id("m-0")).await.expect("reads");
     assert_eq!(stored.expect("is there").token_counts.len(), 1);
 }
 
@@ -125,18 +94,13 @@ pub async fn parallel_imports_are_one(store: &Arc<dyn Store>) {
         async move { import(&*store, &line(20)).await }
     })
     .await;
-    let page = store
-        .messages(&scope(), &c(), None, 100)
-        .await
-        .expect("reads");
+    let page = store.messages(&scope(), &c(), None, 100).await.expect("reads");
     assert_eq!(page.messages, line(20));
 }
 
 /// 100 calls dropped after their first poll leave whole turns or none, and the next 100 succeed.
 pub async fn dropped_call_leaves_store_healthy(store: &Arc<dyn Store>) {
-    let dropped: Vec<Sent> = (0..100)
-        .map(|n| Sent::named(&format!("dropped-{n}")))
-        .collect();
+    let dropped: Vec<Sent> = (0..100).map(|n| Sent::named(&format!("dropped-{n}"))).collect();
     for sent in &dropped {
         let call = pin!(store.accept(&sent.scope, &sent.accept));
         let _dropped_here = call.poll(&mut Context::from_waker(Waker::noop()));
@@ -145,15 +109,9 @@ pub async fn dropped_call_leaves_store_healthy(store: &Arc<dyn Store>) {
         Sent::named(&n.to_string()).complete(&**store).await;
     }
     for sent in &dropped {
-        let written = store
-            .message(&scope(), &c(), &sent.accept.turn.user_message)
-            .await;
+        let written = store.message(&scope(), &c(), &sent.accept.turn.user_message).await;
         let is_written = written.expect("reads").is_some();
         let turn = store.turn(&scope(), sent.id()).await.expect("reads");
-        assert!(
-            turn.is_some() || !is_written,
-            "half of turn {} is there",
-            sent.id()
-        );
+        assert!(turn.is_some() || !is_written, "half of turn {} is there", sent.id());
     }
 }

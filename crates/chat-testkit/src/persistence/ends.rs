@@ -63,25 +63,12 @@ pub async fn close_turn_without_a_reply_goes_back(store: &Arc<dyn Store>) {
         failure: Some(failure.clone()),
         ..sent.close()
     };
-    store
-        .close_turn(&sent.fence(), &close)
-        .await
-        .expect("closes");
+    store.close_turn(&sent.fence(), &close).await.expect("closes");
     let record = sent.record(&**store).await;
-    assert_eq!(
-        (record.state, record.failure),
-        (TurnState::Rejected, Some(failure))
-    );
-    let stored = store
-        .conversation(&scope(), &c())
-        .await
-        .expect("reads")
-        .expect("is there");
+    assert_eq!((record.state, record.failure), (TurnState::Rejected, Some(failure)));
+    let stored = store.conversation(&scope(), &c()).await.expect("reads").expect("is there");
     assert_eq!(stored.head, Some(id("u-1")));
-    let page = store
-        .messages(&scope(), &c(), None, 10)
-        .await
-        .expect("reads");
+    let page = store.messages(&scope(), &c(), None, 10).await.expect("reads");
     assert_eq!(page.messages.len(), 1);
 }
 
@@ -90,31 +77,13 @@ pub async fn close_turn_leaves_a_moved_head(store: &Arc<dyn Store>) {
     import(&**store, &line(2)).await;
     for (name, message) in [("1", true), ("2", false)] {
         let sent = Sent::named(name).below("m-1").run(&**store).await;
-        let patch = ConversationPatch {
-            head: Change::Set(id("m-0")),
-            ..ConversationPatch::default()
-        };
-        store
-            .patch_conversation(&scope(), &c(), &patch, at(1_800))
-            .await
-            .expect("patches");
-        let close = TurnClose {
-            message: message.then(|| sent.reply()),
-            ..sent.close()
-        };
-        store
-            .close_turn(&sent.fence(), &close)
-            .await
-            .expect("closes");
-        let stored = store
-            .conversation(&scope(), &c())
-            .await
-            .expect("reads")
-            .expect("is there");
-        assert_eq!(
-            (stored.head, stored.updated_at),
-            (Some(id("m-0")), at(2_000))
-        );
+        let patch =
+            ConversationPatch { head: Change::Set(id("m-0")), ..ConversationPatch::default() };
+        store.patch_conversation(&scope(), &c(), &patch, at(1_800)).await.expect("patches");
+        let close = TurnClose { message: message.then(|| sent.reply()), ..sent.close() };
+        store.close_turn(&sent.fence(), &close).await.expect("closes");
+        let stored = store.conversation(&scope(), &c()).await.expect("reads").expect("is there");
+        assert_eq!((stored.head, stored.updated_at), (Some(id("m-0")), at(2_000)));
     }
 }
 
@@ -132,20 +101,10 @@ pub async fn every_end_is_stored(store: &Arc<dyn Store>) {
         let sent = Sent::named(state.as_str()).run(&**store).await;
         let mut reply = sent.reply();
         reply.status = MessageStatus::Partial;
-        let close = TurnClose {
-            state,
-            message: Some(reply.clone()),
-            ..sent.close()
-        };
-        store
-            .close_turn(&sent.fence(), &close)
-            .await
-            .expect("closes");
+        let close = TurnClose { state, message: Some(reply.clone()), ..sent.close() };
+        store.close_turn(&sent.fence(), &close).await.expect("closes");
         assert_eq!(sent.record(&**store).await.state, state);
-        let stored = store
-            .message(&scope(), &c(), &reply.id)
-            .await
-            .expect("reads");
+        let stored = store.message(&scope(), &c(), &reply.id).await.expect("reads");
         assert_eq!(stored, Some(reply));
     }
 }
@@ -164,63 +123,24 @@ async fn check_close_is_refused(
 /// A turn does not end with an open step that nobody named: money would be forgotten.
 pub async fn close_turn_refuses_a_forgotten_step(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").run(&**store).await;
-    store
-        .open_step(&sent.fence(), &step(2, false))
-        .await
-        .expect("opens");
+    store.open_step(&sent.fence(), &step(2, false)).await.expect("opens");
     check_close_is_refused(store, &sent, &sent.close(), PersistErrorKind::IllegalState).await;
-    let close = TurnClose {
-        steps: vec![settling(1), released(2)],
-        ..sent.close()
-    };
-    store
-        .close_turn(&sent.fence(), &close)
-        .await
-        .expect("closes");
+    let close = TurnClose { steps: vec![settling(1), released(2)], ..sent.close() };
+    store.close_turn(&sent.fence(), &close).await.expect("closes");
 }
 
 /// Steps that were closed before need not be named.
 pub async fn close_turn_takes_closed_steps_as_they_are(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").run(&**store).await;
-    store
-        .open_step(&sent.fence(), &step(2, false))
-        .await
-        .expect("opens");
-    store
-        .open_step(&sent.fence(), &step(3, true))
-        .await
-        .expect("opens");
-    store
-        .close_step(&sent.fence(), &settling(1))
-        .await
-        .expect("closes");
-    store
-        .close_step(&sent.fence(), &released(2))
-        .await
-        .expect("closes");
-    store
-        .mark_settled(&[(scope().tenant, sent.step_key(1))])
-        .await
-        .expect("marks");
-    let close = TurnClose {
-        steps: vec![settling(3)],
-        ..sent.close()
-    };
-    store
-        .close_turn(&sent.fence(), &close)
-        .await
-        .expect("closes");
-    let states: Vec<_> = sent
-        .record(&**store)
-        .await
-        .steps
-        .iter()
-        .map(|s| s.state)
-        .collect();
-    assert_eq!(
-        states,
-        [StepState::Settled, StepState::Released, StepState::Settling]
-    );
+    store.open_step(&sent.fence(), &step(2, false)).await.expect("opens");
+    store.open_step(&sent.fence(), &step(3, true)).await.expect("opens");
+    store.close_step(&sent.fence(), &settling(1)).await.expect("closes");
+    store.close_step(&sent.fence(), &released(2)).await.expect("closes");
+    store.mark_settled(&[(scope().tenant, sent.step_key(1))]).await.expect("marks");
+    let close = TurnClose { steps: vec![settling(3)], ..sent.close() };
+    store.close_turn(&sent.fence(), &close).await.expect("closes");
+    let states: Vec<_> = sent.record(&**store).await.steps.iter().map(|s| s.state).collect();
+    assert_eq!(states, [StepState::Settled, StepState::Released, StepState::Settling]);
 }
 
 /// Only the promised reply, below the message it answers, is taken.
@@ -242,21 +162,9 @@ pub async fn close_turn_refuses_what_is_no_end(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").run(&**store).await;
     let illegal = PersistErrorKind::IllegalState;
     for state in [TurnState::Accepted, TurnState::Running, TurnState::Paused] {
-        check_close_is_refused(
-            store,
-            &sent,
-            &TurnClose {
-                state,
-                ..sent.close()
-            },
-            illegal,
-        )
-        .await;
+        check_close_is_refused(store, &sent, &TurnClose { state, ..sent.close() }, illegal).await;
     }
-    let gap = TurnClose {
-        segment: segment(sent.id(), 3, 3),
-        ..sent.close()
-    };
+    let gap = TurnClose { segment: segment(sent.id(), 3, 3), ..sent.close() };
     check_close_is_refused(store, &sent, &gap, illegal).await;
 }
 
@@ -274,16 +182,8 @@ pub async fn the_end_is_final(store: &Arc<dyn Store>) {
         ..sent.close()
     };
     assert_refused(store.open_step(&fence, &step(2, true)).await, illegal);
-    assert_refused(
-        store.dispatch(&fence, &sent.attempt_key(1, 2)).await,
-        illegal,
-    );
-    assert_refused(
-        store
-            .checkpoint(&fence, &sent.checkpoint(3, 3, false))
-            .await,
-        illegal,
-    );
+    assert_refused(store.dispatch(&fence, &sent.attempt_key(1, 2)).await, illegal);
+    assert_refused(store.checkpoint(&fence, &sent.checkpoint(3, 3, false)).await, illegal);
     assert_refused(store.close_step(&fence, &released(1)).await, illegal);
     assert_refused(store.close_turn(&fence, &aborted).await, illegal);
     assert_refused(store.close_turn(&fence, &sent.close()).await, illegal);
@@ -297,10 +197,7 @@ pub async fn one_of_64_closers_wins(store: &Arc<dyn Store>) {
         let (store, sent) = (Arc::clone(store), sent.clone());
         async move {
             let failure = Some(TurnFailure::new(format!("closer-{n}"), "test", false));
-            let close = TurnClose {
-                failure,
-                ..sent.close()
-            };
+            let close = TurnClose { failure, ..sent.close() };
             (n, store.close_turn(&sent.fence(), &close).await)
         }
     })
@@ -312,10 +209,6 @@ pub async fn one_of_64_closers_wins(store: &Arc<dyn Store>) {
             Err(error) => assert_eq!(error.kind(), PersistErrorKind::IllegalState, "{error}"),
         }
     }
-    let stored = sent
-        .record(&**store)
-        .await
-        .failure
-        .map(|failure| failure.code);
+    let stored = sent.record(&**store).await.failure.map(|failure| failure.code);
     assert_eq!(winners, stored.into_iter().collect::<Vec<_>>());
 }

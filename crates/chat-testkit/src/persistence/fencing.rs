@@ -11,20 +11,13 @@ use crate::fixtures::{
 };
 
 fn lapsed(sent: &Sent) -> LapsedTurn {
-    LapsedTurn {
-        scope: sent.scope.clone(),
-        turn: sent.id().clone(),
-        epoch: 1,
-    }
+    LapsedTurn { scope: sent.scope.clone(), turn: sent.id().clone(), epoch: 1 }
 }
 
 /// A running turn that `o-2` has taken over, and all that is there.
 async fn taken_over(store: &Arc<dyn Store>) -> (Sent, Fence, Everything) {
     let sent = Sent::named("1").run(&**store).await;
-    let taken = store
-        .take_over(&lapsed(&sent), &id("o-2"))
-        .await
-        .expect("takes over");
+    let taken = store.take_over(&lapsed(&sent), &id("o-2")).await.expect("takes over");
     let everything = sent.everything(&**store).await;
     (sent, taken.expect("nobody was faster"), everything)
 }
@@ -33,32 +26,17 @@ async fn taken_over(store: &Arc<dyn Store>) -> (Sent, Fence, Everything) {
 pub async fn take_over_raises_the_epoch(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").run(&**store).await;
     let before = sent.record(&**store).await;
-    let taken = store
-        .take_over(&lapsed(&sent), &id("o-2"))
-        .await
-        .expect("takes over");
-    assert_eq!(
-        taken,
-        Some(Fence {
-            epoch: 2,
-            ..sent.fence()
-        })
-    );
+    let taken = store.take_over(&lapsed(&sent), &id("o-2")).await.expect("takes over");
+    assert_eq!(taken, Some(Fence { epoch: 2, ..sent.fence() }));
     let after = sent.record(&**store).await;
     assert_eq!((after.epoch, after.state), (2, before.state));
-    assert_eq!(
-        (after.steps, after.last_seq),
-        (before.steps, before.last_seq)
-    );
+    assert_eq!((after.steps, after.last_seq), (before.steps, before.last_seq));
 }
 
 /// A turn seen at an old epoch is not taken over again.
 pub async fn take_over_needs_the_epoch_seen(store: &Arc<dyn Store>) {
     let (sent, _, before) = taken_over(store).await;
-    let taken = store
-        .take_over(&lapsed(&sent), &id("o-3"))
-        .await
-        .expect("answers");
+    let taken = store.take_over(&lapsed(&sent), &id("o-3")).await.expect("answers");
     assert_eq!(taken, None);
     assert_eq!(sent.everything(&**store).await, before);
 }
@@ -67,15 +45,9 @@ pub async fn take_over_needs_the_epoch_seen(store: &Arc<dyn Store>) {
 pub async fn take_over_of_an_ended_turn_is_none(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").complete(&**store).await;
     let before = sent.everything(&**store).await;
-    let unknown = LapsedTurn {
-        turn: id("t-9"),
-        ..lapsed(&sent)
-    };
+    let unknown = LapsedTurn { turn: id("t-9"), ..lapsed(&sent) };
     for lapsed in [lapsed(&sent), unknown] {
-        assert_eq!(
-            store.take_over(&lapsed, &id("o-2")).await.expect("answers"),
-            None
-        );
+        assert_eq!(store.take_over(&lapsed, &id("o-2")).await.expect("answers"), None);
     }
     assert_eq!(sent.everything(&**store).await, before);
 }
@@ -85,22 +57,11 @@ pub async fn one_of_64_takes_over(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").run(&**store).await;
     let answers = in_parallel(64, |n| {
         let (store, lapsed) = (Arc::clone(store), lapsed(&sent));
-        async move {
-            store
-                .take_over(&lapsed, &id(&format!("new-{n}")))
-                .await
-                .expect("answers")
-        }
+        async move { store.take_over(&lapsed, &id(&format!("new-{n}"))).await.expect("answers") }
     })
     .await;
     let winners: Vec<Fence> = answers.into_iter().flatten().collect();
-    assert_eq!(
-        winners,
-        [Fence {
-            epoch: 2,
-            ..sent.fence()
-        }]
-    );
+    assert_eq!(winners, [Fence { epoch: 2, ..sent.fence() }]);
     assert_eq!(sent.record(&**store).await.epoch, 2);
 }
 
@@ -118,9 +79,7 @@ pub async fn old_owner_opens_no_step(store: &Arc<dyn Store>) {
 pub async fn old_owner_dispatches_nothing(store: &Arc<dyn Store>) {
     let (sent, _, before) = taken_over(store).await;
     for attempt in [1, 2] {
-        let dispatched = store
-            .dispatch(&sent.fence(), &sent.attempt_key(1, attempt))
-            .await;
+        let dispatched = store.dispatch(&sent.fence(), &sent.attempt_key(1, attempt)).await;
         assert_refused(dispatched, PersistErrorKind::Fenced);
     }
     assert_eq!(sent.everything(&**store).await, before);
@@ -129,9 +88,7 @@ pub async fn old_owner_dispatches_nothing(store: &Arc<dyn Store>) {
 /// The old owner appends no events.
 pub async fn old_owner_appends_no_events(store: &Arc<dyn Store>) {
     let (sent, _, before) = taken_over(store).await;
-    let appended = store
-        .checkpoint(&sent.fence(), &sent.checkpoint(2, 3, true))
-        .await;
+    let appended = store.checkpoint(&sent.fence(), &sent.checkpoint(2, 3, true)).await;
     assert_refused(appended, PersistErrorKind::Fenced);
     assert_eq!(sent.everything(&**store).await, before);
 }
@@ -153,10 +110,7 @@ pub async fn old_owner_ends_nothing(store: &Arc<dyn Store>) {
     assert_refused(closed, PersistErrorKind::Fenced);
     assert_eq!(sent.everything(&**store).await, before);
 
-    store
-        .close_turn(&fence, &sent.close())
-        .await
-        .expect("the new owner ends it");
+    store.close_turn(&fence, &sent.close()).await.expect("the new owner ends it");
     let before = sent.everything(&**store).await;
     let closed = store.close_turn(&sent.fence(), &sent.close()).await;
     assert_refused(closed, PersistErrorKind::Fenced);
@@ -167,10 +121,7 @@ pub async fn old_owner_ends_nothing(store: &Arc<dyn Store>) {
 pub async fn an_epoch_from_nowhere_is_fenced(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").run(&**store).await;
     for epoch in [0, 2] {
-        let fence = Fence {
-            epoch,
-            ..sent.fence()
-        };
+        let fence = Fence { epoch, ..sent.fence() };
         let closed = store.close_turn(&fence, &sent.close()).await;
         assert_refused(closed, PersistErrorKind::Fenced);
     }
@@ -179,34 +130,16 @@ pub async fn an_epoch_from_nowhere_is_fenced(store: &Arc<dyn Store>) {
 /// The new owner goes on where the log ends.
 pub async fn new_owner_goes_on(store: &Arc<dyn Store>) {
     let (sent, fence, _) = taken_over(store).await;
-    store
-        .checkpoint(&fence, &sent.checkpoint(2, 4, true))
-        .await
-        .expect("appends");
-    store
-        .open_step(&fence, &step(2, false))
-        .await
-        .expect("opens");
-    store
-        .dispatch(&fence, &sent.attempt_key(2, 1))
-        .await
-        .expect("dispatches");
-    store
-        .close_step(&fence, &settling(2))
-        .await
-        .expect("closes the step");
+    store.checkpoint(&fence, &sent.checkpoint(2, 4, true)).await.expect("appends");
+    store.open_step(&fence, &step(2, false)).await.expect("opens");
+    store.dispatch(&fence, &sent.attempt_key(2, 1)).await.expect("dispatches");
+    store.close_step(&fence, &settling(2)).await.expect("closes the step");
     let close = TurnClose {
         state: TurnState::Interrupted,
         segment: segment(sent.id(), 5, 5),
         ..sent.close()
     };
-    store
-        .close_turn(&fence, &close)
-        .await
-        .expect("ends the turn");
+    store.close_turn(&fence, &close).await.expect("ends the turn");
     let record = sent.record(&**store).await;
-    assert_eq!(
-        (record.state, record.epoch, record.last_seq),
-        (TurnState::Interrupted, 2, 5)
-    );
+    assert_eq!((record.state, record.epoch, record.last_seq), (TurnState::Interrupted, 2, 5));
 }

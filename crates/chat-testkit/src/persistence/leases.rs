@@ -19,11 +19,7 @@ async fn lapsed(store: &Arc<dyn Store>, now_ms: i64) -> Vec<String> {
 pub async fn turns_without_a_lease_have_lapsed(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").accept(&**store).await;
     let found = store.lapsed_turns(at(1_000), 100).await.expect("reads");
-    let expected = LapsedTurn {
-        scope: scope(),
-        turn: sent.id().clone(),
-        epoch: 1,
-    };
+    let expected = LapsedTurn { scope: scope(), turn: sent.id().clone(), epoch: 1 };
     assert_eq!(found, [expected]);
 }
 
@@ -52,20 +48,10 @@ pub async fn the_new_owners_lease_counts(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").accept(&**store).await;
     store.heartbeat(&id("o-2"), at(5_000)).await.expect("beats");
     let found = store.lapsed_turns(at(2_000), 100).await.expect("reads");
-    store
-        .take_over(&found[0], &id("o-2"))
-        .await
-        .expect("takes over");
+    store.take_over(&found[0], &id("o-2")).await.expect("takes over");
     assert_eq!(lapsed(store, 2_000).await, Vec::<String>::new());
-    let expected = LapsedTurn {
-        scope: scope(),
-        turn: sent.id().clone(),
-        epoch: 2,
-    };
-    assert_eq!(
-        store.lapsed_turns(at(5_000), 100).await.expect("reads"),
-        [expected]
-    );
+    let expected = LapsedTurn { scope: scope(), turn: sent.id().clone(), epoch: 2 };
+    assert_eq!(store.lapsed_turns(at(5_000), 100).await.expect("reads"), [expected]);
 }
 
 /// Ended turns never lapse, and no more are listed than asked for.
@@ -74,14 +60,8 @@ pub async fn only_running_turns_lapse(store: &Arc<dyn Store>) {
     for n in 0..5 {
         Sent::named(&n.to_string()).accept(&**store).await;
     }
-    assert_eq!(
-        lapsed(store, 9_000).await,
-        ["t-0", "t-1", "t-2", "t-3", "t-4"]
-    );
-    assert_eq!(
-        store.lapsed_turns(at(9_000), 2).await.expect("reads").len(),
-        2
-    );
+    assert_eq!(lapsed(store, 9_000).await, ["t-0", "t-1", "t-2", "t-3", "t-4"]);
+    assert_eq!(store.lapsed_turns(at(9_000), 2).await.expect("reads").len(), 2);
 }
 
 async fn flags(store: &Arc<dyn Store>, owner: &str) -> Vec<TurnId> {
@@ -107,10 +87,7 @@ pub async fn a_stop_follows_the_takeover(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").run(&**store).await;
     store.request_stop(&scope(), sent.id()).await.expect("asks");
     let found = store.lapsed_turns(at(9_000), 100).await.expect("reads");
-    store
-        .take_over(&found[0], &id("o-2"))
-        .await
-        .expect("takes over");
+    store.take_over(&found[0], &id("o-2")).await.expect("takes over");
     assert_eq!(flags(store, "o-1").await, []);
     assert_eq!(flags(store, "o-2").await, [sent.id().clone()]);
 }
@@ -119,14 +96,8 @@ pub async fn a_stop_follows_the_takeover(store: &Arc<dyn Store>) {
 pub async fn a_stop_after_the_end_says_how_it_ended(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").run(&**store).await;
     store.request_stop(&scope(), sent.id()).await.expect("asks");
-    let close = TurnClose {
-        state: TurnState::Aborted,
-        ..sent.close()
-    };
-    store
-        .close_turn(&sent.fence(), &close)
-        .await
-        .expect("closes");
+    let close = TurnClose { state: TurnState::Aborted, ..sent.close() };
+    store.close_turn(&sent.fence(), &close).await.expect("closes");
     assert_eq!(flags(store, "o-1").await, []);
     let ack = store.request_stop(&scope(), sent.id()).await.expect("asks");
     assert_eq!(ack, StopAck::AlreadyEnded(TurnState::Aborted));

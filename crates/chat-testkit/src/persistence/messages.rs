@@ -14,17 +14,11 @@ use crate::fixtures::{
 };
 
 async fn branch(store: &Arc<dyn Store>, head: &str, limit: usize) -> BranchPage {
-    store
-        .branch(&scope(), &c(), &id(head), limit)
-        .await
-        .expect("reads the branch")
+    store.branch(&scope(), &c(), &id(head), limit).await.expect("reads the branch")
 }
 
 async fn all(store: &Arc<dyn Store>) -> Vec<Message> {
-    let page = store
-        .messages(&scope(), &c(), None, 1_000)
-        .await
-        .expect("reads");
+    let page = store.messages(&scope(), &c(), None, 1_000).await.expect("reads");
     assert_eq!(page.next, None);
     page.messages
 }
@@ -34,10 +28,7 @@ pub async fn message_is_read_in_its_conversation(store: &Arc<dyn Store>) {
     let messages = line(2);
     import(&**store, &messages).await;
     let read = async |conversation: &str, name: &str| {
-        store
-            .message(&scope(), &id(conversation), &id(name))
-            .await
-            .expect("reads")
+        store.message(&scope(), &id(conversation), &id(name)).await.expect("reads")
     };
     assert_eq!(read("c", "m-1").await.as_ref(), messages.last());
     assert_eq!(read("d", "m-1").await, None);
@@ -49,13 +40,7 @@ pub async fn branch_reads_from_head_to_root(store: &Arc<dyn Store>) {
     let mut messages = line(5);
     import(&**store, &messages).await;
     messages.reverse();
-    assert_eq!(
-        branch(store, "m-4", 100).await,
-        BranchPage {
-            messages,
-            next: None
-        }
-    );
+    assert_eq!(branch(store, "m-4", 100).await, BranchPage { messages, next: None });
 }
 
 /// Each side of a fork sees its own messages only.
@@ -64,14 +49,8 @@ pub async fn branch_leaves_siblings_out(store: &Arc<dyn Store>) {
     messages.push(message("other-1", Some("m-0"), Role::Assistant));
     messages.push(message("other-2", Some("other-1"), Role::User));
     import(&**store, &messages).await;
-    assert_eq!(
-        ids(&branch(store, "m-2", 100).await.messages),
-        ["m-2", "m-1", "m-0"]
-    );
-    assert_eq!(
-        ids(&branch(store, "other-2", 100).await.messages),
-        ["other-2", "other-1", "m-0"]
-    );
+    assert_eq!(ids(&branch(store, "m-2", 100).await.messages), ["m-2", "m-1", "m-0"]);
+    assert_eq!(ids(&branch(store, "other-2", 100).await.messages), ["other-2", "other-1", "m-0"]);
 }
 
 /// A page holds what was asked for, however long the branch, and says where the next begins.
@@ -89,11 +68,7 @@ pub async fn branch_pages_join_to_the_whole(store: &Arc<dyn Store>) {
     let mut next = Some("m-8".to_owned());
     while let Some(head) = next {
         let page = branch(store, &head, 3).await;
-        assert_eq!(
-            page.messages.len(),
-            3,
-            "nine messages make three full pages"
-        );
+        assert_eq!(page.messages.len(), 3, "nine messages make three full pages");
         joined.extend(page.messages);
         next = page.next.map(String::from);
     }
@@ -104,10 +79,7 @@ pub async fn branch_pages_join_to_the_whole(store: &Arc<dyn Store>) {
 /// A head that is not in the conversation is not found.
 pub async fn branch_of_a_foreign_head_is_not_found(store: &Arc<dyn Store>) {
     import(&**store, &line(1)).await;
-    Sent::named("1")
-        .into_conversation("d")
-        .accept(&**store)
-        .await;
+    Sent::named("1").into_conversation("d").accept(&**store).await;
     for head in ["nothing", "u-1", "r-1"] {
         let read = store.branch(&scope(), &c(), &id(head), 10).await;
         assert_refused(read, PersistErrorKind::NotFound);
@@ -126,10 +98,7 @@ pub async fn messages_page_in_written_order(store: &Arc<dyn Store>) {
     let mut joined = Vec::new();
     let mut after: Option<MessageId> = None;
     loop {
-        let page = store
-            .messages(&scope(), &c(), after.as_ref(), 2)
-            .await
-            .expect("reads");
+        let page = store.messages(&scope(), &c(), after.as_ref(), 2).await.expect("reads");
         assert!(page.messages.len() <= 2, "{page:?}");
         joined.extend(page.messages);
         after = page.next;
@@ -142,10 +111,7 @@ pub async fn messages_page_in_written_order(store: &Arc<dyn Store>) {
 
 /// A conversation that is not there has an empty page.
 pub async fn messages_of_nothing_are_an_empty_page(store: &Arc<dyn Store>) {
-    let page = store
-        .messages(&scope(), &c(), None, 10)
-        .await
-        .expect("reads");
+    let page = store.messages(&scope(), &c(), None, 10).await.expect("reads");
     assert_eq!(page, MessagePage::default());
 }
 
@@ -153,32 +119,19 @@ pub async fn messages_of_nothing_are_an_empty_page(store: &Arc<dyn Store>) {
 pub async fn import_refuses_a_child_before_its_parent(store: &Arc<dyn Store>) {
     let mut messages = line(3);
     messages.swap(1, 2);
-    let imported = store
-        .import(&scope(), &conversation("c", 1_000), &messages)
-        .await;
+    let imported = store.import(&scope(), &conversation("c", 1_000), &messages).await;
     assert_refused(imported, PersistErrorKind::ParentMissing);
-    assert_eq!(
-        store.conversation(&scope(), &c()).await.expect("reads"),
-        None
-    );
+    assert_eq!(store.conversation(&scope(), &c()).await.expect("reads"), None);
     assert_eq!(all(store).await, []);
 }
 
 /// A parent in another conversation is no parent.
 pub async fn import_refuses_a_parent_of_another_conversation(store: &Arc<dyn Store>) {
-    Sent::named("1")
-        .into_conversation("d")
-        .accept(&**store)
-        .await;
+    Sent::named("1").into_conversation("d").accept(&**store).await;
     let child = message("m", Some("u-1"), Role::Assistant);
-    let imported = store
-        .import(&scope(), &conversation("c", 1_000), &[child])
-        .await;
+    let imported = store.import(&scope(), &conversation("c", 1_000), &[child]).await;
     assert_refused(imported, PersistErrorKind::ParentMissing);
-    assert_eq!(
-        store.conversation(&scope(), &c()).await.expect("reads"),
-        None
-    );
+    assert_eq!(store.conversation(&scope(), &c()).await.expect("reads"), None);
 }
 
 /// The same import again changes nothing; a longer one adds what is new.
@@ -193,14 +146,8 @@ pub async fn import_again_adds_only_what_is_new(store: &Arc<dyn Store>) {
 /// A conversation that is there stays as it is.
 pub async fn import_keeps_the_conversation_that_is_there(store: &Arc<dyn Store>) {
     import(&**store, &line(1)).await;
-    let other = Conversation {
-        title: "other".into(),
-        ..conversation("c", 7_000)
-    };
-    store
-        .import(&scope(), &other, &line(2))
-        .await
-        .expect("imports");
+    let other = Conversation { title: "other".into(), ..conversation("c", 7_000) };
+    store.import(&scope(), &other, &line(2)).await.expect("imports");
     let stored = store.conversation(&scope(), &c()).await.expect("reads");
     assert_eq!(stored, Some(conversation("c", 1_000)));
     assert_eq!(all(store).await, line(2));
@@ -212,23 +159,13 @@ pub async fn import_refuses_a_taken_id(store: &Arc<dyn Store>) {
     let mut changed = line(2);
     changed[1].parts = vec![ContentPart::text("changed")];
     changed.insert(0, message("new", None, Role::User));
-    let imported = store
-        .import(&scope(), &conversation("c", 1_000), &changed)
-        .await;
+    let imported = store.import(&scope(), &conversation("c", 1_000), &changed).await;
     assert_refused(imported, PersistErrorKind::Conflict);
 
-    let moved = Message {
-        conversation: id("d"),
-        ..message("m-0", None, Role::User)
-    };
-    let imported = store
-        .import(&scope(), &conversation("d", 1_000), &[moved])
-        .await;
+    let moved = Message { conversation: id("d"), ..message("m-0", None, Role::User) };
+    let imported = store.import(&scope(), &conversation("d", 1_000), &[moved]).await;
     assert_refused(imported, PersistErrorKind::Conflict);
-    assert_eq!(
-        store.conversation(&scope(), &id("d")).await.expect("reads"),
-        None
-    );
+    assert_eq!(store.conversation(&scope(), &id("d")).await.expect("reads"), None);
     assert_eq!(all(store).await, line(2));
 }
 
@@ -243,28 +180,17 @@ fn count(tokens: u64, tokenizer: &'static str) -> TokenCount {
 /// A count is kept with its message, one per tokenizer; a later one does not replace it.
 pub async fn token_counts_are_kept_once(store: &Arc<dyn Store>) {
     import(&**store, &line(2)).await;
-    let first = [
-        (id("m-0"), count(7, "o200k_base")),
-        (id("m-1"), count(9, "o200k_base")),
-    ];
+    let first = [(id("m-0"), count(7, "o200k_base")), (id("m-1"), count(9, "o200k_base"))];
     let later = [
         (id("m-0"), count(8, "o200k_base")),
         (id("m-0"), count(5, "gguf:smollm2")),
         (id("nothing"), count(5, "o200k_base")),
     ];
-    store
-        .keep_token_counts(&scope(), &c(), &first)
-        .await
-        .expect("keeps");
-    store
-        .keep_token_counts(&scope(), &c(), &later)
-        .await
-        .expect("keeps");
+    store.keep_token_counts(&scope(), &c(), &first).await.expect("keeps");
+    store.keep_token_counts(&scope(), &c(), &later).await.expect("keeps");
 
     let mut messages = all(store).await;
-    messages[0]
-        .token_counts
-        .sort_by(|a, b| b.tokenizer.cmp(&a.tokenizer));
+    messages[0].token_counts.sort_by(|a, b| b.tokenizer.cmp(&a.tokenizer));
     let mut expected = line(2);
     expected[0].token_counts = vec![count(7, "o200k_base"), count(5, "gguf:smollm2")];
     expected[1].token_counts = vec![count(9, "o200k_base")];
@@ -275,10 +201,7 @@ pub async fn token_counts_are_kept_once(store: &Arc<dyn Store>) {
 pub async fn import_again_keeps_token_counts(store: &Arc<dyn Store>) {
     import(&**store, &line(1)).await;
     let counts = [(id("m-0"), count(7, "o200k_base"))];
-    store
-        .keep_token_counts(&scope(), &c(), &counts)
-        .await
-        .expect("keeps");
+    store.keep_token_counts(&scope(), &c(), &counts).await.expect("keeps");
     let before = all(store).await;
     import(&**store, &line(1)).await;
     assert_eq!(all(store).await, before);
@@ -289,23 +212,13 @@ pub async fn delete_subtree_moves_the_head_up(store: &Arc<dyn Store>) {
     let mut messages = line(4);
     messages.push(message("other", Some("m-0"), Role::Assistant));
     import(&**store, &messages).await;
-    let patch = ConversationPatch {
-        head: Change::Set(id("m-3")),
-        ..ConversationPatch::default()
-    };
-    store
-        .patch_conversation(&scope(), &c(), &patch, at(2_000))
-        .await
-        .expect("patches");
+    let patch = ConversationPatch { head: Change::Set(id("m-3")), ..ConversationPatch::default() };
+    store.patch_conversation(&scope(), &c(), &patch, at(2_000)).await.expect("patches");
 
     let deleted = store.delete_subtree(&scope(), &c(), &id("m-1")).await;
     assert_eq!(deleted.expect("deletes"), 3);
     assert_eq!(ids(&all(store).await), ["m-0", "other"]);
-    let stored = store
-        .conversation(&scope(), &c())
-        .await
-        .expect("reads")
-        .expect("is there");
+    let stored = store.conversation(&scope(), &c()).await.expect("reads").expect("is there");
     assert_eq!(stored.head, Some(id("m-0")));
 }
 
@@ -314,23 +227,13 @@ pub async fn delete_subtree_leaves_a_head_beside_it(store: &Arc<dyn Store>) {
     let mut messages = line(2);
     messages.push(message("other", None, Role::User));
     import(&**store, &messages).await;
-    let patch = ConversationPatch {
-        head: Change::Set(id("other")),
-        ..ConversationPatch::default()
-    };
-    store
-        .patch_conversation(&scope(), &c(), &patch, at(2_000))
-        .await
-        .expect("patches");
+    let patch =
+        ConversationPatch { head: Change::Set(id("other")), ..ConversationPatch::default() };
+    store.patch_conversation(&scope(), &c(), &patch, at(2_000)).await.expect("patches");
     let head_after = async |top: &str, count: u64| {
         let deleted = store.delete_subtree(&scope(), &c(), &id(top)).await;
         assert_eq!(deleted.expect("deletes"), count);
-        store
-            .conversation(&scope(), &c())
-            .await
-            .expect("reads")
-            .expect("is there")
-            .head
+        store.conversation(&scope(), &c()).await.expect("reads").expect("is there").head
     };
     assert_eq!(head_after("m-0", 2).await, Some(id("other")));
     assert_eq!(head_after("other", 1).await, None);
@@ -340,10 +243,7 @@ pub async fn delete_subtree_leaves_a_head_beside_it(store: &Arc<dyn Store>) {
 pub async fn delete_subtree_of_nothing_is_zero(store: &Arc<dyn Store>) {
     import(&**store, &line(2)).await;
     let delete = async |conversation: &str, name: &str| {
-        store
-            .delete_subtree(&scope(), &id(conversation), &id(name))
-            .await
-            .expect("deletes")
+        store.delete_subtree(&scope(), &id(conversation), &id(name)).await.expect("deletes")
     };
     assert_eq!(delete("c", "nothing").await, 0);
     assert_eq!(delete("d", "m-1").await, 0);
@@ -361,10 +261,7 @@ pub async fn delete_subtree_is_refused_while_a_turn_writes_below(store: &Arc<dyn
         assert_refused(deleted, PersistErrorKind::Conflict);
     }
     assert_eq!(sent.everything(&**store).await, before);
-    store
-        .close_turn(&sent.fence(), &sent.close())
-        .await
-        .expect("closes");
+    store.close_turn(&sent.fence(), &sent.close()).await.expect("closes");
     let deleted = store.delete_subtree(&scope(), &c(), &id("m-0")).await;
     assert_eq!(deleted.expect("deletes"), 4);
 }

@@ -29,14 +29,8 @@ async fn check_steps(store: &Arc<dyn Store>, sent: &Sent, expected: &[StepRecord
 /// A step opens as held, or as dispatched with its first attempt, and the turn runs.
 pub async fn open_step_sets_the_turn_running(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").accept(&**store).await;
-    store
-        .open_step(&sent.fence(), &step(1, false))
-        .await
-        .expect("opens");
-    store
-        .open_step(&sent.fence(), &step(2, true))
-        .await
-        .expect("opens");
+    store.open_step(&sent.fence(), &step(1, false)).await.expect("opens");
+    store.open_step(&sent.fence(), &step(2, true)).await.expect("opens");
     let expected = TurnRecord {
         turn: sent.accept.turn.clone(),
         state: TurnState::Running,
@@ -56,82 +50,37 @@ pub async fn open_step_sets_the_turn_running(store: &Arc<dyn Store>) {
 /// The same step again changes nothing, wherever it has got to.
 pub async fn open_step_again_changes_nothing(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").accept(&**store).await;
-    store
-        .open_step(&sent.fence(), &step(1, false))
-        .await
-        .expect("opens");
-    store
-        .open_step(&sent.fence(), &step(1, false))
-        .await
-        .expect("is there");
+    store.open_step(&sent.fence(), &step(1, false)).await.expect("opens");
+    store.open_step(&sent.fence(), &step(1, false)).await.expect("is there");
     check_steps(store, &sent, &[stored_step(&sent, 1, StepState::Held, 0)]).await;
-    store
-        .dispatch(&sent.fence(), &sent.attempt_key(1, 1))
-        .await
-        .expect("dispatches");
-    store
-        .open_step(&sent.fence(), &step(1, false))
-        .await
-        .expect("is there");
-    check_steps(
-        store,
-        &sent,
-        &[stored_step(&sent, 1, StepState::Dispatched, 1)],
-    )
-    .await;
+    store.dispatch(&sent.fence(), &sent.attempt_key(1, 1)).await.expect("dispatches");
+    store.open_step(&sent.fence(), &step(1, false)).await.expect("is there");
+    check_steps(store, &sent, &[stored_step(&sent, 1, StepState::Dispatched, 1)]).await;
 }
 
 /// Every purpose comes back, and steps come in the order of their numbers.
 pub async fn steps_come_in_order_with_their_purpose(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").accept(&**store).await;
-    let purposes = [
-        (10, Purpose::ToolRound),
-        (2, Purpose::Title),
-        (1, Purpose::Summary),
-        (9, Purpose::Reply),
-    ];
+    let purposes =
+        [(10, Purpose::ToolRound), (2, Purpose::Title), (1, Purpose::Summary), (9, Purpose::Reply)];
     for (number, purpose) in purposes {
-        let opened = chat_persist::NewStep {
-            purpose,
-            ..step(number, false)
-        };
-        store
-            .open_step(&sent.fence(), &opened)
-            .await
-            .expect("opens");
+        let opened = chat_persist::NewStep { purpose, ..step(number, false) };
+        store.open_step(&sent.fence(), &opened).await.expect("opens");
     }
     let steps = sent.record(&**store).await.steps;
-    let found: Vec<_> = steps
-        .iter()
-        .map(|step| (step.key.step, step.purpose))
-        .collect();
-    let expected = [
-        (1, Purpose::Summary),
-        (2, Purpose::Title),
-        (9, Purpose::Reply),
-        (10, Purpose::ToolRound),
-    ];
+    let found: Vec<_> = steps.iter().map(|step| (step.key.step, step.purpose)).collect();
+    let expected =
+        [(1, Purpose::Summary), (2, Purpose::Title), (9, Purpose::Reply), (10, Purpose::ToolRound)];
     assert_eq!(found, expected);
 }
 
 /// Attempts are counted one by one; the same one again changes nothing.
 pub async fn dispatch_counts_attempts(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").accept(&**store).await;
-    store
-        .open_step(&sent.fence(), &step(1, false))
-        .await
-        .expect("opens");
+    store.open_step(&sent.fence(), &step(1, false)).await.expect("opens");
     for (attempt, counted) in [(1, 1), (1, 1), (2, 2), (1, 2), (3, 3), (3, 3)] {
-        store
-            .dispatch(&sent.fence(), &sent.attempt_key(1, attempt))
-            .await
-            .expect("dispatches");
-        check_steps(
-            store,
-            &sent,
-            &[stored_step(&sent, 1, StepState::Dispatched, counted)],
-        )
-        .await;
+        store.dispatch(&sent.fence(), &sent.attempt_key(1, attempt)).await.expect("dispatches");
+        check_steps(store, &sent, &[stored_step(&sent, 1, StepState::Dispatched, counted)]).await;
     }
 }
 
@@ -140,34 +89,18 @@ pub async fn dispatch_refuses_a_missing_attempt(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").run(&**store).await;
     let dispatched = store.dispatch(&sent.fence(), &sent.attempt_key(1, 3)).await;
     assert_refused(dispatched, PersistErrorKind::IllegalState);
-    check_steps(
-        store,
-        &sent,
-        &[stored_step(&sent, 1, StepState::Dispatched, 1)],
-    )
-    .await;
+    check_steps(store, &sent, &[stored_step(&sent, 1, StepState::Dispatched, 1)]).await;
 }
 
 /// A closed step makes no further attempt, not even one it made before.
 pub async fn dispatch_refuses_a_closed_step(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").run(&**store).await;
-    store
-        .open_step(&sent.fence(), &step(2, false))
-        .await
-        .expect("opens");
-    store
-        .close_step(&sent.fence(), &settling(1))
-        .await
-        .expect("closes");
-    store
-        .close_step(&sent.fence(), &released(2))
-        .await
-        .expect("closes");
+    store.open_step(&sent.fence(), &step(2, false)).await.expect("opens");
+    store.close_step(&sent.fence(), &settling(1)).await.expect("closes");
+    store.close_step(&sent.fence(), &released(2)).await.expect("closes");
     let before = sent.everything(&**store).await;
     for (number, attempt) in [(1, 1), (1, 2), (2, 1)] {
-        let dispatched = store
-            .dispatch(&sent.fence(), &sent.attempt_key(number, attempt))
-            .await;
+        let dispatched = store.dispatch(&sent.fence(), &sent.attempt_key(number, attempt)).await;
         assert_refused(dispatched, PersistErrorKind::IllegalState);
     }
     assert_eq!(sent.everything(&**store).await, before);
@@ -176,66 +109,27 @@ pub async fn dispatch_refuses_a_closed_step(store: &Arc<dyn Store>) {
 /// A step with amounts is settling, one without is released; the turn goes on.
 pub async fn close_step_settles_or_releases(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").run(&**store).await;
-    store
-        .open_step(&sent.fence(), &step(2, false))
-        .await
-        .expect("opens");
-    store
-        .close_step(&sent.fence(), &settling(1))
-        .await
-        .expect("closes");
-    store
-        .close_step(&sent.fence(), &released(2))
-        .await
-        .expect("closes");
-    let settled = StepRecord {
-        amounts: vec![amount(1)],
-        ..stored_step(&sent, 1, StepState::Settling, 1)
-    };
+    store.open_step(&sent.fence(), &step(2, false)).await.expect("opens");
+    store.close_step(&sent.fence(), &settling(1)).await.expect("closes");
+    store.close_step(&sent.fence(), &released(2)).await.expect("closes");
+    let settled =
+        StepRecord { amounts: vec![amount(1)], ..stored_step(&sent, 1, StepState::Settling, 1) };
     let record = sent.record(&**store).await;
-    assert_eq!(
-        record.steps,
-        [settled, stored_step(&sent, 2, StepState::Released, 0)]
-    );
+    assert_eq!(record.steps, [settled, stored_step(&sent, 2, StepState::Released, 0)]);
     assert_eq!(record.state, TurnState::Running);
 }
 
 /// The same close again changes nothing; another one is refused.
 pub async fn close_step_again_changes_nothing(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").run(&**store).await;
-    store
-        .open_step(&sent.fence(), &step(2, false))
-        .await
-        .expect("opens");
-    store
-        .close_step(&sent.fence(), &settling(1))
-        .await
-        .expect("closes");
-    store
-        .close_step(&sent.fence(), &released(2))
-        .await
-        .expect("closes");
+    store.open_step(&sent.fence(), &step(2, false)).await.expect("opens");
+    store.close_step(&sent.fence(), &settling(1)).await.expect("closes");
+    store.close_step(&sent.fence(), &released(2)).await.expect("closes");
     let before = sent.everything(&**store).await;
-    store
-        .close_step(&sent.fence(), &settling(1))
-        .await
-        .expect("is closed so");
-    store
-        .close_step(&sent.fence(), &released(2))
-        .await
-        .expect("is closed so");
-    let dearer = AttemptAmount {
-        amount: Money::from_nano_usd(999),
-        ..amount(1)
-    };
-    for other in [
-        released(1),
-        settling(2),
-        StepClose {
-            step: 1,
-            amounts: vec![dearer],
-        },
-    ] {
+    store.close_step(&sent.fence(), &settling(1)).await.expect("is closed so");
+    store.close_step(&sent.fence(), &released(2)).await.expect("is closed so");
+    let dearer = AttemptAmount { amount: Money::from_nano_usd(999), ..amount(1) };
+    for other in [released(1), settling(2), StepClose { step: 1, amounts: vec![dearer] }] {
         let closed = store.close_step(&sent.fence(), &other).await;
         assert_refused(closed, PersistErrorKind::IllegalState);
     }
@@ -255,19 +149,12 @@ pub async fn close_step_refuses_an_unknown_step(store: &Arc<dyn Store>) {
 pub async fn step_amounts_round_trip(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").run(&**store).await;
     for attempt in 2..=4 {
-        store
-            .dispatch(&sent.fence(), &sent.attempt_key(1, attempt))
-            .await
-            .expect("dispatches");
+        store.dispatch(&sent.fence(), &sent.attempt_key(1, attempt)).await.expect("dispatches");
     }
     let large = Tokens::new(9_007_199_254_740_993);
     let amounts = vec![
         amount(1),
-        AttemptAmount {
-            source: UsageSource::Estimated,
-            provider_request_id: None,
-            ..amount(2)
-        },
+        AttemptAmount { source: UsageSource::Estimated, provider_request_id: None, ..amount(2) },
         AttemptAmount {
             source: UsageSource::Adjusted,
             amount: Money::from_nano_usd(-5),
@@ -276,22 +163,12 @@ pub async fn step_amounts_round_trip(store: &Arc<dyn Store>) {
         },
         AttemptAmount {
             amount: Money::MAX,
-            usage: Usage {
-                input_uncached: large,
-                output: large,
-                ..Usage::default()
-            },
+            usage: Usage { input_uncached: large, output: large, ..Usage::default() },
             price_version: String::new(),
             ..amount(4)
         },
     ];
-    let close = StepClose {
-        step: 1,
-        amounts: amounts.clone(),
-    };
-    store
-        .close_step(&sent.fence(), &close)
-        .await
-        .expect("closes");
+    let close = StepClose { step: 1, amounts: amounts.clone() };
+    store.close_step(&sent.fence(), &close).await.expect("closes");
     assert_eq!(sent.record(&**store).await.steps[0].amounts, amounts);
 }

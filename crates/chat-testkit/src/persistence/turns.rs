@@ -21,10 +21,7 @@ pub async fn accept_writes_everything(store: &Arc<dyn Store>) {
             updated_at: at(1_500),
             ..conversation("c", 1_000)
         }),
-        messages: MessagePage {
-            messages: accept.user_message.into_iter().collect(),
-            next: None,
-        },
+        messages: MessagePage { messages: accept.user_message.into_iter().collect(), next: None },
         turn: Some(TurnRecord {
             turn: accept.turn,
             state: TurnState::Accepted,
@@ -52,29 +49,17 @@ pub async fn accept_keeps_the_conversation_that_is_there(store: &Arc<dyn Store>)
     let mut sent = Sent::named("1").below("m-1").at(3_000);
     sent.accept.conversation.title = "other".into();
     sent.accept(&**store).await;
-    let expected = Conversation {
-        head: Some(id("r-1")),
-        updated_at: at(3_000),
-        ..conversation("c", 1_000)
-    };
-    assert_eq!(
-        store.conversation(&scope(), &c()).await.expect("reads"),
-        Some(expected)
-    );
+    let expected =
+        Conversation { head: Some(id("r-1")), updated_at: at(3_000), ..conversation("c", 1_000) };
+    assert_eq!(store.conversation(&scope(), &c()).await.expect("reads"), Some(expected));
 }
 
 /// Every kind of turn comes back as it was asked.
 pub async fn every_turn_kind_round_trips(store: &Arc<dyn Store>) {
     let parts = line(1)[0].parts.clone();
     let kinds = [
-        TurnKind::New {
-            parent: None,
-            parts: parts.clone(),
-        },
-        TurnKind::Edit {
-            message: id("m-0"),
-            parts,
-        },
+        TurnKind::New { parent: None, parts: parts.clone() },
+        TurnKind::Edit { message: id("m-0"), parts },
         TurnKind::Regenerate { message: id("m-1") },
         TurnKind::Continue { message: id("m-1") },
     ];
@@ -91,37 +76,19 @@ pub async fn same_key_same_request_gives_the_first_turn(store: &Arc<dyn Store>) 
     let first = Sent::named("1").keyed("k").run(&**store).await;
     let before = first.everything(&**store).await;
     let mut second = Sent::named("2").keyed("k").at(9_000);
-    second
-        .accept
-        .turn
-        .request_hash
-        .clone_from(&first.accept.turn.request_hash);
+    second.accept.turn.request_hash.clone_from(&first.accept.turn.request_hash);
 
-    let accepted = store
-        .accept(&scope(), &second.accept)
-        .await
-        .expect("answers");
-    assert_eq!(
-        accepted,
-        Accepted::Existing(Box::new(first.record(&**store).await))
-    );
+    let accepted = store.accept(&scope(), &second.accept).await.expect("answers");
+    assert_eq!(accepted, Accepted::Existing(Box::new(first.record(&**store).await)));
     assert_eq!(first.everything(&**store).await, before);
-    assert_eq!(
-        store.turn(&scope(), second.id()).await.expect("reads"),
-        None
-    );
+    assert_eq!(store.turn(&scope(), second.id()).await.expect("reads"), None);
 }
 
 /// A key stands for its request also after the turn has ended.
 pub async fn same_key_gives_the_turn_that_has_ended(store: &Arc<dyn Store>) {
     let first = Sent::named("1").keyed("k").complete(&**store).await;
-    let accepted = store
-        .accept(&scope(), &first.accept)
-        .await
-        .expect("answers");
-    let Accepted::Existing(found) = accepted else {
-        panic!("a second turn was made")
-    };
+    let accepted = store.accept(&scope(), &first.accept).await.expect("answers");
+    let Accepted::Existing(found) = accepted else { panic!("a second turn was made") };
     assert_eq!(found.state, TurnState::Completed);
     assert_eq!(*found, first.record(&**store).await);
 }
@@ -134,19 +101,14 @@ pub async fn same_key_other_request_is_a_conflict(store: &Arc<dyn Store>) {
     let accepted = store.accept(&scope(), &second.accept).await;
     assert_refused(accepted, PersistErrorKind::IdempotencyConflict);
     assert_eq!(first.everything(&**store).await, before);
-    assert_eq!(
-        store.turn(&scope(), second.id()).await.expect("reads"),
-        None
-    );
+    assert_eq!(store.turn(&scope(), second.id()).await.expect("reads"), None);
 }
 
 /// Another user's key, and another tenant's, is another key.
 pub async fn another_users_key_is_another_key(store: &Arc<dyn Store>) {
     Sent::named("1").keyed("k").accept(&**store).await;
     for (n, stranger) in strangers().into_iter().enumerate() {
-        let sent = Sent::named(&format!("of-stranger-{n}"))
-            .keyed("k")
-            .by(stranger);
+        let sent = Sent::named(&format!("of-stranger-{n}")).keyed("k").by(stranger);
         let sent = sent.accept(&**store).await;
         assert_eq!(sent.record(&**store).await.turn, sent.accept.turn);
     }
@@ -157,10 +119,7 @@ pub async fn the_same_turn_again_changes_nothing(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").run(&**store).await;
     let before = sent.everything(&**store).await;
     let accepted = store.accept(&scope(), &sent.accept).await.expect("answers");
-    assert_eq!(
-        accepted,
-        Accepted::Existing(Box::new(sent.record(&**store).await))
-    );
+    assert_eq!(accepted, Accepted::Existing(Box::new(sent.record(&**store).await)));
     assert_eq!(sent.everything(&**store).await, before);
 }
 
@@ -174,19 +133,13 @@ async fn check_parent_is_refused(store: &Arc<dyn Store>, parent: &str, kind: Per
 /// A parent must be there; a refused turn creates no conversation.
 pub async fn parent_must_be_there(store: &Arc<dyn Store>) {
     check_parent_is_refused(store, "nothing", PersistErrorKind::ParentMissing).await;
-    assert_eq!(
-        store.conversation(&scope(), &c()).await.expect("reads"),
-        None
-    );
+    assert_eq!(store.conversation(&scope(), &c()).await.expect("reads"), None);
 }
 
 /// A parent of another conversation is missing, finished or not.
 pub async fn parent_of_another_conversation_is_missing(store: &Arc<dyn Store>) {
     import(&**store, &line(1)).await;
-    Sent::named("1")
-        .into_conversation("d")
-        .accept(&**store)
-        .await;
+    Sent::named("1").into_conversation("d").accept(&**store).await;
     check_parent_is_refused(store, "u-1", PersistErrorKind::ParentMissing).await;
     check_parent_is_refused(store, "r-1", PersistErrorKind::ParentMissing).await;
 }
@@ -194,10 +147,7 @@ pub async fn parent_of_another_conversation_is_missing(store: &Arc<dyn Store>) {
 /// A parent of another user is missing, in a conversation of the same name.
 pub async fn parent_of_another_user_is_missing(store: &Arc<dyn Store>) {
     for (n, stranger) in strangers().into_iter().enumerate() {
-        Sent::named(&n.to_string())
-            .by(stranger)
-            .accept(&**store)
-            .await;
+        Sent::named(&n.to_string()).by(stranger).accept(&**store).await;
         check_parent_is_refused(store, &format!("u-{n}"), PersistErrorKind::ParentMissing).await;
         check_parent_is_refused(store, &format!("r-{n}"), PersistErrorKind::ParentMissing).await;
     }
@@ -207,10 +157,7 @@ pub async fn parent_of_another_user_is_missing(store: &Arc<dyn Store>) {
 pub async fn unfinished_parent_is_refused(store: &Arc<dyn Store>) {
     let sent = Sent::named("1").run(&**store).await;
     check_parent_is_refused(store, "r-1", PersistErrorKind::ParentUnfinished).await;
-    store
-        .close_turn(&sent.fence(), &sent.close())
-        .await
-        .expect("closes");
+    store.close_turn(&sent.fence(), &sent.close()).await.expect("closes");
     Sent::named("2").below("r-1").accept(&**store).await;
 }
 
@@ -218,10 +165,7 @@ pub async fn unfinished_parent_is_refused(store: &Arc<dyn Store>) {
 pub async fn an_existing_message_is_answered_again(store: &Arc<dyn Store>) {
     let first = Sent::named("1").complete(&**store).await;
     let second = Sent::named("2").again("u-1").complete(&**store).await;
-    let page = store
-        .messages(&scope(), &c(), None, 10)
-        .await
-        .expect("reads");
+    let page = store.messages(&scope(), &c(), None, 10).await.expect("reads");
     let expected: Vec<_> = first
         .accept
         .user_message
@@ -235,10 +179,7 @@ pub async fn an_existing_message_is_answered_again(store: &Arc<dyn Store>) {
 /// What is answered again must be a user message of the conversation.
 pub async fn only_a_user_message_is_answered_again(store: &Arc<dyn Store>) {
     import(&**store, &line(2)).await;
-    Sent::named("1")
-        .into_conversation("d")
-        .accept(&**store)
-        .await;
+    Sent::named("1").into_conversation("d").accept(&**store).await;
     for asked in ["nothing", "m-1", "u-1"] {
         let sent = Sent::named("refused").again(asked);
         let before = sent.everything(&**store).await;
@@ -267,21 +208,12 @@ pub async fn taken_ids_are_refused(store: &Arc<dyn Store>) {
     turn_taken.accept.turn.id = id("t-1");
     let mut turn_of_other_user = turn_taken.clone().by(scope_of("acme", "bob"));
     turn_of_other_user.accept.segment = segment(&id("t-1"), 1, 1);
-    for sent in [
-        message_taken,
-        reply_taken,
-        reply_promised,
-        turn_taken,
-        turn_of_other_user,
-    ] {
+    for sent in [message_taken, reply_taken, reply_promised, turn_taken, turn_of_other_user] {
         let accepted = store.accept(&sent.scope, &sent.accept).await;
         assert_refused(accepted, PersistErrorKind::Conflict);
     }
     assert_eq!(first.everything(&**store).await, before);
-    let of_bob = store
-        .conversation(&scope_of("acme", "bob"), &c())
-        .await
-        .expect("reads");
+    let of_bob = store.conversation(&scope_of("acme", "bob"), &c()).await.expect("reads");
     assert_eq!(of_bob, None);
 }
 
@@ -290,31 +222,14 @@ pub async fn two_turns_at_once_are_siblings(store: &Arc<dyn Store>) {
     import(&**store, &line(2)).await;
     let one = Sent::named("1").below("m-1").run(&**store).await;
     let two = Sent::named("2").below("m-1").run(&**store).await;
-    store
-        .close_turn(&one.fence(), &one.close())
-        .await
-        .expect("closes");
-    store
-        .close_turn(&two.fence(), &two.close())
-        .await
-        .expect("closes");
+    store.close_turn(&one.fence(), &one.close()).await.expect("closes");
+    store.close_turn(&two.fence(), &two.close()).await.expect("closes");
     for sent in [&one, &two] {
         let reply = &sent.accept.turn.reply;
-        let page = store
-            .branch(&scope(), &c(), reply, 10)
-            .await
-            .expect("reads");
+        let page = store.branch(&scope(), &c(), reply, 10).await.expect("reads");
         assert_eq!(page.messages.first(), Some(&sent.reply()));
         assert_eq!(page.messages.len(), 4);
     }
-    let stored = store
-        .conversation(&scope(), &c())
-        .await
-        .expect("reads")
-        .expect("is there");
-    assert_eq!(
-        stored.head,
-        Some(id("r-2")),
-        "the head stays where the later turn put it"
-    );
+    let stored = store.conversation(&scope(), &c()).await.expect("reads").expect("is there");
+    assert_eq!(stored.head, Some(id("r-2")), "the head stays where the later turn put it");
 }

@@ -14,34 +14,20 @@ async fn check_round_trip(store: &Arc<dyn Store>, messages: &[Message]) {
     import(&**store, messages).await;
     for expected in messages {
         let stored = store
-            .message(
-                &crate::fixtures::scope(),
-                &expected.conversation,
-                &expected.id,
-            )
+            .message(&crate::fixtures::scope(), &expected.conversation, &expected.id)
             .await
             .expect("reads");
-        assert!(
-            stored.as_ref() == Some(expected),
-            "{} came back changed",
-            expected.id
-        );
+        assert!(stored.as_ref() == Some(expected), "{} came back changed", expected.id);
     }
 }
 
 fn with_parts(name: &str, parts: Vec<ContentPart>) -> Message {
-    Message {
-        parts,
-        ..message(name, None, Role::User)
-    }
+    Message { parts, ..message(name, None, Role::User) }
 }
 
 fn sealed() -> Opaque {
     Opaque {
-        origin: Origin {
-            model: model(),
-            api: "chat_completions".into(),
-        },
+        origin: Origin { model: model(), api: "chat_completions".into() },
         data: "c2VhbGVk+/==".into(),
     }
 }
@@ -56,14 +42,8 @@ pub async fn every_content_part_round_trips(store: &Arc<dyn Store>) {
     };
     let parts = vec![
         ContentPart::text("hello"),
-        ContentPart::Reasoning {
-            text: "hm".into(),
-            opaque: None,
-        },
-        ContentPart::Reasoning {
-            text: String::new(),
-            opaque: Some(sealed()),
-        },
+        ContentPart::Reasoning { text: "hm".into(), opaque: None },
+        ContentPart::Reasoning { text: String::new(), opaque: Some(sealed()) },
         image(None, None),
         image(Some(u32::MAX), Some(1)),
         ContentPart::File {
@@ -76,16 +56,8 @@ pub async fn every_content_part_round_trips(store: &Arc<dyn Store>) {
             name: "search".into(),
             arguments: "{\"q\":  1.0}".into(),
         },
-        ContentPart::ToolResult {
-            call_id: "call_1".into(),
-            text: "42".into(),
-            is_error: false,
-        },
-        ContentPart::ToolResult {
-            call_id: "call_1".into(),
-            text: String::new(),
-            is_error: true,
-        },
+        ContentPart::ToolResult { call_id: "call_1".into(), text: "42".into(), is_error: false },
+        ContentPart::ToolResult { call_id: "call_1".into(), text: String::new(), is_error: true },
         ContentPart::Summary {
             summary: Summary {
                 text: "so far".into(),
@@ -127,9 +99,7 @@ pub async fn every_message_field_round_trips(store: &Arc<dyn Store>) {
         ..message("full", None, Role::Assistant)
     };
     let mut messages = vec![full];
-    for (n, role) in [Role::System, Role::User, Role::Assistant, Role::Tool]
-        .into_iter()
-        .enumerate()
+    for (n, role) in [Role::System, Role::User, Role::Assistant, Role::Tool].into_iter().enumerate()
     {
         messages.push(message(&format!("role-{n}"), Some("full"), role));
     }
@@ -174,10 +144,7 @@ pub async fn ids_of_every_shape_work(store: &Arc<dyn Store>) {
     ];
     for shape in shapes {
         let scope = scope_of(shape, shape);
-        let mut sent = Sent::named("1")
-            .into_conversation(shape)
-            .keyed(shape)
-            .by(scope);
+        let mut sent = Sent::named("1").into_conversation(shape).keyed(shape).by(scope);
         sent.accept.turn.id = id(shape);
         sent.accept.turn.owner = id(shape);
         sent.accept.turn.user_message = id(shape);
@@ -189,32 +156,15 @@ pub async fn ids_of_every_shape_work(store: &Arc<dyn Store>) {
     }
     for shape in shapes {
         let scope = scope_of(shape, shape);
-        let found = store
-            .conversations(&scope, &Default::default())
-            .await
-            .expect("lists");
-        assert_eq!(
-            found.conversations.len(),
-            1,
-            "the scope {shape} has one conversation"
-        );
-        let page = store
-            .messages(&scope, &id(shape), None, 10)
-            .await
-            .expect("reads");
+        let found = store.conversations(&scope, &Default::default()).await.expect("lists");
+        assert_eq!(found.conversations.len(), 1, "the scope {shape} has one conversation");
+        let page = store.messages(&scope, &id(shape), None, 10).await.expect("reads");
         assert_eq!(crate::fixtures::ids(&page.messages), [shape, "r-1"]);
-        let turn = store
-            .turn(&scope, &id(shape))
-            .await
-            .expect("reads")
-            .expect("is there");
+        let turn = store.turn(&scope, &id(shape)).await.expect("reads").expect("is there");
         assert_eq!(turn.turn.idempotency_key, Some(id(shape)));
         store.retire(&id(shape)).await.expect("retires");
     }
-    assert_eq!(
-        store.scan_steps(None, 100).await.expect("scans").len(),
-        shapes.len()
-    );
+    assert_eq!(store.scan_steps(None, 100).await.expect("scans").len(), shapes.len());
 }
 
 /// Text of every script, composed and decomposed, comes back byte by byte.
@@ -256,18 +206,12 @@ pub async fn a_megabyte_round_trips(store: &Arc<dyn Store>) {
 /// A title and instructions of any characters come back.
 pub async fn titles_take_any_text(store: &Arc<dyn Store>) {
     let scope = crate::fixtures::scope();
-    for (n, title) in ["", " ", "a\0b", "\u{1f600}\n'\"\\%_"]
-        .into_iter()
-        .enumerate()
-    {
+    for (n, title) in ["", " ", "a\0b", "\u{1f600}\n'\"\\%_"].into_iter().enumerate() {
         let mut expected = conversation(&format!("c-{n}"), 1_000);
         expected.title = title.into();
         expected.instructions = Some(title.into());
         store.import(&scope, &expected, &[]).await.expect("imports");
-        let stored = store
-            .conversation(&scope, &expected.id)
-            .await
-            .expect("reads");
+        let stored = store.conversation(&scope, &expected.id).await.expect("reads");
         assert_eq!(stored, Some(expected));
     }
 }

@@ -12,13 +12,7 @@ use crate::fixtures::{at, c, id, in_parallel, model, scope, scope_of, strangers}
 
 fn row(turn: &str, attempt: u32, at_ms: i64) -> UsageRow {
     UsageRow {
-        key: AttemptKey {
-            step: StepKey {
-                turn: id(turn),
-                step: 1,
-            },
-            attempt,
-        },
+        key: AttemptKey { step: StepKey { turn: id(turn), step: 1 }, attempt },
         conversation: c(),
         purpose: Purpose::Reply,
         model: model(),
@@ -71,11 +65,7 @@ pub async fn every_field_round_trips(store: &Arc<dyn UsageStore>) {
         },
         UsageRow {
             purpose: Purpose::ToolRound,
-            usage: Usage {
-                input_uncached: large,
-                reasoning: large,
-                ..Usage::default()
-            },
+            usage: Usage { input_uncached: large, reasoning: large, ..Usage::default() },
             amount: Money::MAX,
             model: id("openrouter/meta-llama/Llama-3.1-8B:free"),
             provider_request_id: Some("ü '\"\\ \u{1f600}".into()),
@@ -90,10 +80,7 @@ pub async fn every_field_round_trips(store: &Arc<dyn UsageStore>) {
 pub async fn a_row_is_written_once(store: &Arc<dyn UsageStore>) {
     let first = row("t-1", 1, 1_000);
     record(store, std::slice::from_ref(&first)).await;
-    let other = UsageRow {
-        amount: Money::from_nano_usd(9),
-        ..row("t-1", 1, 2_000)
-    };
+    let other = UsageRow { amount: Money::from_nano_usd(9), ..row("t-1", 1, 2_000) };
     let new = row("t-1", 2, 2_000);
     record(store, &[other, new.clone()]).await;
     assert_eq!(all(store).await, [first, new]);
@@ -103,17 +90,8 @@ pub async fn a_row_is_written_once(store: &Arc<dyn UsageStore>) {
 pub async fn steps_and_attempts_are_apart(store: &Arc<dyn UsageStore>) {
     let mut rows = Vec::new();
     for (step, attempt) in [(1, 1), (1, 2), (2, 1), (11, 1), (1, 11)] {
-        let key = AttemptKey {
-            step: StepKey {
-                turn: id("t-1"),
-                step,
-            },
-            attempt,
-        };
-        rows.push(UsageRow {
-            key,
-            ..row("t-1", 1, 1_000)
-        });
+        let key = AttemptKey { step: StepKey { turn: id("t-1"), step }, attempt };
+        rows.push(UsageRow { key, ..row("t-1", 1, 1_000) });
     }
     record(store, &rows).await;
     record(store, &rows).await;
@@ -152,10 +130,7 @@ pub async fn rows_are_read_by_conversation_and_time(store: &Arc<dyn UsageStore>)
             ..UsageQuery::default()
         };
         let found = read(store, &scope(), &query).await;
-        found
-            .into_iter()
-            .map(|row| row.key.step.turn.into())
-            .collect::<Vec<String>>()
+        found.into_iter().map(|row| row.key.step.turn.into()).collect::<Vec<String>>()
     };
     assert_eq!(turns(Some("odd"), None, None).await, ["t-1", "t-3", "t-5"]);
     assert_eq!(turns(None, Some(4_000), None).await, ["t-4", "t-5"]);
@@ -191,10 +166,7 @@ pub async fn pages_follow_each_other(store: &Arc<dyn UsageStore>) {
         }
         let is_wanted =
             |row: &&UsageRow| conversation.as_ref().is_none_or(|c| row.conversation == *c);
-        assert_eq!(
-            joined,
-            rows.iter().filter(is_wanted).cloned().collect::<Vec<_>>()
-        );
+        assert_eq!(joined, rows.iter().filter(is_wanted).cloned().collect::<Vec<_>>());
     }
 }
 
@@ -203,10 +175,7 @@ pub async fn pages_are_bounded(store: &Arc<dyn UsageStore>) {
     let rows: Vec<UsageRow> = (1..=1_001).map(|n| row("t-1", n, 1_000)).collect();
     record(store, &rows).await;
     for limit in [0, 1_000, u32::MAX] {
-        let query = UsageQuery {
-            limit,
-            ..UsageQuery::default()
-        };
+        let query = UsageQuery { limit, ..UsageQuery::default() };
         let page = read(store, &scope(), &query).await;
         assert_eq!(page.len(), 1_000, "limit {limit}");
     }
@@ -217,10 +186,7 @@ pub async fn strangers_read_nothing(store: &Arc<dyn UsageStore>) {
     record(store, &[row("t-1", 1, 1_000)]).await;
     for stranger in strangers() {
         assert_eq!(read(store, &stranger, &UsageQuery::default()).await, []);
-        let after = UsageQuery {
-            conversation: Some(c()),
-            ..UsageQuery::default()
-        };
+        let after = UsageQuery { conversation: Some(c()), ..UsageQuery::default() };
         assert_eq!(read(store, &stranger, &after).await, []);
     }
 }
@@ -229,10 +195,7 @@ pub async fn strangers_read_nothing(store: &Arc<dyn UsageStore>) {
 pub async fn tenants_are_apart(store: &Arc<dyn UsageStore>) {
     record(store, &[row("t-1", 1, 1_000)]).await;
     let umbrella = scope_of("umbrella", "ada");
-    let theirs = [UsageRow {
-        amount: Money::ZERO,
-        ..row("t-1", 1, 2_000)
-    }];
+    let theirs = [UsageRow { amount: Money::ZERO, ..row("t-1", 1, 2_000) }];
     store.record(&umbrella, &theirs).await.expect("records");
     assert_eq!(all(store).await, [row("t-1", 1, 1_000)]);
     assert_eq!(read(store, &umbrella, &UsageQuery::default()).await, theirs);
@@ -242,16 +205,9 @@ pub async fn tenants_are_apart(store: &Arc<dyn UsageStore>) {
 pub async fn scan_pages_through_all_scopes(store: &Arc<dyn UsageStore>) {
     let mut expected = Vec::new();
     for n in 0..7 {
-        let owner = if n % 2 == 0 {
-            scope()
-        } else {
-            scope_of("umbrella", "bob")
-        };
+        let owner = if n % 2 == 0 { scope() } else { scope_of("umbrella", "bob") };
         let row = row(&format!("t-{n}"), 1, 1_000);
-        store
-            .record(&owner, std::slice::from_ref(&row))
-            .await
-            .expect("records");
+        store.record(&owner, std::slice::from_ref(&row)).await.expect("records");
         expected.push((owner, row));
     }
     let mut joined = Vec::new();
@@ -274,10 +230,7 @@ pub async fn parallel_repeats_are_one_write(store: &Arc<dyn UsageStore>) {
         async move { record(&store, &[row("t-1", 1, 1_000), row("t-1", 2, 1_000)]).await }
     })
     .await;
-    assert_eq!(
-        all(store).await,
-        [row("t-1", 1, 1_000), row("t-1", 2, 1_000)]
-    );
+    assert_eq!(all(store).await, [row("t-1", 1, 1_000), row("t-1", 2, 1_000)]);
 }
 
 /// 100 calls dropped after their first poll leave all or none of their rows, and the next 100
@@ -297,12 +250,6 @@ pub async fn dropped_call_leaves_store_healthy(store: &Arc<dyn UsageStore>) {
     }
     let rows = all(store).await;
     assert_eq!(rows.len(), 400);
-    let pairs = rows
-        .chunks(2)
-        .filter(|pair| pair[0].key.step == pair[1].key.step);
-    assert_eq!(
-        pairs.count(),
-        200,
-        "what was recorded together stands together"
-    );
+    let pairs = rows.chunks(2).filter(|pair| pair[0].key.step == pair[1].key.step);
+    assert_eq!(pairs.count(), 200, "what was recorded together stands together");
 }

@@ -37,10 +37,7 @@ pub(crate) fn summary(text: &str, covers_to: &str) -> ContentPart {
 }
 
 pub(crate) fn names<'m>(messages: impl IntoIterator<Item = &'m Message>) -> Vec<&'m str> {
-    messages
-        .into_iter()
-        .map(|message| message.id.as_str())
-        .collect()
+    messages.into_iter().map(|message| message.id.as_str()).collect()
 }
 
 /// `(name, parent)` pairs, created in this order, all by the user.

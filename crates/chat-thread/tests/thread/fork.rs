@@ -49,11 +49,7 @@ fn check(mode: ForkMode, target: &str, split_at: Option<&str>, expected: &[(&str
     let mut messages = shape();
     for _order in 0..messages.len() {
         messages.rotate_left(1);
-        let request = ForkRequest {
-            mode,
-            target: &target,
-            split_at: split_at.as_ref(),
-        };
+        let request = ForkRequest { mode, target: &target, split_at: split_at.as_ref() };
         let fork = fork(messages.clone(), request).expect("forked");
         let expected: Vec<(String, Option<String>)> = expected
             .iter()
@@ -66,12 +62,7 @@ fn check(mode: ForkMode, target: &str, split_at: Option<&str>, expected: &[(&str
 
 #[test]
 fn direct_path_copies_the_path_alone() {
-    check(
-        ForkMode::DirectPath,
-        "4",
-        None,
-        &[("1", None), ("2", Some("1")), ("4", Some("2"))],
-    );
+    check(ForkMode::DirectPath, "4", None, &[("1", None), ("2", Some("1")), ("4", Some("2"))]);
 }
 
 #[test]
@@ -80,12 +71,7 @@ fn include_branches_copies_what_hangs_on_the_path_but_not_below_the_target() {
         ForkMode::IncludeBranches,
         "4",
         None,
-        &[
-            ("1", None),
-            ("2", Some("1")),
-            ("3", Some("1")),
-            ("4", Some("2")),
-        ],
+        &[("1", None), ("2", Some("1")), ("3", Some("1")), ("4", Some("2"))],
     );
 }
 
@@ -104,12 +90,7 @@ fn target_level_is_the_default_and_copies_every_branch_down_to_it() {
             ("7", None),
         ],
     );
-    check(
-        ForkMode::TargetLevel,
-        "7",
-        None,
-        &[("1", None), ("7", None)],
-    );
+    check(ForkMode::TargetLevel, "7", None, &[("1", None), ("7", None)]);
 }
 
 #[test]
@@ -118,40 +99,19 @@ fn split_makes_the_level_of_the_split_the_roots() {
         ForkMode::TargetLevel,
         "6",
         Some("2"),
-        &[
-            ("2", None),
-            ("3", None),
-            ("4", Some("2")),
-            ("5", Some("3")),
-            ("6", Some("4")),
-        ],
+        &[("2", None), ("3", None), ("4", Some("2")), ("5", Some("3")), ("6", Some("4"))],
     );
-    check(
-        ForkMode::DirectPath,
-        "6",
-        Some("2"),
-        &[("2", None), ("4", Some("2")), ("6", Some("4"))],
-    );
+    check(ForkMode::DirectPath, "6", Some("2"), &[("2", None), ("4", Some("2")), ("6", Some("4"))]);
 }
 
 #[test]
 fn a_fork_that_makes_no_sense_is_refused() {
     let (nobody, one, six) = (id("nobody"), id("1"), id("6"));
-    let request = |target, split_at| ForkRequest {
-        mode: ForkMode::TargetLevel,
-        target,
-        split_at,
-    };
+    let request = |target, split_at| ForkRequest { mode: ForkMode::TargetLevel, target, split_at };
     let refused = |request| fork(shape(), request).map(|fork| fork.messages.len());
     assert_eq!(refused(request(&nobody, None)), Err(ThreadError::NotFound));
-    assert_eq!(
-        refused(request(&six, Some(&nobody))),
-        Err(ThreadError::NotFound)
-    );
-    assert_eq!(
-        refused(request(&one, Some(&six))),
-        Err(ThreadError::ForkEndsBeforeStart)
-    );
+    assert_eq!(refused(request(&six, Some(&nobody))), Err(ThreadError::NotFound));
+    assert_eq!(refused(request(&one, Some(&six))), Err(ThreadError::ForkEndsBeforeStart));
 }
 
 #[test]
@@ -164,11 +124,7 @@ fn a_copy_keeps_everything_but_ids_conversation_and_turn() {
         provenance: Provenance::Counted,
     }];
     let target = id("1");
-    let request = ForkRequest {
-        mode: ForkMode::DirectPath,
-        target: &target,
-        split_at: None,
-    };
+    let request = ForkRequest { mode: ForkMode::DirectPath, target: &target, split_at: None };
     let fork = fork(vec![original.clone()], request).expect("forked");
     let expected = Message {
         id: id("copy-1"),
@@ -188,17 +144,9 @@ fn no_copy_is_older_than_its_parent() {
         message("4", Some("3"), Role::Assistant, 90),
     ];
     let target = id("4");
-    let request = ForkRequest {
-        mode: ForkMode::DirectPath,
-        target: &target,
-        split_at: None,
-    };
+    let request = ForkRequest { mode: ForkMode::DirectPath, target: &target, split_at: None };
     let fork = fork(messages, request).expect("forked");
-    let times: Vec<i64> = fork
-        .messages
-        .iter()
-        .map(|m| m.created_at.unix_ms())
-        .collect();
+    let times: Vec<i64> = fork.messages.iter().map(|m| m.created_at.unix_ms()).collect();
     assert_eq!(times, [50, 51, 52, 90]);
 }
 
@@ -207,16 +155,9 @@ fn a_summary_names_the_copy_it_covers_or_goes() {
     let mut messages = shape();
     messages[3].parts = vec![summary("s", "2"), ContentPart::text("after")];
     let (target, split) = (id("6"), id("4"));
-    let request = |split_at| ForkRequest {
-        mode: ForkMode::DirectPath,
-        target: &target,
-        split_at,
-    };
+    let request = |split_at| ForkRequest { mode: ForkMode::DirectPath, target: &target, split_at };
     let whole = fork(messages.clone(), request(None)).expect("forked");
-    assert_eq!(
-        whole.messages[2].parts,
-        [summary("s", "copy-2"), ContentPart::text("after")]
-    );
+    assert_eq!(whole.messages[2].parts, [summary("s", "copy-2"), ContentPart::text("after")]);
     let split = fork(messages, request(Some(&split))).expect("forked");
     assert_eq!(split.messages[0].parts, [ContentPart::text("after")]);
 }
@@ -231,16 +172,9 @@ fn ten_thousand_messages_in_reverse_order_are_copied_in_order() {
         .collect();
     messages.reverse();
     let target = id("m-9999");
-    let request = ForkRequest {
-        mode: ForkMode::TargetLevel,
-        target: &target,
-        split_at: None,
-    };
+    let request = ForkRequest { mode: ForkMode::TargetLevel, target: &target, split_at: None };
     let fork = fork(messages, request).expect("forked");
     assert_eq!(fork.messages.len(), 10_000);
-    assert_eq!(
-        fork.messages[9_999].created_at,
-        Timestamp::from_unix_ms(9_999)
-    );
+    assert_eq!(fork.messages[9_999].created_at, Timestamp::from_unix_ms(9_999));
     assert_eq!(names(fork.messages.iter().take(2)), ["copy-1", "copy-2"]);
 }

@@ -9,11 +9,7 @@ use proptest::prelude::*;
 
 /// Any parent at all: itself, later ones, unknown ones.
 fn arbitrary_messages() -> impl Strategy<Value = Vec<Message>> {
-    let one = (
-        0..24_u8,
-        proptest::option::weighted(0.85, 0..26_u8),
-        0..8_i64,
-    );
+    let one = (0..24_u8, proptest::option::weighted(0.85, 0..26_u8), 0..8_i64);
     proptest::collection::vec(one, 1..40).prop_map(|list| {
         list.into_iter()
             .map(|(name, parent, at)| {
@@ -49,10 +45,7 @@ fn modes() -> impl Strategy<Value = ForkMode> {
 }
 
 fn ids_of(thread: &MessageThread) -> Vec<MessageId> {
-    thread
-        .messages()
-        .map(|message| message.id.clone())
-        .collect()
+    thread.messages().map(|message| message.id.clone()).collect()
 }
 
 proptest! {

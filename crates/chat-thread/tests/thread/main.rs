@@ -1,9 +1,5 @@
 //! The promises of this crate, through its public interface.
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "test helpers fail loudly"
-)]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "test helpers fail loudly")]
 
 mod common;
 mod fork;

@@ -39,10 +39,7 @@ fn h1_no_head_gives_an_empty_path_and_a_head_only_its_branch() {
 #[tokio::test]
 async fn h2_a_branch_reader_finds_nothing_it_was_not_bound_to() {
     let reader = MemoryBranch::new(chain());
-    let refused = reader
-        .page(&id("of-another-user"), 10)
-        .await
-        .expect_err("refused");
+    let refused = reader.page(&id("of-another-user"), 10).await.expect_err("refused");
     assert_eq!(refused.kind(), BranchErrorKind::NotFound);
     assert_eq!(refused.code(), "message_not_found");
     assert!(!refused.is_transient());
@@ -107,10 +104,7 @@ fn with_summary(
     carrier: &str,
     parts: Vec<ContentPart>,
 ) -> Vec<Message> {
-    let place = messages
-        .iter()
-        .position(|message| message.id == id(carrier))
-        .expect("known");
+    let place = messages.iter().position(|message| message.id == id(carrier)).expect("known");
     messages[place].parts = parts;
     messages
 }
@@ -118,10 +112,7 @@ fn with_summary(
 fn check_summary(messages: Vec<Message>, head: &str, text: Option<&str>, path: &[&str]) {
     let thread = MessageThread::normalise(messages);
     let path_read = thread.path_from_summary(Some(&id(head)));
-    assert_eq!(
-        path_read.summary.map(|found| found.summary.text.as_str()),
-        text
-    );
+    assert_eq!(path_read.summary.map(|found| found.summary.text.as_str()), text);
     assert_eq!(names(path_read.messages), path);
 }
 
@@ -147,11 +138,7 @@ fn a_summary_leaves_what_it_does_not_cover() {
 
 #[test]
 fn h9_parts_after_the_summary_are_kept_and_blank_ones_ignored() {
-    let parts = vec![
-        summary("old", "1"),
-        summary("new", "2"),
-        ContentPart::text("after"),
-    ];
+    let parts = vec![summary("old", "1"), summary("new", "2"), ContentPart::text("after")];
     let thread = MessageThread::normalise(with_summary(chain(), "3", parts));
     let path = thread.path_from_summary(Some(&id("3")));
     let found = path.summary.expect("a summary");
@@ -209,15 +196,9 @@ fn an_edit_a_regeneration_and_a_continuation_are_siblings() {
         message("lone", None, Role::Assistant, 3),
     ];
     let thread = MessageThread::normalise(messages);
-    let place = |parent: &str, kept| Place {
-        parent: Some(id(parent)),
-        kept,
-    };
+    let place = |parent: &str, kept| Place { parent: Some(id(parent)), kept };
     assert_eq!(thread.edit(&id("q2")), Ok(place("a", vec![])));
-    let new_root = Place {
-        parent: None,
-        kept: vec![],
-    };
+    let new_root = Place { parent: None, kept: vec![] };
     assert_eq!(thread.edit(&id("q")), Ok(new_root));
     assert_eq!(thread.regenerate(&id("a")), Ok(place("q", vec![])));
     let kept = vec![ContentPart::text("text of a")];
@@ -226,10 +207,7 @@ fn an_edit_a_regeneration_and_a_continuation_are_siblings() {
     assert_eq!(thread.edit(&id("a")), Err(ThreadError::NotAUserMessage));
     assert_eq!(thread.regenerate(&id("q2")), Err(ThreadError::NotAReply));
     assert_eq!(thread.continue_from(&id("q")), Err(ThreadError::NotAReply));
-    assert_eq!(
-        thread.regenerate(&id("lone")),
-        Err(ThreadError::NothingToAnswer)
-    );
+    assert_eq!(thread.regenerate(&id("lone")), Err(ThreadError::NothingToAnswer));
     assert_eq!(thread.edit(&id("nobody")), Err(ThreadError::NotFound));
 }
 
@@ -240,14 +218,8 @@ fn append_adds_below_its_parent_and_refuses_the_rest() {
     assert_eq!(thread.append(early), Ok(()));
     assert_eq!(names(thread.children(&id("1"))), ["early", "2"]);
     let refusals = [
-        (
-            message("2", Some("1"), Role::User, 0),
-            ThreadError::DuplicateId,
-        ),
-        (
-            message("x", Some("gone"), Role::User, 0),
-            ThreadError::UnknownParent,
-        ),
+        (message("2", Some("1"), Role::User, 0), ThreadError::DuplicateId),
+        (message("x", Some("gone"), Role::User, 0), ThreadError::UnknownParent),
         (
             Message {
                 conversation: ConversationId::new("other").expect("valid"),

@@ -11,12 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     pairs
         .iter()
-        .map(|(name, value)| {
-            (
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            )
-        })
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
         .collect()
 }
 
@@ -24,15 +19,9 @@ fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
 fn an_error_shows_kind_phase_and_status_and_never_the_body() {
     let error = TransportError::new(TransportErrorKind::Status, TransportPhase::Headers)
         .with_status(StatusCode::UNAUTHORIZED)
-        .with_hints(ResponseHints::from_headers(&headers(&[(
-            "x-request-id",
-            "req-1",
-        )])))
+        .with_hints(ResponseHints::from_headers(&headers(&[("x-request-id", "req-1")])))
         .with_body(Bytes::from_static(b"bad key sk-secret"));
-    assert_eq!(
-        error.to_string(),
-        "transport failed (Status, Headers, status 401)"
-    );
+    assert_eq!(error.to_string(), "transport failed (Status, Headers, status 401)");
     assert!(!format!("{error:?}").contains("sk-secret"));
     assert_eq!(error.body().as_ref(), b"bad key sk-secret");
     assert_eq!(error.request_id(), Some("req-1"));
@@ -57,10 +46,7 @@ fn a_request_shows_neither_keys_nor_text() {
     request.headers = headers(&[("authorization", "Bearer h-secret")]);
     let shown = format!("{request:?}");
     assert!(!shown.contains("secret"), "{shown}");
-    assert!(
-        shown.contains("host.test:8443") && shown.contains("authorization"),
-        "{shown}"
-    );
+    assert!(shown.contains("host.test:8443") && shown.contains("authorization"), "{shown}");
 }
 
 #[test]
@@ -72,14 +58,8 @@ fn waits_are_read_in_both_units_and_rounded_up() {
     assert_eq!(wait(&[("retry-after", " 1.5 ")]), Some(1_500));
     assert_eq!(wait(&[("retry-after", "0.0001")]), Some(1));
     assert_eq!(wait(&[("retry-after-ms", "12.5")]), Some(13));
-    assert_eq!(
-        wait(&[("retry-after", "9"), ("retry-after-ms", "40")]),
-        Some(40)
-    );
-    assert_eq!(
-        wait(&[("retry-after", "9"), ("retry-after-ms", "soon")]),
-        Some(9_000)
-    );
+    assert_eq!(wait(&[("retry-after", "9"), ("retry-after-ms", "40")]), Some(40));
+    assert_eq!(wait(&[("retry-after", "9"), ("retry-after-ms", "soon")]), Some(9_000));
     for unreadable in [
         "",
         "-1",
@@ -101,8 +81,5 @@ fn the_providers_verdict_is_true_false_or_absent() {
     assert_eq!(verdict("true").should_retry, Some(true));
     assert_eq!(verdict("false").should_retry, Some(false));
     assert_eq!(verdict("yes").should_retry, None);
-    assert_eq!(
-        ResponseHints::from_headers(&HeaderMap::new()),
-        ResponseHints::default()
-    );
+    assert_eq!(ResponseHints::from_headers(&HeaderMap::new()), ResponseHints::default());
 }

@@ -20,26 +20,16 @@ const STREAM_HEAD: &str =
 
 async fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!(
-        "http://{}/v1/chat/completions?key=q-secret",
-        listener.local_addr().unwrap()
-    );
+    let url = format!("http://{}/v1/chat/completions?key=q-secret", listener.local_addr().unwrap());
     (listener, url)
 }
 
 fn quick() -> Timeouts {
-    Timeouts {
-        first_byte_ms: 200,
-        idle_ms: 200,
-        ..Timeouts::default()
-    }
+    Timeouts { first_byte_ms: 200, idle_ms: 200, ..Timeouts::default() }
 }
 
 fn request(url: &str) -> TransportRequest {
-    TransportRequest {
-        timeouts: quick(),
-        ..TransportRequest::post(url, "{\"n\":1}")
-    }
+    TransportRequest { timeouts: quick(), ..TransportRequest::post(url, "{\"n\":1}") }
 }
 
 /// Reads one whole request with a `content-length`.
@@ -94,23 +84,16 @@ async fn a_request_arrives_as_it_was_given() {
     let (listener, url) = listen().await;
     let transport = HttpTransport::default();
     let mut sent = request(&url);
-    sent.headers
-        .insert("authorization", "Bearer abc".parse().unwrap());
+    sent.headers.insert("authorization", "Bearer abc".parse().unwrap());
     let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-request-id: r1\r\n\r\nok";
     let (response, seen) = tokio::join!(transport.send(sent), answer(&listener, reply));
     let response = response.unwrap();
     assert_eq!(response.status, StatusCode::OK);
     assert_eq!(response.hints().request_id.as_deref(), Some("r1"));
     assert_eq!(read_all(response).await.unwrap(), "ok");
-    assert!(
-        seen.starts_with("post /v1/chat/completions?key=q-secret http/1.1\r\n"),
-        "{seen}"
-    );
+    assert!(seen.starts_with("post /v1/chat/completions?key=q-secret http/1.1\r\n"), "{seen}");
     assert!(seen.contains("authorization: bearer abc\r\n"), "{seen}");
-    assert!(
-        seen.contains("content-length: 7\r\n") && seen.ends_with("{\"n\":1}"),
-        "{seen}"
-    );
+    assert!(seen.contains("content-length: 7\r\n") && seen.ends_with("{\"n\":1}"), "{seen}");
     assert!(!seen.contains("accept-encoding"), "{seen}");
 }
 
@@ -129,10 +112,7 @@ async fn a_stream_arrives_read_by_read() {
     let mut body = response.unwrap().expect_event_stream().await.unwrap().body;
     assert_eq!(body.next().await.unwrap().unwrap(), "data:1\n\n");
     assert!(body.next().now_or_never().is_none());
-    socket
-        .write_all(b"8;ext=1\r\ndata:2\n\n\r\n0\r\ntrailer: t\r\n\r\n")
-        .await
-        .unwrap();
+    socket.write_all(b"8;ext=1\r\ndata:2\n\n\r\n0\r\ntrailer: t\r\n\r\n").await.unwrap();
     assert_eq!(body.next().await.unwrap().unwrap(), "data:2\n\n");
     assert!(body.next().await.is_none());
 }
@@ -141,10 +121,7 @@ async fn a_stream_arrives_read_by_read() {
 async fn nobody_listening_is_a_connect_failure_and_nothing_was_sent() {
     let (listener, url) = listen().await;
     drop(listener);
-    let error = HttpTransport::default()
-        .send(request(&url))
-        .await
-        .unwrap_err();
+    let error = HttpTransport::default().send(request(&url)).await.unwrap_err();
     assert_eq!(name(&error), (Kind::Connect, Phase::NothingSent));
     assert!(error.is_transient());
     assert!(!format!("{error:?}").contains("q-secret"), "{error:?}");
@@ -152,25 +129,16 @@ async fn nobody_listening_is_a_connect_failure_and_nothing_was_sent() {
 
 #[tokio::test]
 async fn an_unknown_host_is_a_connect_failure() {
-    let error = HttpTransport::default()
-        .send(request("http://no-such-host.invalid/"))
-        .await
-        .unwrap_err();
+    let error =
+        HttpTransport::default().send(request("http://no-such-host.invalid/")).await.unwrap_err();
     assert_eq!(name(&error), (Kind::Connect, Phase::NothingSent));
 }
 
 #[tokio::test]
 async fn a_bad_address_is_an_invalid_request() {
     for url in ["", "not a url", "ftp://host/", "http://"] {
-        let error = HttpTransport::default()
-            .send(request(url))
-            .await
-            .unwrap_err();
-        assert_eq!(
-            name(&error),
-            (Kind::InvalidRequest, Phase::NothingSent),
-            "{url}"
-        );
+        let error = HttpTransport::default().send(request(url)).await.unwrap_err();
+        assert_eq!(name(&error), (Kind::InvalidRequest, Phase::NothingSent), "{url}");
         assert!(!error.is_transient());
     }
 }
@@ -191,10 +159,7 @@ async fn a_connection_that_is_never_accepted_is_a_connect_timeout() {
         }
     }
     let mut waits = request(&format!("http://{address}/"));
-    waits.timeouts = Timeouts {
-        connect_ms: 200,
-        ..Timeouts::default()
-    };
+    waits.timeouts = Timeouts { connect_ms: 200, ..Timeouts::default() };
     let error = HttpTransport::default().send(waits).await.unwrap_err();
     assert_eq!(name(&error), (Kind::ConnectTimeout, Phase::NothingSent));
 }
@@ -205,10 +170,7 @@ async fn a_server_that_speaks_no_tls_is_a_tls_failure() {
     let transport = HttpTransport::default();
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
-        socket
-            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            .await
-            .unwrap();
+        socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         socket
     };
     let url = url.replace("http://", "https://");
@@ -226,10 +188,7 @@ async fn closing_after_the_whole_request_is_ambiguous() {
 #[tokio::test]
 async fn closing_after_a_request_without_a_body_is_ambiguous_too() {
     let (listener, url) = listen().await;
-    let get = TransportRequest {
-        timeouts: quick(),
-        ..TransportRequest::get(url)
-    };
+    let get = TransportRequest { timeouts: quick(), ..TransportRequest::get(url) };
     let transport = HttpTransport::default();
     let (response, _) = tokio::join!(transport.send(get), answer(&listener, b""));
     assert_eq!(response.unwrap_err().phase(), Phase::Ambiguous);
@@ -253,10 +212,7 @@ async fn a_reset_after_the_whole_request_is_ambiguous() {
 async fn a_reset_in_the_middle_of_a_large_request_is_partly_sent() {
     let (listener, url) = listen().await;
     let transport = HttpTransport::default();
-    let large = TransportRequest {
-        body: vec![b'x'; 32 * 1024 * 1024].into(),
-        ..request(&url)
-    };
+    let large = TransportRequest { body: vec![b'x'; 32 * 1024 * 1024].into(), ..request(&url) };
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut piece = [0_u8; 4_096];
@@ -273,10 +229,7 @@ async fn a_reset_in_the_middle_of_a_large_request_is_partly_sent() {
 async fn a_large_request_arrives_whole() {
     let (listener, url) = listen().await;
     let transport = HttpTransport::default();
-    let large = TransportRequest {
-        body: vec![b'x'; 1_000_000].into(),
-        ..request(&url)
-    };
+    let large = TransportRequest { body: vec![b'x'; 1_000_000].into(), ..request(&url) };
     let reply = b"HTTP/1.1 204 No Content\r\n\r\n";
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
@@ -300,16 +253,11 @@ async fn a_reused_connection_that_closes_is_never_sent_to_twice() {
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         read_request(&mut socket).await;
-        socket
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-            .await
-            .unwrap();
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         read_request(&mut socket).await;
         drop(socket);
         // Whatever comes now would be a second attempt nobody journaled.
-        tokio::time::timeout(Duration::from_millis(300), listener.accept())
-            .await
-            .is_err()
+        tokio::time::timeout(Duration::from_millis(300), listener.accept()).await.is_err()
     };
     let client = async {
         let first = transport.send(request(&url)).await.unwrap();
@@ -331,10 +279,7 @@ async fn slow_headers_are_a_first_byte_timeout_and_close_the_connection() {
         read_to_close(&mut socket).await;
     };
     let (response, ()) = tokio::join!(transport.send(request(&url)), server);
-    assert_eq!(
-        name(&response.unwrap_err()),
-        (Kind::FirstByteTimeout, Phase::Ambiguous)
-    );
+    assert_eq!(name(&response.unwrap_err()), (Kind::FirstByteTimeout, Phase::Ambiguous));
 }
 
 /// Waits until the other side closed, gracefully or not.
@@ -378,10 +323,7 @@ async fn dropping_the_body_closes_the_connection() {
         read_to_close(&mut socket).await;
     };
     let client = async {
-        let patient = TransportRequest {
-            timeouts: Timeouts::default(),
-            ..request(&url)
-        };
+        let patient = TransportRequest { timeouts: Timeouts::default(), ..request(&url) };
         let mut body = transport.send(patient).await.unwrap().body;
         assert!(body.next().await.unwrap().is_ok());
         drop(body);
@@ -401,10 +343,7 @@ async fn dropping_the_call_before_the_headers_closes_the_connection() {
         read_to_close(&mut socket).await;
     };
     let client = async {
-        let patient = TransportRequest {
-            timeouts: Timeouts::default(),
-            ..request(&url)
-        };
+        let patient = TransportRequest { timeouts: Timeouts::default(), ..request(&url) };
         tokio::select! {
             response = transport.send(patient) => panic!("{response:?}"),
             _ = has_asked => {}
@@ -420,12 +359,7 @@ async fn a_page_instead_of_events_is_a_bad_content_type_with_evidence() {
         "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\n\r\n{page}",
         page.len()
     );
-    let response = exchange(reply.as_bytes())
-        .await
-        .unwrap()
-        .error_for_status()
-        .await
-        .unwrap();
+    let response = exchange(reply.as_bytes()).await.unwrap().error_for_status().await.unwrap();
     let error = response.expect_event_stream().await.unwrap_err();
     assert_eq!(name(&error), (Kind::BadContentType, Phase::Headers));
     assert_eq!(error.status(), Some(StatusCode::OK));
@@ -437,12 +371,7 @@ async fn a_page_instead_of_events_is_a_bad_content_type_with_evidence() {
 async fn a_refusal_keeps_status_hints_and_body() {
     let reply = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 3\r\nx-should-retry: true\r\n\
         request-id: req_7\r\ncontent-length: 9\r\n\r\nslow down";
-    let error = exchange(reply)
-        .await
-        .unwrap()
-        .error_for_status()
-        .await
-        .unwrap_err();
+    let error = exchange(reply).await.unwrap().error_for_status().await.unwrap_err();
     assert_eq!(name(&error), (Kind::Status, Phase::Headers));
     assert_eq!(error.status(), Some(StatusCode::TOO_MANY_REQUESTS));
     assert_eq!(error.retry_after_ms(), Some(3_000));
@@ -459,17 +388,12 @@ async fn a_redirect_is_not_followed() {
     let reply = format!(
         "HTTP/1.1 307 Moved\r\nlocation: http://{target}/else\r\ncontent-length: 0\r\n\r\n"
     );
-    let (response, _) = tokio::join!(
-        transport.send(request(&url)),
-        answer(&listener, reply.as_bytes())
-    );
+    let (response, _) =
+        tokio::join!(transport.send(request(&url)), answer(&listener, reply.as_bytes()));
     let error = response.unwrap().error_for_status().await.unwrap_err();
     assert_eq!(error.status(), Some(StatusCode::TEMPORARY_REDIRECT));
     assert!(!error.is_transient());
-    assert!(
-        listener.accept().now_or_never().is_none(),
-        "no second connection"
-    );
+    assert!(listener.accept().now_or_never().is_none(), "no second connection");
 }
 
 #[tokio::test]
@@ -483,10 +407,7 @@ async fn a_body_shorter_than_promised_is_closed_and_never_a_short_success() {
 #[tokio::test]
 async fn a_body_longer_than_promised_ends_where_it_was_promised() {
     let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n1234567890";
-    assert_eq!(
-        read_all(exchange(reply).await.unwrap()).await.unwrap(),
-        "12345"
-    );
+    assert_eq!(read_all(exchange(reply).await.unwrap()).await.unwrap(), "12345");
 }
 
 #[tokio::test]
@@ -496,17 +417,10 @@ async fn r3_a_chunked_body_cut_anywhere_is_an_error() {
         let reply = [STREAM_HEAD.as_bytes(), &body[..cut]].concat();
         let response = exchange(&reply).await.unwrap();
         let error = read_all(response).await.unwrap_err();
-        assert_eq!(
-            name(&error),
-            (Kind::Closed, Phase::Streaming),
-            "cut at {cut}"
-        );
+        assert_eq!(name(&error), (Kind::Closed, Phase::Streaming), "cut at {cut}");
     }
     let reply = [STREAM_HEAD.as_bytes(), body].concat();
-    assert_eq!(
-        read_all(exchange(&reply).await.unwrap()).await.unwrap(),
-        "data:1\n\ndata:2\n\n"
-    );
+    assert_eq!(read_all(exchange(&reply).await.unwrap()).await.unwrap(), "data:1\n\ndata:2\n\n");
 }
 
 #[tokio::test]
@@ -536,10 +450,7 @@ async fn a_reset_in_the_body_is_named() {
 #[tokio::test]
 async fn an_interim_reply_is_skipped() {
     let reply = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-    assert_eq!(
-        read_all(exchange(reply).await.unwrap()).await.unwrap(),
-        "ok"
-    );
+    assert_eq!(read_all(exchange(reply).await.unwrap()).await.unwrap(), "ok");
 }
 
 #[tokio::test]

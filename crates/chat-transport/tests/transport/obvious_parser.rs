@@ -29,17 +29,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Vec<SseEvent> {
         if line.is_empty() {
             if !data.is_empty() {
                 data.pop();
-                let name = if event.is_empty() {
-                    "message".to_owned()
-                } else {
-                    event
-                };
-                events.push(SseEvent {
-                    event: name.into(),
-                    data,
-                    id: id.clone(),
-                    retry_ms,
-                });
+                let name = if event.is_empty() { "message".to_owned() } else { event };
+                events.push(SseEvent { event: name.into(), data, id: id.clone(), retry_ms });
             }
             (event, data, retry_ms) = (String::new(), String::new(), None);
             continue;
@@ -72,15 +63,9 @@ pub(crate) fn decode_within(
     reads: &[&[u8]],
     limits: SseLimits,
 ) -> Result<Vec<SseEvent>, TransportError> {
-    let reads: Vec<_> = reads
-        .iter()
-        .map(|read| Ok(Bytes::copy_from_slice(read)))
-        .collect();
+    let reads: Vec<_> = reads.iter().map(|read| Ok(Bytes::copy_from_slice(read))).collect();
     let body: BodyStream = Box::pin(futures::stream::iter(reads));
-    let batches: Vec<_> = SseStream::new(body, limits)
-        .collect::<Vec<_>>()
-        .now_or_never()
-        .unwrap();
+    let batches: Vec<_> = SseStream::new(body, limits).collect::<Vec<_>>().now_or_never().unwrap();
     let mut events = Vec::new();
     for batch in batches {
         events.extend(batch?);

@@ -68,13 +68,7 @@ async fn run(
     replies: Vec<ScriptedReply>,
 ) -> Result<StatusCode, RetryError<TransportError>> {
     let policy = RetryPolicy::default();
-    let run = RetryRun {
-        policy: &policy,
-        gate: journal,
-        time: journal,
-        health,
-        deadline_ms: None,
-    };
+    let run = RetryRun { policy: &policy, gate: journal, time: journal, health, deadline_ms: None };
     let transport = ScriptedTransport::new(replies);
     let result = with_retry(&run, async |attempt| {
         journal.note(format!("send {attempt}"));
@@ -116,63 +110,28 @@ async fn the_gate_learns_that_the_attempt_before_may_have_cost() {
     let lost = ScriptedReply::failure(error(Kind::Reset, Phase::Ambiguous));
     let replies = vec![lost.clone(), lost, ScriptedReply::event_stream()];
     let failed = run(&journal, None, replies).await.unwrap_err();
-    let RetryError::GaveUp {
-        error,
-        reason,
-        attempts,
-    } = failed
-    else {
+    let RetryError::GaveUp { error, reason, attempts } = failed else {
         panic!("{failed:?}");
     };
-    assert_eq!(
-        (error.kind(), reason, attempts),
-        (Kind::Reset, GiveUpReason::RetriesUsedUp, 2)
-    );
-    let expected = [
-        "gate 1 false",
-        "send 1",
-        "wait 500",
-        "gate 2 true",
-        "send 2",
-        "requests 2",
-    ];
+    assert_eq!((error.kind(), reason, attempts), (Kind::Reset, GiveUpReason::RetriesUsedUp, 2));
+    let expected = ["gate 1 false", "send 1", "wait 500", "gate 2 true", "send 2", "requests 2"];
     assert_eq!(journal.lines(), expected);
 }
 
 #[tokio::test]
 async fn a_refused_attempt_is_never_sent() {
-    let journal = Journal {
-        refuse_attempt: 1,
-        ..Journal::default()
-    };
-    let failed = run(&journal, None, vec![ScriptedReply::event_stream()])
-        .await
-        .unwrap_err();
-    assert!(matches!(
-        failed,
-        RetryError::Refused {
-            attempt: 1,
-            last_error: None,
-            ..
-        }
-    ));
+    let journal = Journal { refuse_attempt: 1, ..Journal::default() };
+    let failed = run(&journal, None, vec![ScriptedReply::event_stream()]).await.unwrap_err();
+    assert!(matches!(failed, RetryError::Refused { attempt: 1, last_error: None, .. }));
     assert_eq!(journal.lines(), ["gate 1 false", "requests 0"]);
 }
 
 #[tokio::test]
 async fn a_refused_retry_keeps_the_error_before_and_the_gates_own() {
-    let journal = Journal {
-        refuse_attempt: 2,
-        ..Journal::default()
-    };
+    let journal = Journal { refuse_attempt: 2, ..Journal::default() };
     let lost = ScriptedReply::failure(error(Kind::FirstByteTimeout, Phase::Ambiguous));
     let failed = run(&journal, None, vec![lost]).await.unwrap_err();
-    let RetryError::Refused {
-        refused,
-        attempt,
-        last_error,
-    } = failed
-    else {
+    let RetryError::Refused { refused, attempt, last_error } = failed else {
         panic!("{failed:?}");
     };
     assert_eq!((refused.reason(), attempt), ("no credit", 2));
@@ -184,18 +143,11 @@ async fn a_refused_retry_keeps_the_error_before_and_the_gates_own() {
 #[tokio::test]
 async fn a_final_failure_ends_the_loop_at_once() {
     let journal = Journal::default();
-    let replies = vec![
-        ScriptedReply::json(StatusCode::UNAUTHORIZED, "no"),
-        overloaded(),
-    ];
+    let replies = vec![ScriptedReply::json(StatusCode::UNAUTHORIZED, "no"), overloaded()];
     let failed = run(&journal, None, replies).await.unwrap_err();
     assert!(matches!(
         failed,
-        RetryError::GaveUp {
-            reason: GiveUpReason::NotRetryable,
-            attempts: 1,
-            ..
-        }
+        RetryError::GaveUp { reason: GiveUpReason::NotRetryable, attempts: 1, .. }
     ));
     assert_eq!(journal.lines(), ["gate 1 false", "send 1", "requests 1"]);
 }
@@ -206,9 +158,7 @@ async fn the_providers_wait_is_kept() {
     let name = HeaderName::from_static("retry-after");
     let busy = ScriptedReply::json(StatusCode::TOO_MANY_REQUESTS, "slow down")
         .header(name, HeaderValue::from_static("7"));
-    run(&journal, None, vec![busy, ScriptedReply::event_stream()])
-        .await
-        .unwrap();
+    run(&journal, None, vec![busy, ScriptedReply::event_stream()]).await.unwrap();
     assert_eq!(journal.lines()[2], "wait 7000");
 }
 
@@ -221,9 +171,7 @@ async fn an_open_breaker_sends_nothing_and_journals_nothing() {
     }
     assert_eq!(health.breaker_state(), BreakerState::Open);
     let journal = Journal::default();
-    let failed = run(&journal, Some(&health), vec![overloaded()])
-        .await
-        .unwrap_err();
+    let failed = run(&journal, Some(&health), vec![overloaded()]).await.unwrap_err();
     let RetryError::BreakerOpen(open) = failed else {
         panic!("{failed:?}");
     };
@@ -238,34 +186,20 @@ async fn a_breaker_that_opens_during_the_wait_stops_the_retries() {
         health.record_failure(&chat_transport::Failure::refused(503), 0);
     }
     let journal = Journal::default();
-    let failed = run(&journal, Some(&health), vec![overloaded(), overloaded()])
-        .await
-        .unwrap_err();
+    let failed = run(&journal, Some(&health), vec![overloaded(), overloaded()]).await.unwrap_err();
     assert!(matches!(
         failed,
-        RetryError::GaveUp {
-            reason: GiveUpReason::BreakerOpen,
-            attempts: 1,
-            ..
-        }
+        RetryError::GaveUp { reason: GiveUpReason::BreakerOpen, attempts: 1, .. }
     ));
-    assert_eq!(
-        journal.lines(),
-        ["gate 1 false", "send 1", "wait 500", "requests 1"]
-    );
+    assert_eq!(journal.lines(), ["gate 1 false", "send 1", "wait 500", "requests 1"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn dropping_the_loop_stops_it_in_any_wait() {
     let time = TokioRetryTime::new(1);
     let policy = RetryPolicy::default();
-    let run = RetryRun {
-        policy: &policy,
-        gate: &OpenGate,
-        time: &time,
-        health: None,
-        deadline_ms: None,
-    };
+    let run =
+        RetryRun { policy: &policy, gate: &OpenGate, time: &time, health: None, deadline_ms: None };
     let attempts = Mutex::new(0);
     let hopeless = with_retry(&run, async |_| {
         *attempts.lock().unwrap() += 1;
@@ -274,10 +208,6 @@ async fn dropping_the_loop_stops_it_in_any_wait() {
         )
     });
     let immediately = Instant::now();
-    assert!(
-        tokio::time::timeout_at(immediately, hopeless)
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout_at(immediately, hopeless).await.is_err());
     assert_eq!(*attempts.lock().unwrap(), 1);
 }

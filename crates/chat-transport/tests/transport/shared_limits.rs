@@ -23,12 +23,7 @@ fn the_breaker_opens_at_half_of_twenty_calls() {
     assert_eq!(breaker.state(), BreakerState::Closed);
     breaker.record_failure(0);
     assert_eq!(breaker.state(), BreakerState::Open);
-    assert_eq!(
-        breaker.admit(1_000),
-        Err(BreakerOpen {
-            retry_after_ms: 4_000
-        })
-    );
+    assert_eq!(breaker.admit(1_000), Err(BreakerOpen { retry_after_ms: 4_000 }));
 }
 
 #[test]
@@ -68,9 +63,7 @@ fn open_at(now_ms: u64) -> Breaker {
 #[test]
 fn an_open_breaker_lets_one_probe_pass_every_five_seconds() {
     let mut breaker = open_at(0);
-    let admitted: Vec<u64> = (0..=20_000)
-        .filter(|now_ms| breaker.admit(*now_ms).is_ok())
-        .collect();
+    let admitted: Vec<u64> = (0..=20_000).filter(|now_ms| breaker.admit(*now_ms).is_ok()).collect();
     assert_eq!(admitted, [5_000, 10_000, 15_000, 20_000]);
 }
 
@@ -149,10 +142,7 @@ fn outage(health: &ProviderHealth, heal_at_ms: u64) -> (Vec<u64>, Option<u64>) {
 
 #[test]
 fn r4_the_budget_alone_prevents_a_storm() {
-    let never_opens = BreakerConfig {
-        calls_min: u64::MAX,
-        ..BreakerConfig::default()
-    };
+    let never_opens = BreakerConfig { calls_min: u64::MAX, ..BreakerConfig::default() };
     let health = ProviderHealth::new(never_opens, RetryBudgetConfig::default());
     let (upstream, _) = outage(&health, 60_000);
     let most: u64 = 10 * (200 * 12 / 10 + 10);

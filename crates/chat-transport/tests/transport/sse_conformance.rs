@@ -41,11 +41,7 @@ fn check(input: &[u8], expected: &[SseEvent]) {
             reads.push(read);
             rest = others;
         }
-        assert_eq!(
-            decode(&reads).unwrap(),
-            expected,
-            "random cuts of seed {seed}"
-        );
+        assert_eq!(decode(&reads).unwrap(), expected, "random cuts of seed {seed}");
     }
 }
 
@@ -72,13 +68,7 @@ fn f3_comments_and_mixed_line_ends() {
 #[test]
 fn f4_an_event_without_its_blank_line_is_dropped() {
     let input = b"retry:1000\ndata:test1\n\nid:test\ndata:test2\n";
-    check(
-        input,
-        &[SseEvent {
-            retry_ms: Some(1_000),
-            ..message("test1")
-        }],
-    );
+    check(input, &[SseEvent { retry_ms: Some(1_000), ..message("test1") }]);
 }
 
 #[test]
@@ -95,18 +85,12 @@ fn f6_field_names_are_exact() {
 
 #[test]
 fn f7_newlines() {
-    check(
-        b"data:test\r\ndata\ndata:test\r\n\r\n",
-        &[message("test\n\ntest")],
-    );
+    check(b"data:test\r\ndata\ndata:test\r\n\r\n", &[message("test\n\ntest")]);
 }
 
 #[test]
 fn f8_one_leading_space_is_removed_and_a_tab_kept() {
-    check(
-        b"data:\ttest\rdata: \ndata:test\n\n",
-        &[message("\ttest\n\ntest")],
-    );
+    check(b"data:\ttest\rdata: \ndata:test\n\n", &[message("\ttest\n\ntest")]);
 }
 
 #[test]
@@ -118,10 +102,7 @@ fn f9_unknown_fields_are_ignored() {
 
 #[test]
 fn f10_an_event_type_holds_for_one_event() {
-    check(
-        b"event:test\ndata:x\n\ndata:x\n\n",
-        &[event("test", "x", ""), message("x")],
-    );
+    check(b"event:test\ndata:x\n\ndata:x\n\n", &[event("test", "x", ""), message("x")]);
 }
 
 #[test]
@@ -143,10 +124,7 @@ fn f13_nul_in_data_is_kept() {
 #[test]
 fn f14_an_id_with_nul_is_ignored() {
     check(b"id:\0\0\ndata:hello\n\n", &[message("hello")]);
-    check(
-        b"id:7\nid:\0\0\ndata:hello\n\n",
-        &[event("message", "hello", "7")],
-    );
+    check(b"id:7\nid:\0\0\ndata:hello\n\n", &[event("message", "hello", "7")]);
 }
 
 #[test]
@@ -159,11 +137,8 @@ fn f15_an_id_persists() {
 
 #[test]
 fn f16_an_id_changes_and_resets() {
-    let changed = [
-        event("message", "1", "1"),
-        event("message", "2", "2"),
-        event("message", "3", "2"),
-    ];
+    let changed =
+        [event("message", "1", "1"), event("message", "2", "2"), event("message", "3", "2")];
     check(b"id: 1\ndata: 1\n\nid: 2\ndata: 2\n\ndata: 3\n\n", &changed);
     let reset = [event("message", "1", "1"), message("2"), message("3")];
     check(b"id: 1\ndata: 1\n\nid:\ndata: 2\n\ndata: 3\n\n", &reset);
@@ -171,37 +146,26 @@ fn f16_an_id_changes_and_resets() {
 
 #[test]
 fn f17_an_id_may_be_any_text() {
-    check(
-        b"id: \xE2\x80\xA6\ndata:a\n\n",
-        &[event("message", "a", "\u{2026}")],
-    );
+    check(b"id: \xE2\x80\xA6\ndata:a\n\n", &[event("message", "a", "\u{2026}")]);
 }
 
 #[test]
 fn f18_a_malformed_retry_is_ignored() {
-    let expected = [SseEvent {
-        retry_ms: Some(2_000),
-        ..message("x")
-    }];
+    let expected = [SseEvent { retry_ms: Some(2_000), ..message("x") }];
     check(b"retry:2000\nretry:1000x\ndata:x\n\n", &expected);
     check(b"retry:2000\nretry:+1\nretry: -1\ndata:x\n\n", &expected);
 }
 
 #[test]
 fn f19_an_empty_retry_is_ignored() {
-    let expected = [SseEvent {
-        retry_ms: Some(1_000),
-        ..message("x")
-    }];
+    let expected = [SseEvent { retry_ms: Some(1_000), ..message("x") }];
     check(b"retry:1000\nretry\ndata:x\n\n", &expected);
     check(b"retry:1000\nretry:\ndata:x\n\n", &expected);
 }
 
 #[test]
 fn f20_events_are_utf_8_whatever_the_header_says() {
-    assert!(is_event_stream(&content_type(
-        "text/event-stream; charset=windows-1252"
-    )));
+    assert!(is_event_stream(&content_type("text/event-stream; charset=windows-1252")));
     check(b"data:ok\xE2\x80\xA6\n\n", &[message("ok\u{2026}")]);
 }
 
@@ -209,10 +173,7 @@ fn f20_events_are_utf_8_whatever_the_header_says() {
 fn f21_invalid_utf_8_becomes_the_replacement_character() {
     check(b"data:a\xFFb\n\n", &[message("a\u{FFFD}b")]);
     // A character that is cut off by the line's end does not swallow it.
-    check(
-        b"data:a\xF0\x9F\x98\ndata:b\n\n",
-        &[message("a\u{FFFD}\nb")],
-    );
+    check(b"data:a\xF0\x9F\x98\ndata:b\n\n", &[message("a\u{FFFD}\nb")]);
 }
 
 fn content_type(value: &'static str) -> HeaderMap {
@@ -229,13 +190,7 @@ fn f22_only_the_event_stream_type_is_accepted() {
     ] {
         assert!(is_event_stream(&content_type(accepted)), "{accepted}");
     }
-    for refused in [
-        "text/x-bogus",
-        "application/json",
-        "text/event-streams",
-        "",
-        ";",
-    ] {
+    for refused in ["text/x-bogus", "application/json", "text/event-streams", "", ";"] {
         assert!(!is_event_stream(&content_type(refused)), "{refused}");
     }
     assert!(!is_event_stream(&HeaderMap::new()));

@@ -55,11 +55,7 @@ fn served_event() -> impl Strategy<Value = String> {
     let fields = prop::collection::vec(field, 1..5);
     (fields, any::<bool>()).prop_map(|(fields, is_crlf)| {
         let end = if is_crlf { "\r\n" } else { "\n" };
-        fields
-            .iter()
-            .map(|field| format!("{field}{end}"))
-            .chain([end.to_owned()])
-            .collect()
+        fields.iter().map(|field| format!("{field}{end}")).chain([end.to_owned()]).collect()
     })
 }
 
@@ -72,9 +68,7 @@ fn other_decode(wire: String) -> Vec<SseEvent> {
                 event: event.event.into(),
                 data: event.data,
                 id: event.id,
-                retry_ms: event
-                    .retry
-                    .map(|retry| retry.as_millis().try_into().unwrap()),
+                retry_ms: event.retry.map(|retry| retry.as_millis().try_into().unwrap()),
             }
         })
         .collect::<Vec<_>>()

@@ -33,20 +33,11 @@ fn data(batch: &[SseEvent]) -> Vec<&str> {
 #[test]
 fn x1_a_line_up_to_its_bound_passes_and_one_byte_more_is_refused() {
     let longest = format!("data:{}\n\n", "x".repeat(95));
-    assert_eq!(
-        decode_within(&[longest.as_bytes()], SMALL).unwrap().len(),
-        1
-    );
+    assert_eq!(decode_within(&[longest.as_bytes()], SMALL).unwrap().len(), 1);
     let longer = format!("data:{}\n\n", "x".repeat(96));
-    assert_eq!(
-        kind(decode_within(&[longer.as_bytes()], SMALL)),
-        TransportErrorKind::TooLarge
-    );
+    assert_eq!(kind(decode_within(&[longer.as_bytes()], SMALL)), TransportErrorKind::TooLarge);
     let bytes: Vec<_> = longer.as_bytes().chunks(1).collect();
-    assert_eq!(
-        kind(decode_within(&bytes, SMALL)),
-        TransportErrorKind::TooLarge
-    );
+    assert_eq!(kind(decode_within(&bytes, SMALL)), TransportErrorKind::TooLarge);
 }
 
 #[test]
@@ -73,10 +64,7 @@ fn x1_an_event_above_its_bound_is_refused() {
 fn x1_comments_do_not_count_as_part_of_an_event() {
     let mut wire = ":ping\n".repeat(1_000);
     wire.push_str("data:1\n\n");
-    assert_eq!(
-        data(&decode_within(&[wire.as_bytes()], SMALL).unwrap()),
-        ["1"]
-    );
+    assert_eq!(data(&decode_within(&[wire.as_bytes()], SMALL).unwrap()), ["1"]);
 }
 
 #[test]
@@ -108,11 +96,8 @@ fn x1_a_million_empty_events_come_in_small_batches() {
 fn a_batch_ends_at_its_bound_in_bytes() {
     let wire = Bytes::from(format!("data:{}\n\n", "x".repeat(90)).repeat(10));
     let stream = SseStream::new(ready_body(vec![Ok(wire)]), SMALL);
-    let batches: Vec<_> = stream
-        .map(|batch| batch.unwrap().len())
-        .collect()
-        .now_or_never()
-        .unwrap();
+    let batches: Vec<_> =
+        stream.map(|batch| batch.unwrap().len()).collect().now_or_never().unwrap();
     assert_eq!(batches, [3, 3, 3, 1]);
 }
 
@@ -124,14 +109,8 @@ async fn one_network_read_is_one_batch_and_is_not_held_back() {
         Some((Ok(Bytes::from_static(read.as_bytes())), receiver))
     });
     let mut stream = SseStream::new(Box::pin(body), SseLimits::default());
-    sender
-        .send("data:1\n\ndata:2\n\ndata:3\n\ndata:4")
-        .await
-        .unwrap();
-    assert_eq!(
-        data(&stream.next().await.unwrap().unwrap()),
-        ["1", "2", "3"]
-    );
+    sender.send("data:1\n\ndata:2\n\ndata:3\n\ndata:4").await.unwrap();
+    assert_eq!(data(&stream.next().await.unwrap().unwrap()), ["1", "2", "3"]);
     assert!(stream.next().now_or_never().is_none());
     sender.send("\n\n").await.unwrap();
     assert_eq!(data(&stream.next().await.unwrap().unwrap()), ["4"]);
@@ -154,9 +133,7 @@ fn events_before_an_error_come_first_and_the_error_is_last() {
 
 #[test]
 fn repaired_lines_are_counted() {
-    let reads = vec![Ok(Bytes::from_static(
-        b"data:a\xFFb\xFF\ndata:ok\ndata:\xC3\n\n",
-    ))];
+    let reads = vec![Ok(Bytes::from_static(b"data:a\xFFb\xFF\ndata:ok\ndata:\xC3\n\n"))];
     let mut stream = SseStream::new(ready_body(reads), SseLimits::default());
     assert!(stream.next().now_or_never().unwrap().unwrap().is_ok());
     assert_eq!(stream.repaired_lines(), 2);

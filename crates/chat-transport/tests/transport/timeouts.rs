@@ -42,10 +42,7 @@ async fn late_headers_are_a_first_byte_timeout() {
     let error = open(late).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.phase()),
-        (
-            TransportErrorKind::FirstByteTimeout,
-            TransportPhase::Ambiguous
-        )
+        (TransportErrorKind::FirstByteTimeout, TransportPhase::Ambiguous)
     );
     assert_eq!(started.elapsed(), Duration::from_secs(60));
 }
@@ -58,15 +55,10 @@ async fn slow_headers_within_their_time_are_fine() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_body_is_an_idle_timeout() {
-    let reply = ScriptedReply::event_stream()
-        .read("data:1\n\n")
-        .step(ScriptedStep::Hang);
+    let reply = ScriptedReply::event_stream().read("data:1\n\n").step(ScriptedStep::Hang);
     let response = open(reply).await.unwrap();
     let started = Instant::now();
-    assert_eq!(
-        drain(response).await,
-        (1, Some(TransportErrorKind::IdleTimeout))
-    );
+    assert_eq!(drain(response).await, (1, Some(TransportErrorKind::IdleTimeout)));
     assert_eq!(started.elapsed(), Duration::from_secs(60));
 }
 
@@ -81,10 +73,8 @@ async fn v6_a_byte_a_second_for_ten_minutes_is_fine() {
 
 #[tokio::test(start_paused = true)]
 async fn v6_sixty_one_seconds_of_silence_are_too_much() {
-    let reply = ScriptedReply::event_stream()
-        .read("x")
-        .step(ScriptedStep::WaitMs(61_000))
-        .read("x");
+    let reply =
+        ScriptedReply::event_stream().read("x").step(ScriptedStep::WaitMs(61_000)).read("x");
     let end = drain(open(reply).await.unwrap()).await;
     assert_eq!(end, (1, Some(TransportErrorKind::IdleTimeout)));
 }
@@ -114,18 +104,9 @@ async fn the_total_time_bounds_a_body_that_never_pauses_long() {
 #[tokio::test(start_paused = true)]
 async fn the_total_time_bounds_the_wait_for_headers() {
     let late = ScriptedReply::event_stream().before_head(ScriptedStep::Hang);
-    let timeouts = Timeouts {
-        total_ms: 1_000,
-        ..Timeouts::default()
-    };
+    let timeouts = Timeouts { total_ms: 1_000, ..Timeouts::default() };
     let transport = ScriptedTransport::new([late]);
-    let error = transport
-        .send(TransportRequest {
-            timeouts,
-            ..request()
-        })
-        .await
-        .unwrap_err();
+    let error = transport.send(TransportRequest { timeouts, ..request() }).await.unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::TotalTimeout);
     assert!(!error.is_transient(), "our own deadline is never retried");
 }
@@ -139,17 +120,10 @@ async fn endless_waits_in_a_config_do_not_overflow_the_clock() {
         progress_ms: u64::MAX,
         total_ms: u64::MAX,
     };
-    let reply = ScriptedReply::event_stream()
-        .step(ScriptedStep::WaitMs(10))
-        .read("x");
+    let reply = ScriptedReply::event_stream().step(ScriptedStep::WaitMs(10)).read("x");
     let transport = ScriptedTransport::new([reply]);
-    let response = transport
-        .send(TransportRequest {
-            timeouts: endless,
-            ..request()
-        })
-        .await
-        .unwrap();
+    let response =
+        transport.send(TransportRequest { timeouts: endless, ..request() }).await.unwrap();
     assert_eq!(drain(response).await, (1, None));
 }
 
@@ -161,13 +135,11 @@ fn is_content(event: &SseEvent) -> bool {
 async fn ping_for_ten_minutes(content_at: &[usize]) -> (Duration, Option<TransportErrorKind>) {
     let mut reply = ScriptedReply::event_stream();
     for ping in 0..60 {
-        reply = reply
-            .step(ScriptedStep::WaitMs(10_000))
-            .read(if ping % 2 == 0 {
-                ": ping\n\n"
-            } else {
-                "event: ping\ndata: {}\n\n"
-            });
+        reply = reply.step(ScriptedStep::WaitMs(10_000)).read(if ping % 2 == 0 {
+            ": ping\n\n"
+        } else {
+            "event: ping\ndata: {}\n\n"
+        });
         if content_at.contains(&ping) {
             reply = reply.read("data: delta\n\n");
         }
@@ -187,21 +159,9 @@ async fn ping_for_ten_minutes(content_at: &[usize]) -> (Duration, Option<Transpo
 #[tokio::test(start_paused = true)]
 async fn v6_pings_without_content_are_no_progress() {
     let end = ping_for_ten_minutes(&[]).await;
-    assert_eq!(
-        end,
-        (
-            Duration::from_secs(300),
-            Some(TransportErrorKind::ProgressTimeout)
-        )
-    );
+    assert_eq!(end, (Duration::from_secs(300), Some(TransportErrorKind::ProgressTimeout)));
     let end = ping_for_ten_minutes(&[9]).await;
-    assert_eq!(
-        end,
-        (
-            Duration::from_secs(400),
-            Some(TransportErrorKind::ProgressTimeout)
-        )
-    );
+    assert_eq!(end, (Duration::from_secs(400), Some(TransportErrorKind::ProgressTimeout)));
 }
 
 #[tokio::test(start_paused = true)]
