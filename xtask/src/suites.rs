@@ -52,7 +52,10 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite { name: "unit", runs: Runs::Rest, needs: &[Need::Programs] },
     Suite {
         name: "sqlite",
-        runs: Runs::Parts(&[Part::Package("chat-persist-sqlite")]),
+        runs: Runs::Parts(&[
+            Part::Package("chat-persist-sqlite"),
+            Part::File("chat-tests", "turns_on_sqlite"),
+        ]),
         needs: &[],
     },
     Suite {
