@@ -40,8 +40,16 @@ pub(crate) async fn conduct(
     let log = TurnLog::new(Arc::clone(&live), Arc::clone(&inner.store), plan.fence.clone(), pace);
     let deadline = Instant::now() + Duration::from_millis(inner.config.turn_deadline_ms.into());
     let narrator = Narrator::new(REPLY_STEP);
-    let mut conductor =
-        Conductor { inner, live: &live, plan, log, narrator, deadline, counter: None };
+    let mut conductor = Conductor {
+        inner,
+        live: &live,
+        plan,
+        log,
+        narrator,
+        deadline,
+        counter: None,
+        fresh_counts: Vec::new(),
+    };
     let settled = match conductor.make_reply(prompt).await {
         Ok(end) => conductor.close(end).await,
         Err(FencedOut) => Err(FencedOut),
@@ -70,6 +78,7 @@ impl Conductor<'_> {
             },
         };
         self.counter = Some(Arc::clone(&ready.counter));
+        self.fresh_counts.clone_from(&ready.context.fresh_counts);
         let opened = match self.open_step(&ready).await? {
             Ok(opened) => opened,
             Err(end) => return Ok(end),
@@ -124,23 +133,9 @@ impl Conductor<'_> {
             accounts: Vec::new(),
             at: now,
         };
-        let counts = &ready.context.fresh_counts;
-        let keep_counts = async {
-            if !counts.is_empty() {
-                let kept = self
-                    .inner
-                    .store
-                    .keep_token_counts(scope, &plan.turn.conversation, counts)
-                    .await;
-                if let Err(error) = kept {
-                    tracing::warn!(code = error.code(), "token counts were not kept");
-                }
-            }
-        };
-        let (granted, journaled, ()) = futures::join!(
+        let (granted, journaled) = futures::join!(
             self.inner.grant(scope, request),
             persistently(|| self.inner.store.open_step(&plan.fence, &step)),
-            keep_counts,
         );
         if let Err(error) = journaled {
             if granted.is_ok() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chat_tokens::TokenCounter;
-use chat_types::StepGrant;
+use chat_types::{MessageId, StepGrant, TokenCount};
 use chat_usage::GrantRequest;
 use tokio::time::Instant;
 
@@ -26,6 +26,8 @@ pub(crate) struct Conductor<'a> {
     pub(crate) narrator: Narrator,
     pub(crate) deadline: Instant,
     pub(crate) counter: Option<Arc<dyn TokenCounter>>,
+    /// Counts made for this prompt; kept with their messages once nobody waits any more.
+    pub(crate) fresh_counts: Vec<(MessageId, TokenCount)>,
 }
 
 /// A step whose hold and first attempt are durable.

@@ -235,15 +235,21 @@ impl Conductor<'_> {
         self.live.feed.end();
         let turn = plan.fence.turn.clone();
         self.inner.observe(&LifecycleEvent::Closed { turn: turn.clone(), outcome: close.state });
-        for step in &close.steps {
-            let closed = ClosedStep {
-                key: StepKey { turn: turn.clone(), step: step.step },
-                purpose: Purpose::Reply,
-                model: &plan.info.model,
-                amounts: &step.amounts,
-            };
-            self.inner.settle(&plan.fence.scope, &plan.turn.conversation, closed).await;
-        }
+        let settling = async {
+            for step in &close.steps {
+                let closed = ClosedStep {
+                    key: StepKey { turn: turn.clone(), step: step.step },
+                    purpose: Purpose::Reply,
+                    model: &plan.info.model,
+                    amounts: &step.amounts,
+                };
+                self.inner.settle(&plan.fence.scope, &plan.turn.conversation, closed).await;
+            }
+        };
+        let counts = &self.fresh_counts;
+        let scope = &plan.fence.scope;
+        let keeping = self.inner.keep_counts(scope, &plan.turn.conversation, counts);
+        futures::join!(settling, keeping);
         self.inner.observe(&LifecycleEvent::Settled { turn });
         Ok(())
     }

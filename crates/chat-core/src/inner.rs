@@ -11,7 +11,8 @@ use chat_context::{ConversationContext, InstructionBlock};
 use chat_persist::{Fence, Maintenance, PersistErrorKind, PersistenceAdapter, TurnClose};
 use chat_provider::ProviderRegistry;
 use chat_types::{
-    Clock, ConversationId, IdSource, OwnerId, Prompt, Scope, StepGrant, StepKey, TenantId, TurnId,
+    Clock, ConversationId, IdSource, MessageId, OwnerId, Prompt, Scope, StepGrant, StepKey,
+    TenantId, TokenCount, TurnId,
 };
 use chat_usage::{GrantRequest, UsageError, UsageRecorder};
 
@@ -182,6 +183,22 @@ impl Inner {
             Err(error) => {
                 tracing::warn!(turn = %step.key.turn, code = error.code(), "a step is not settled yet");
             }
+        }
+    }
+
+    /// Keeps counts with their messages. Losing them costs a recount.
+    pub(crate) async fn keep_counts(
+        &self,
+        scope: &Scope,
+        conversation: &ConversationId,
+        counts: &[(MessageId, TokenCount)],
+    ) {
+        if counts.is_empty() {
+            return;
+        }
+        let kept = self.store.keep_token_counts(scope, conversation, counts).await;
+        if let Err(error) = kept {
+            tracing::warn!(code = error.code(), "token counts were not kept");
         }
     }
 
