@@ -7,8 +7,8 @@
 use chat_persist::{AttemptAmount, StepRecord};
 use chat_tokens::TokenCounter;
 use chat_types::{
-    AttemptKey, ContentPart, ConversationId, ModelRef, Money, Purpose, StepGrant, StepKey,
-    Timestamp, Tokens, Usage, UsageSource,
+    AttemptKey, ContentPart, ConversationId, ModelRef, Money, Purpose, StepKey, Timestamp, Tokens,
+    Usage, UsageSource,
 };
 use chat_usage::{SettledStep, UsageRecorder, UsageRow};
 
@@ -94,11 +94,6 @@ pub(crate) fn total<'a>(amounts: impl IntoIterator<Item = &'a AttemptAmount>) ->
         money = money.plus(amount.amount).unwrap_or(Money::MAX);
     }
     (usage, money)
-}
-
-/// What a grant holds, or nothing.
-pub(crate) fn held(grant: Option<&StepGrant>) -> Money {
-    grant.map_or(Money::ZERO, |grant| grant.terms().held)
 }
 
 /// What a provider surely produced: the parts of the reply less those it started with, counted.

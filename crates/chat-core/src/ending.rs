@@ -162,7 +162,7 @@ impl Conductor<'_> {
             model: &self.plan.info.model,
             opened_at: opened.request.at,
             input_estimate: prepared.input_estimate,
-            fallback: billing::held(Some(&opened.grant)),
+            fallback: opened.grant.terms().held,
         };
         let mut amounts: Vec<AttemptAmount> =
             opened.gate.exposed().into_iter().map(|attempt| bill.unanswered(attempt)).collect();

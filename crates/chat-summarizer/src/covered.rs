@@ -3,7 +3,7 @@
 //! The hash is a chain, one link per message, so that it can go on from an earlier summary
 //! without reading what that one covers.
 
-use chat_types::{ContentHash, ContentPart, Message, Role, Summary};
+use chat_types::{ContentHash, ContentPart, Message, Summary, content_fields};
 
 /// Hash of the content of `messages` (from the root on, oldest first): roles and parts, no ids,
 /// no times. Summary parts do not count: they say nothing that is not said before them.
@@ -50,45 +50,8 @@ fn root() -> ContentHash {
 }
 
 fn link(before: &ContentHash, message: &Message) -> ContentHash {
-    let mut fields: Vec<&str> = vec![before.as_str(), role_name(message.role)];
-    for part in &message.parts {
-        push_part(part, &mut fields);
-    }
+    let mut fields = vec![before.as_str()];
+    let said = message.parts.iter().filter(|part| !matches!(part, ContentPart::Summary { .. }));
+    content_fields(message.role, said, &mut fields);
     ContentHash::of(fields)
-}
-
-const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
-    }
-}
-
-/// Each part gives its kind and a fixed number of fields, so that no two lists look alike.
-fn push_part<'p>(part: &'p ContentPart, fields: &mut Vec<&'p str>) {
-    match part {
-        ContentPart::Text { text } => fields.extend(["text", text]),
-        ContentPart::Reasoning { text, opaque } => {
-            let sealed = opaque.as_ref().map_or("", |opaque| opaque.data.as_str());
-            fields.extend(["reasoning", text, sealed]);
-        }
-        ContentPart::Image { file, media_type, .. } => {
-            fields.extend(["image", file.as_str(), media_type]);
-        }
-        ContentPart::File { file, name, media_type } => {
-            fields.extend(["file", file.as_str(), name, media_type]);
-        }
-        ContentPart::ToolCall { call_id, name, arguments } => {
-            fields.extend(["tool_call", call_id, name, arguments]);
-        }
-        ContentPart::ToolResult { call_id, text, is_error } => {
-            let kind = if *is_error { "tool_error" } else { "tool_result" };
-            fields.extend([kind, call_id, text]);
-        }
-        ContentPart::Summary { .. } => {}
-        // A kind that is newer than this crate: it is there, and that is all we can say.
-        _ => fields.push("other"),
-    }
 }

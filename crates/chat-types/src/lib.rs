@@ -28,7 +28,7 @@ pub use event::{Cursor, EVENT_VERSION, EventKind, ResetReason, TurnEvent};
 pub use file::FileRecord;
 pub use fold::{Folded, PartAssembler};
 pub use grant::{GrantTerms, StepGrant};
-pub use hash::ContentHash;
+pub use hash::{ContentHash, content_fields};
 pub use id::{
     AccountId, ConversationId, FileId, IdempotencyKey, InvalidId, MessageId, OwnerId, ProviderId,
     TenantId, TurnId, UserId,
