@@ -111,6 +111,20 @@ fn prepare(suite: &Suite) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What cargo builds for these parts. `--test` holds for every package that is named, so it is said
+/// only when single files are all there is: beside a whole package it would hide that one's tests.
+fn targets(parts: &[Part]) -> Vec<&'static str> {
+    let only_files = parts.iter().all(|part| matches!(part, Part::File(..)));
+    let mut targets = Vec::new();
+    for part in parts {
+        targets.extend(["--package", part.package()]);
+        if let (true, Part::File(_, file)) = (only_files, part) {
+            targets.extend(["--test", file]);
+        }
+    }
+    targets
+}
+
 fn run_nextest(
     suite: &Suite,
     whole_workspace: bool,
@@ -125,12 +139,8 @@ fn run_nextest(
     if whole_workspace || suite.runs == Runs::Rest {
         selection.push("--workspace");
     } else {
-        for part in suite.parts().iter().filter(|part| exists(**part)) {
-            selection.extend(["--package", part.package()]);
-            if let Part::File(_, file) = part {
-                selection.extend(["--test", file]);
-            }
-        }
+        let parts: Vec<Part> = suite.parts().iter().copied().filter(|part| exists(*part)).collect();
+        selection.extend(targets(&parts));
     }
     selection.extend(["-E", &filter]);
     let mut command = shell::cargo(["nextest", "run"]);
@@ -184,6 +194,13 @@ fn set_full(command: &mut Command, full: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_single_file_beside_a_whole_package_hides_none_of_its_tests() {
+        let (store, file) = (Part::Package("store"), Part::File("tests", "turns"));
+        assert_eq!(targets(&[file]), ["--package", "tests", "--test", "turns"]);
+        assert_eq!(targets(&[store, file]), ["--package", "store", "--package", "tests"]);
+    }
 
     #[test]
     fn suites_are_selected_by_name() {
