@@ -2,6 +2,8 @@
 //!
 //! Per account, after every operation: granted + refunded = available + held + posted + expired.
 
+use std::borrow::Cow;
+
 use chat_types::{AccountId, Money, MoneyOverflow, Scope, StepKey, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,23 @@ pub enum AccountKind {
     Limited,
     /// Holds are always given; they are held and posted all the same.
     Unlimited,
+}
+
+impl AccountKind {
+    /// The stored name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Limited => "limited",
+            Self::Unlimited => "unlimited",
+        }
+    }
+
+    /// The kind of a stored name.
+    #[must_use]
+    pub fn from_stored(name: &str) -> Option<Self> {
+        [Self::Limited, Self::Unlimited].into_iter().find(|kind| kind.as_str() == name)
+    }
 }
 
 /// What an account is opened with.
@@ -106,6 +125,24 @@ pub enum HoldState {
     Posted,
     /// Given back whole: no provider was reached.
     Released,
+}
+
+impl HoldState {
+    /// The stored name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Posted => "posted",
+            Self::Released => "released",
+        }
+    }
+
+    /// The state of a stored name.
+    #[must_use]
+    pub fn from_stored(name: &str) -> Option<Self> {
+        [Self::Open, Self::Posted, Self::Released].into_iter().find(|state| state.as_str() == name)
+    }
 }
 
 /// What one account has given to a hold.
@@ -205,6 +242,30 @@ pub enum Side {
     Expired,
 }
 
+impl Side {
+    /// The stored name: `source`, `revenue`, `expired` or `wallet:ACCOUNT`.
+    #[must_use]
+    pub fn stored_name(&self) -> Cow<'static, str> {
+        match self {
+            Self::Source => "source".into(),
+            Self::Revenue => "revenue".into(),
+            Self::Expired => "expired".into(),
+            Self::Wallet(account) => format!("wallet:{account}").into(),
+        }
+    }
+
+    /// The side of a stored name.
+    #[must_use]
+    pub fn from_stored(name: &str) -> Option<Self> {
+        match name {
+            "source" => Some(Self::Source),
+            "revenue" => Some(Self::Revenue),
+            "expired" => Some(Self::Expired),
+            _ => name.strip_prefix("wallet:")?.parse().ok().map(Self::Wallet),
+        }
+    }
+}
+
 /// Why money moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -220,6 +281,28 @@ pub enum EntryKind {
     Overrun,
     /// Wallet to expired.
     Expiry,
+}
+
+impl EntryKind {
+    /// The stored name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Refund => "refund",
+            Self::Usage => "usage",
+            Self::Overrun => "overrun",
+            Self::Expiry => "expiry",
+        }
+    }
+
+    /// The kind of a stored name.
+    #[must_use]
+    pub fn from_stored(name: &str) -> Option<Self> {
+        [Self::Grant, Self::Refund, Self::Usage, Self::Overrun, Self::Expiry]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
 }
 
 /// One line of the journal; never changed, never deleted; unique by `(tenant, kind, reference)`.

@@ -33,7 +33,7 @@ CREATE TABLE messages (
     id TEXT NOT NULL,
     parent INTEGER REFERENCES messages (pk),
     role TEXT NOT NULL,
-    record TEXT NOT NULL,           -- everything else, see record.rs
+    record TEXT NOT NULL,           -- everything else, see chat_persist::stored
     token_counts TEXT NOT NULL,
     UNIQUE (scope, id)
 ) STRICT;

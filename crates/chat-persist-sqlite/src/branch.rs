@@ -6,13 +6,13 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
+use chat_persist::stored::MessageRow;
 use chat_persist::{PersistErrorKind, Result};
 use chat_types::{BranchPage, ConversationId, MessageId, Scope};
 use sqlx::SqliteConnection;
 
 use crate::error::{EngineResult, Failure};
 use crate::readers::Read;
-use crate::record::MessageRow;
 use crate::refusal::{page_rows_of, refused};
 use crate::row::{Columns, parse};
 

@@ -5,15 +5,15 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use chat_persist::stored::{
+    amounts_of, amounts_record, failure_record, message_record, token_counts_record,
+};
 use chat_persist::{AttemptAmount, Fence, PersistErrorKind, Result, TurnClose};
 use chat_types::{ConversationId, MessageId, StepState};
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 
 use crate::error::{EngineResult, Failure};
-use crate::record::{
-    amounts_of, amounts_record, failure_record, message_record, role_name, token_counts_record,
-};
 use crate::refusal::refused;
 use crate::row::{Columns, encode, stored};
 use crate::session::{Bound, Session, fused, guard};
@@ -248,7 +248,7 @@ impl CloseTurn {
             .bind(segment.payload.as_str()); // 15
         Ok(match reply {
             Some(reply) => query
-                .bind(role_name(reply.role))
+                .bind(reply.role.as_str())
                 .bind(message_record(reply)?)
                 .bind(token_counts_record(&reply.token_counts)?),
             None => query,

@@ -1,6 +1,7 @@
 //! Conversations: read, list, change, delete.
 
 use async_trait::async_trait;
+use chat_persist::stored::{options_of, options_record};
 use chat_persist::{
     ConversationCursor, ConversationPage, ConversationQuery, PersistErrorKind, Result,
 };
@@ -12,7 +13,6 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::error::EngineResult;
 use crate::readers::Read;
-use crate::record::{options_of, options_record};
 use crate::refusal::{page_rows, refused};
 use crate::row::Columns;
 use crate::session::Session;

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use chat_balance::{BalanceError, BalanceErrorKind};
+use chat_persist::stored::StoredError;
 use chat_persist::{PersistError, PersistErrorKind};
 use chat_usage::UsageError;
 
@@ -143,6 +144,21 @@ impl From<sqlx::Error> for Failure {
             _ => (FailureKind::Unavailable, "the connection to the database file was lost"),
         };
         Self { kind, detail: detail.to_owned(), source: Some(Arc::new(error)) }
+    }
+}
+
+impl From<StoredError> for Failure {
+    fn from(error: StoredError) -> Self {
+        let kind = match error.kind() {
+            PersistErrorKind::Unsupported => FailureKind::Unsupported,
+            _ => FailureKind::Corrupt,
+        };
+        // The driver's errors are the only sources here, so what is underneath goes into the text.
+        let detail = match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        Self::new(kind, detail)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use chat_persist::stored::{message_record, token_counts_record};
 use chat_persist::{PersistErrorKind, Result};
 use chat_types::{Conversation, ConversationId, Message, MessageId, Scope};
 use serde::Serialize;
@@ -11,7 +12,6 @@ use sqlx::SqliteConnection;
 use crate::conversations;
 use crate::error::{EngineResult, Failure};
 use crate::messages::message_of;
-use crate::record::{message_record, role_name, token_counts_record};
 use crate::refusal::refused;
 use crate::row::{Columns, encode};
 use crate::session::Session;
@@ -177,7 +177,7 @@ impl Import {
                 pk: next,
                 id: message.id.as_str(),
                 parent: parent_pk,
-                role: role_name(message.role),
+                role: message.role.as_str(),
                 record: message_record(message)?,
                 token_counts: token_counts_record(&message.token_counts)?,
             });

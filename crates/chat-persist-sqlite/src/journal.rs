@@ -4,12 +4,12 @@
 //! a new message, one query looks at everything a refusal can depend on before a program writes.
 
 use async_trait::async_trait;
+use chat_persist::stored::{kind_record, message_record, options_record, token_counts_record};
 use chat_persist::{Accept, Accepted, PersistErrorKind, Result};
 use chat_types::{MessageId, Scope};
 use sqlx::SqliteConnection;
 
 use crate::error::{EngineResult, Failure};
-use crate::record::{kind_record, message_record, options_record, role_name, token_counts_record};
 use crate::refusal::refused;
 use crate::row::{Columns, stored};
 use crate::session::{Bound, Session, fused};
@@ -310,7 +310,7 @@ impl AcceptTurn {
             .bind(segment.payload.as_str());
         Ok(match user_message {
             Some(message) => query
-                .bind(role_name(message.role)) // 24
+                .bind(message.role.as_str()) // 24
                 .bind(message_record(message)?)
                 .bind(token_counts_record(&message.token_counts)?),
             None => query,

@@ -10,7 +10,7 @@ use chat_types::{AccountId, Money, Scope, StepKey, TenantId};
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
 
-use crate::error::{EngineResult, Failure, FailureKind};
+use crate::error::EngineResult;
 use crate::row::{Columns, decode, encode, parse};
 use crate::session::{Session, fused};
 
@@ -67,11 +67,7 @@ pub(crate) fn account_of_row(columns: &mut Columns<'_>) -> EngineResult<Account>
     Ok(Account {
         id: columns.parsed()?,
         owner: columns.optional_parsed()?,
-        kind: columns.named(|name| match name {
-            "limited" => Some(AccountKind::Limited),
-            "unlimited" => Some(AccountKind::Unlimited),
-            _ => None,
-        })?,
+        kind: columns.named(AccountKind::from_stored)?,
         granted: columns.money()?,
         refunded: columns.money()?,
         held: columns.money()?,
@@ -92,12 +88,7 @@ pub(crate) fn hold_of_row(columns: &mut Columns<'_>) -> EngineResult<Hold> {
     Ok(Hold {
         scope: Scope::new(columns.parsed()?, columns.parsed()?),
         key: StepKey { turn: columns.parsed()?, step: columns.small()? },
-        state: columns.named(|name| match name {
-            "open" => Some(HoldState::Open),
-            "posted" => Some(HoldState::Posted),
-            "released" => Some(HoldState::Released),
-            _ => None,
-        })?,
+        state: columns.named(HoldState::from_stored)?,
         legs: legs_of(columns.text()?)?,
         extended_to: columns.small()?,
         opened_at: columns.time()?,
@@ -142,58 +133,12 @@ pub(crate) use entry_columns;
 pub(crate) fn entry_of_row(columns: &mut Columns<'_>) -> EngineResult<Entry> {
     Ok(Entry {
         scope: Scope::new(columns.parsed()?, columns.parsed()?),
-        debit: side_of(columns.text()?)?,
-        credit: side_of(columns.text()?)?,
+        debit: columns.named(Side::from_stored)?,
+        credit: columns.named(Side::from_stored)?,
         amount: columns.money()?,
-        kind: columns.named(entry_kind_of)?,
+        kind: columns.named(EntryKind::from_stored)?,
         reference: columns.text()?.to_owned(),
         at: columns.time()?,
-    })
-}
-
-fn side_name(side: &Side) -> Cow<'static, str> {
-    match side {
-        Side::Source => "source".into(),
-        Side::Revenue => "revenue".into(),
-        Side::Expired => "expired".into(),
-        Side::Wallet(account) => format!("wallet:{account}").into(),
-    }
-}
-
-fn side_of(name: &str) -> EngineResult<Side> {
-    Ok(match name {
-        "source" => Side::Source,
-        "revenue" => Side::Revenue,
-        "expired" => Side::Expired,
-        _ => match name.strip_prefix("wallet:") {
-            Some(account) => Side::Wallet(parse(account)?),
-            None => return Err(Failure::corrupt("an entry has an unknown side")),
-        },
-    })
-}
-
-fn entry_kind_name(kind: EntryKind) -> EngineResult<&'static str> {
-    Ok(match kind {
-        EntryKind::Grant => "grant",
-        EntryKind::Refund => "refund",
-        EntryKind::Usage => "usage",
-        EntryKind::Overrun => "overrun",
-        EntryKind::Expiry => "expiry",
-        _ => {
-            let detail = "this kind of entry has no stored form yet";
-            return Err(Failure::new(FailureKind::Unsupported, detail));
-        }
-    })
-}
-
-fn entry_kind_of(name: &str) -> Option<EntryKind> {
-    Some(match name {
-        "grant" => EntryKind::Grant,
-        "refund" => EntryKind::Refund,
-        "usage" => EntryKind::Usage,
-        "overrun" => EntryKind::Overrun,
-        "expiry" => EntryKind::Expiry,
-        _ => return None,
     })
 }
 
@@ -228,7 +173,7 @@ pub(crate) async fn entry_at(
         " FROM entries e WHERE e.tenant = $1 AND e.kind = $2 AND e.reference = $3"
     ))
     .bind(tenant.as_str())
-    .bind(entry_kind_name(kind)?)
+    .bind(kind.as_str())
     .bind(reference)
     .fetch_optional(connection)
     .await?;
@@ -316,8 +261,7 @@ pub(crate) async fn save(
     change: &Change<'_>,
 ) -> EngineResult<()> {
     let accounts: Vec<AccountRecord<'_>> = change.accounts.iter().map(account_record).collect();
-    let entries =
-        change.entries.iter().map(entry_record).collect::<EngineResult<Vec<EntryRecord<'_>>>>()?;
+    let entries: Vec<EntryRecord<'_>> = change.entries.iter().map(entry_record).collect();
     let program = match (change.hold, entries.is_empty()) {
         (None, true) => fused!(accounts_program!()),
         (None, false) => fused!(accounts_program!(), entries_program!()),
@@ -335,7 +279,7 @@ pub(crate) async fn save(
             .bind(hold.key.turn.as_str()) // 4
             .bind(i64::from(hold.key.step))
             .bind(hold.scope.user.as_str())
-            .bind(hold_state_name(hold.state))
+            .bind(hold.state.as_str())
             .bind(legs_record(&hold.legs)?) // 8
             .bind(i64::from(hold.extended_to))
             .bind(hold.opened_at.unix_ms())
@@ -345,22 +289,11 @@ pub(crate) async fn save(
     session.save(query).await
 }
 
-const fn hold_state_name(state: HoldState) -> &'static str {
-    match state {
-        HoldState::Open => "open",
-        HoldState::Posted => "posted",
-        HoldState::Released => "released",
-    }
-}
-
 fn account_record(account: &Account) -> AccountRecord<'_> {
     AccountRecord {
         id: account.id.as_str(),
         owner: account.owner.as_ref().map(|owner| owner.as_str()),
-        kind: match account.kind {
-            AccountKind::Limited => "limited",
-            AccountKind::Unlimited => "unlimited",
-        },
+        kind: account.kind.as_str(),
         granted: account.granted.nano_usd(),
         refunded: account.refunded.nano_usd(),
         held: account.held.nano_usd(),
@@ -369,14 +302,14 @@ fn account_record(account: &Account) -> AccountRecord<'_> {
     }
 }
 
-fn entry_record(entry: &Entry) -> EngineResult<EntryRecord<'_>> {
-    Ok(EntryRecord {
+fn entry_record(entry: &Entry) -> EntryRecord<'_> {
+    EntryRecord {
         user: entry.scope.user.as_str(),
-        debit: side_name(&entry.debit),
-        credit: side_name(&entry.credit),
+        debit: entry.debit.stored_name(),
+        credit: entry.credit.stored_name(),
         amount: entry.amount.nano_usd(),
-        kind: entry_kind_name(entry.kind)?,
+        kind: entry.kind.as_str(),
         reference: entry.reference.as_str(),
         at: entry.at.unix_ms(),
-    })
+    }
 }

@@ -17,7 +17,6 @@ mod maintenance;
 mod messages;
 mod open;
 mod readers;
-mod record;
 mod refusal;
 mod row;
 mod schema;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use chat_persist::stored::{MessageRow, token_counts_record};
 use chat_persist::{MessagePage, PersistErrorKind, Result};
 use chat_types::{ConversationId, Message, MessageId, Scope, TokenCount};
 use sqlx::SqliteConnection;
@@ -10,7 +11,6 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::error::EngineResult;
 use crate::readers::Read;
-use crate::record::{MessageRow, token_counts_record};
 use crate::refusal::{page_rows_of, refused};
 use crate::row::{Columns, encode};
 use crate::session::{Session, fused};
@@ -35,7 +35,7 @@ pub(crate) fn message_of(
         record: columns.text()?,
         token_counts: columns.text()?,
     };
-    row.read(conversation, parent)
+    Ok(row.read(conversation, parent)?)
 }
 
 /// Reads one.

@@ -4,12 +4,12 @@
 //! every refusal, begin with one query that reads the turn with the step it is about.
 
 use async_trait::async_trait;
+use chat_persist::stored::{amounts_of, amounts_record};
 use chat_persist::{Checkpoint, Fence, NewStep, PersistErrorKind, Result, StepClose};
 use chat_types::{AttemptKey, StepState, Tokens};
 use sqlx::sqlite::SqliteRow;
 
 use crate::error::{EngineResult, Failure};
-use crate::record::{amounts_of, amounts_record};
 use crate::refusal::refused;
 use crate::row::{Columns, stored};
 use crate::session::{Session, fused, guard};

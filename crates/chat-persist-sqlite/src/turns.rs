@@ -1,6 +1,7 @@
 //! Stored turns: read with their steps, checked against a fence.
 
 use async_trait::async_trait;
+use chat_persist::stored::{amounts_of, failure_of, kind_of};
 use chat_persist::{
     EventSegment, Fence, NewTurn, OpenStep, PersistErrorKind, Result, StepRecord, TurnRecord,
 };
@@ -10,7 +11,6 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::error::{EngineResult, Failure};
 use crate::readers::Read;
-use crate::record::{amounts_of, failure_of, kind_of};
 use crate::refusal::refused;
 use crate::row::{Columns, stored};
 use crate::session::Bound;

@@ -1,7 +1,7 @@
 //! Usage rows: one per attempt that reached a provider, append-only, unique by their key.
 
 use async_trait::async_trait;
-use chat_types::{AttemptKey, Purpose, Scope, StepKey, Tokens, Usage};
+use chat_types::{AttemptKey, Purpose, Scope, StepKey, Tokens, Usage, UsageSource};
 use chat_usage::{Result, UsageQuery, UsageRow, UsageStore};
 use serde::Serialize;
 use sqlx::SqliteConnection;
@@ -9,7 +9,6 @@ use sqlx::SqliteConnection;
 use crate::SqliteStore;
 use crate::error::EngineResult;
 use crate::readers::Read;
-use crate::record::{source_name, source_of};
 use crate::refusal::page_rows;
 use crate::row::{Columns, encode, stored};
 use crate::session::{Session, fused};
@@ -75,7 +74,7 @@ fn row_record(row: &UsageRow) -> EngineResult<RowRecord<'_>> {
         cache_write: stored(row.usage.cache_write.get())?,
         output: stored(row.usage.output.get())?,
         reasoning: stored(row.usage.reasoning.get())?,
-        source: source_name(row.source)?,
+        source: row.source.as_str(),
         amount: row.amount.nano_usd(),
         price_version: row.price_version.as_str(),
         provider_request_id: row.provider_request_id.as_deref(),
@@ -134,7 +133,7 @@ fn row_of(columns: &mut Columns<'_>) -> EngineResult<UsageRow> {
             output: Tokens::new(columns.unsigned()?),
             reasoning: Tokens::new(columns.unsigned()?),
         },
-        source: source_of(columns.text()?)?,
+        source: columns.named(UsageSource::from_stored)?,
         amount: columns.money()?,
         price_version: columns.text()?.to_owned(),
         provider_request_id: columns.optional_text()?.map(str::to_owned),

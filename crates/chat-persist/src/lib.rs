@@ -5,6 +5,7 @@ mod error;
 mod maintenance;
 mod memory;
 mod record;
+pub mod stored;
 
 pub use adapter::PersistenceAdapter;
 pub use error::{PersistError, PersistErrorKind};

@@ -21,6 +21,27 @@ pub enum Role {
     Tool,
 }
 
+impl Role {
+    /// The stored name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+            Self::Tool => "tool",
+        }
+    }
+
+    /// The role of a stored name.
+    #[must_use]
+    pub fn from_stored(name: &str) -> Option<Self> {
+        [Self::System, Self::User, Self::Assistant, Self::Tool]
+            .into_iter()
+            .find(|role| role.as_str() == name)
+    }
+}
+
 /// Where an opaque part comes from; it is sent back only there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Origin {
@@ -138,6 +159,28 @@ pub enum FinishReason {
     ToolCalls,
     /// The user stopped it.
     Cancelled,
+}
+
+impl FinishReason {
+    /// The stored name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ContentFilter => "content_filter",
+            Self::ToolCalls => "tool_calls",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The reason of a stored name.
+    #[must_use]
+    pub fn from_stored(name: &str) -> Option<Self> {
+        [Self::Stop, Self::Length, Self::ContentFilter, Self::ToolCalls, Self::Cancelled]
+            .into_iter()
+            .find(|reason| reason.as_str() == name)
+    }
 }
 
 /// Whether a message is all there.

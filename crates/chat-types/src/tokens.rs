@@ -123,6 +123,25 @@ pub enum Provenance {
 }
 
 impl Provenance {
+    /// The stored name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Counted => "counted",
+            Self::Calibrated => "calibrated",
+            Self::Estimated => "estimated",
+        }
+    }
+
+    /// The provenance of a stored name.
+    #[must_use]
+    pub fn from_stored(name: &str) -> Option<Self> {
+        [Self::Reported, Self::Counted, Self::Calibrated, Self::Estimated]
+            .into_iter()
+            .find(|provenance| provenance.as_str() == name)
+    }
+
     /// The weaker of two: what a sum of both is worth.
     #[must_use]
     pub fn weaker(self, other: Self) -> Self {

@@ -57,4 +57,27 @@ pub enum UsageSource {
     Estimated,
     /// A later report corrected an estimate.
     Adjusted,
+    /// History of another system: no journal step and no ledger entry stand behind it.
+    Imported,
+}
+
+impl UsageSource {
+    /// The stored name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::Estimated => "estimated",
+            Self::Adjusted => "adjusted",
+            Self::Imported => "imported",
+        }
+    }
+
+    /// The source of a stored name.
+    #[must_use]
+    pub fn from_stored(name: &str) -> Option<Self> {
+        [Self::Provider, Self::Estimated, Self::Adjusted, Self::Imported]
+            .into_iter()
+            .find(|source| source.as_str() == name)
+    }
 }

@@ -2,16 +2,14 @@
 
 use std::borrow::Cow;
 
-use chat_persist::AttemptAmount;
 use chat_types::{
     MessageId, ModelOptions, Money, Tokens, TurnFailure, TurnKind, Usage, UsageSource,
 };
 use serde::{Deserialize, Serialize};
 
 use super::message::{PartRecord, part_of, part_record};
-use super::{no_stored_form, unknown_name};
-use crate::error::EngineResult;
-use crate::row::{decode, encode, parse};
+use super::{Result, StoredError, decode, encode, parse};
+use crate::AttemptAmount;
 
 type Text<'a> = Cow<'a, str>;
 
@@ -80,28 +78,34 @@ struct OptionsRecord<'a> {
     reasoning_effort: Option<Text<'a>>,
 }
 
-pub(crate) fn amounts_record(amounts: &[AttemptAmount]) -> EngineResult<String> {
+/// The column `amounts` of a step.
+///
+/// # Errors
+/// `Corrupt` if they have no JSON form, which does not happen.
+pub fn amounts_record(amounts: &[AttemptAmount]) -> Result<String> {
     let records: Vec<AmountRecord<'_>> = amounts
         .iter()
-        .map(|amount| {
-            Ok(AmountRecord {
-                attempt: amount.attempt,
-                input_uncached: amount.usage.input_uncached.get(),
-                cache_read: amount.usage.cache_read.get(),
-                cache_write: amount.usage.cache_write.get(),
-                output: amount.usage.output.get(),
-                reasoning: amount.usage.reasoning.get(),
-                source: source_name(amount.source)?.into(),
-                nano_usd: amount.amount.nano_usd(),
-                price_version: amount.price_version.as_str().into(),
-                provider_request_id: amount.provider_request_id.as_deref().map(Into::into),
-            })
+        .map(|amount| AmountRecord {
+            attempt: amount.attempt,
+            input_uncached: amount.usage.input_uncached.get(),
+            cache_read: amount.usage.cache_read.get(),
+            cache_write: amount.usage.cache_write.get(),
+            output: amount.usage.output.get(),
+            reasoning: amount.usage.reasoning.get(),
+            source: amount.source.as_str().into(),
+            nano_usd: amount.amount.nano_usd(),
+            price_version: amount.price_version.as_str().into(),
+            provider_request_id: amount.provider_request_id.as_deref().map(Into::into),
         })
-        .collect::<EngineResult<_>>()?;
+        .collect();
     encode(&records)
 }
 
-pub(crate) fn amounts_of(text: &str) -> EngineResult<Vec<AttemptAmount>> {
+/// Reads the column `amounts` of a step.
+///
+/// # Errors
+/// `Corrupt` if it cannot be read.
+pub fn amounts_of(text: &str) -> Result<Vec<AttemptAmount>> {
     if text == "[]" {
         return Ok(Vec::new());
     }
@@ -118,7 +122,8 @@ pub(crate) fn amounts_of(text: &str) -> EngineResult<Vec<AttemptAmount>> {
                     output: Tokens::new(record.output),
                     reasoning: Tokens::new(record.reasoning),
                 },
-                source: source_of(&record.source)?,
+                source: UsageSource::from_stored(&record.source)
+                    .ok_or_else(|| StoredError::unknown_name("usage source", &record.source))?,
                 amount: Money::from_nano_usd(record.nano_usd),
                 price_version: record.price_version.into_owned(),
                 provider_request_id: record.provider_request_id.map(Cow::into_owned),
@@ -127,16 +132,20 @@ pub(crate) fn amounts_of(text: &str) -> EngineResult<Vec<AttemptAmount>> {
         .collect()
 }
 
-pub(crate) fn kind_record(kind: &TurnKind) -> EngineResult<String> {
+/// The column `kind` of a turn.
+///
+/// # Errors
+/// `Unsupported` for a part that has no stored form.
+pub fn kind_record(kind: &TurnKind) -> Result<String> {
     let message = |id: &MessageId| Text::Owned(id.as_str().to_owned());
     encode(&match kind {
         TurnKind::New { parent, parts } => KindRecord::New {
             parent: parent.as_ref().map(message),
-            parts: parts.iter().map(part_record).collect::<EngineResult<_>>()?,
+            parts: parts.iter().map(part_record).collect::<Result<_>>()?,
         },
         TurnKind::Edit { message: edited, parts } => KindRecord::Edit {
             message: message(edited),
-            parts: parts.iter().map(part_record).collect::<EngineResult<_>>()?,
+            parts: parts.iter().map(part_record).collect::<Result<_>>()?,
         },
         TurnKind::Regenerate { message: reply } => {
             KindRecord::Regenerate { message: message(reply) }
@@ -145,9 +154,13 @@ pub(crate) fn kind_record(kind: &TurnKind) -> EngineResult<String> {
     })
 }
 
-pub(crate) fn kind_of(text: &str) -> EngineResult<TurnKind> {
+/// Reads the column `kind` of a turn.
+///
+/// # Errors
+/// `Corrupt` if it cannot be read.
+pub fn kind_of(text: &str) -> Result<TurnKind> {
     let parts_of = |parts: Vec<PartRecord<'static>>| {
-        parts.into_iter().map(part_of).collect::<EngineResult<Vec<_>>>()
+        parts.into_iter().map(part_of).collect::<Result<Vec<_>>>()
     };
     Ok(match decode::<KindRecord<'static>>(text)? {
         KindRecord::New { parent, parts } => TurnKind::New {
@@ -162,7 +175,11 @@ pub(crate) fn kind_of(text: &str) -> EngineResult<TurnKind> {
     })
 }
 
-pub(crate) fn failure_record(failure: &TurnFailure) -> EngineResult<String> {
+/// The column `failure` of a turn.
+///
+/// # Errors
+/// `Corrupt` if it has no JSON form, which does not happen.
+pub fn failure_record(failure: &TurnFailure) -> Result<String> {
     encode(&FailureRecord {
         code: failure.code.as_str().into(),
         message: failure.message.as_str().into(),
@@ -170,12 +187,20 @@ pub(crate) fn failure_record(failure: &TurnFailure) -> EngineResult<String> {
     })
 }
 
-pub(crate) fn failure_of(text: &str) -> EngineResult<TurnFailure> {
+/// Reads the column `failure` of a turn.
+///
+/// # Errors
+/// `Corrupt` if it cannot be read.
+pub fn failure_of(text: &str) -> Result<TurnFailure> {
     let record: FailureRecord<'static> = decode(text)?;
     Ok(TurnFailure::new(record.code, record.message, record.retryable))
 }
 
-pub(crate) fn options_record(options: &ModelOptions) -> EngineResult<String> {
+/// The column `options` of a conversation.
+///
+/// # Errors
+/// `Corrupt` if a number has no JSON form.
+pub fn options_record(options: &ModelOptions) -> Result<String> {
     encode(&OptionsRecord {
         temperature: options.temperature,
         top_p: options.top_p,
@@ -186,7 +211,11 @@ pub(crate) fn options_record(options: &ModelOptions) -> EngineResult<String> {
     })
 }
 
-pub(crate) fn options_of(text: &str) -> EngineResult<ModelOptions> {
+/// Reads the column `options` of a conversation.
+///
+/// # Errors
+/// `Corrupt` if it cannot be read.
+pub fn options_of(text: &str) -> Result<ModelOptions> {
     if text == "{}" {
         return Ok(ModelOptions::default());
     }
@@ -198,23 +227,5 @@ pub(crate) fn options_of(text: &str) -> EngineResult<ModelOptions> {
         stop: record.stop.into_iter().map(Cow::into_owned).collect(),
         seed: record.seed,
         reasoning_effort: record.reasoning_effort.map(Cow::into_owned),
-    })
-}
-
-pub(crate) fn source_name(source: UsageSource) -> EngineResult<&'static str> {
-    Ok(match source {
-        UsageSource::Provider => "provider",
-        UsageSource::Estimated => "estimated",
-        UsageSource::Adjusted => "adjusted",
-        _ => return Err(no_stored_form("usage source")),
-    })
-}
-
-pub(crate) fn source_of(name: &str) -> EngineResult<UsageSource> {
-    Ok(match name {
-        "provider" => UsageSource::Provider,
-        "estimated" => UsageSource::Estimated,
-        "adjusted" => UsageSource::Adjusted,
-        _ => return Err(unknown_name("usage source", name)),
     })
 }

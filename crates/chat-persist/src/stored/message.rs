@@ -1,16 +1,17 @@
 //! Messages: the columns `record` and `token_counts`.
+//!
+//! Not here: id, conversation, parent and role, which are columns of their own.
 
 use std::borrow::Cow;
 
 use chat_types::{
-    ContentHash, ContentPart, FileId, FinishReason, Message, MessageId, MessageStatus, ModelRef,
-    Opaque, Origin, Provenance, Role, Summary, Timestamp, TokenCount, TokenizerId, Tokens,
+    ContentHash, ContentPart, ConversationId, FileId, FinishReason, Message, MessageId,
+    MessageStatus, ModelRef, Opaque, Origin, Provenance, Role, Summary, Timestamp, TokenCount,
+    TokenizerId, Tokens,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{no_stored_form, unknown_name};
-use crate::error::EngineResult;
-use crate::row::{decode, encode, parse};
+use super::{Result, StoredError, decode, encode, parse};
 
 type Text<'a> = Cow<'a, str>;
 
@@ -89,65 +90,88 @@ struct CountRecord<'a> {
     provenance: Text<'a>,
 }
 
-/// The columns of a message that queries look at stay outside.
-pub(crate) fn message_record(message: &Message) -> EngineResult<String> {
-    let parts = message.parts.iter().map(part_record).collect::<EngineResult<_>>()?;
+/// The column `record`: everything of a message but its id, conversation, parent, role and token
+/// counts.
+///
+/// # Errors
+/// `Unsupported` for a part that has no stored form.
+pub fn message_record(message: &Message) -> Result<String> {
+    let parts = message.parts.iter().map(part_record).collect::<Result<_>>()?;
     encode(&MessageRecord {
         parts,
         created_at: message.created_at.unix_ms(),
         turn: message.turn.as_ref().map(|turn| turn.as_str().into()),
         model: message.model.as_ref().map(ModelRef::to_string),
         partial: message.status == MessageStatus::Partial,
-        finish_reason: message.finish_reason.map(finish_name).transpose()?.map(Into::into),
+        finish_reason: message.finish_reason.map(|reason| reason.as_str().into()),
     })
 }
 
 /// A message as its row holds it.
-pub(crate) struct MessageRow<'r> {
-    pub(crate) id: &'r str,
-    pub(crate) role: &'r str,
-    pub(crate) record: &'r str,
-    pub(crate) token_counts: &'r str,
+#[derive(Clone, Copy, Debug)]
+pub struct MessageRow<'r> {
+    /// Its id.
+    pub id: &'r str,
+    /// [`Role::as_str`].
+    pub role: &'r str,
+    /// [`message_record`].
+    pub record: &'r str,
+    /// [`token_counts_record`].
+    pub token_counts: &'r str,
 }
 
 impl MessageRow<'_> {
-    pub(crate) fn read(
+    /// The message, with the conversation and the parent that the row names.
+    ///
+    /// # Errors
+    /// `Corrupt` if a column cannot be read.
+    pub fn read(
         &self,
-        conversation: &chat_types::ConversationId,
+        conversation: &ConversationId,
         parent: Option<MessageId>,
-    ) -> EngineResult<Message> {
+    ) -> Result<Message> {
         let record: MessageRecord<'static> = decode(self.record)?;
         Ok(Message {
             id: parse(self.id)?,
             conversation: conversation.clone(),
             parent,
-            role: role_of(self.role)?,
-            parts: record.parts.into_iter().map(part_of).collect::<EngineResult<_>>()?,
+            role: named("role", self.role, Role::from_stored)?,
+            parts: record.parts.into_iter().map(part_of).collect::<Result<_>>()?,
             created_at: Timestamp::from_unix_ms(record.created_at),
             turn: record.turn.as_deref().map(parse).transpose()?,
             model: record.model.as_deref().map(parse).transpose()?,
             status: if record.partial { MessageStatus::Partial } else { MessageStatus::Complete },
-            finish_reason: record.finish_reason.as_deref().map(finish_of).transpose()?,
+            finish_reason: record
+                .finish_reason
+                .as_deref()
+                .map(|name| named("finish reason", name, FinishReason::from_stored))
+                .transpose()?,
             token_counts: token_counts_of(self.token_counts)?,
         })
     }
 }
 
-pub(crate) fn token_counts_record(counts: &[TokenCount]) -> EngineResult<String> {
+/// The column `token_counts`.
+///
+/// # Errors
+/// `Corrupt` if they have no JSON form, which does not happen.
+pub fn token_counts_record(counts: &[TokenCount]) -> Result<String> {
     let records: Vec<CountRecord<'_>> = counts
         .iter()
-        .map(|count| {
-            Ok(CountRecord {
-                tokenizer: count.tokenizer.as_str().into(),
-                tokens: count.tokens.get(),
-                provenance: provenance_name(count.provenance)?.into(),
-            })
+        .map(|count| CountRecord {
+            tokenizer: count.tokenizer.as_str().into(),
+            tokens: count.tokens.get(),
+            provenance: count.provenance.as_str().into(),
         })
-        .collect::<EngineResult<_>>()?;
+        .collect();
     encode(&records)
 }
 
-pub(crate) fn token_counts_of(text: &str) -> EngineResult<Vec<TokenCount>> {
+/// Reads the column `token_counts`.
+///
+/// # Errors
+/// `Corrupt` if it cannot be read.
+pub fn token_counts_of(text: &str) -> Result<Vec<TokenCount>> {
     if text == "[]" {
         return Ok(Vec::new());
     }
@@ -158,13 +182,13 @@ pub(crate) fn token_counts_of(text: &str) -> EngineResult<Vec<TokenCount>> {
             Ok(TokenCount {
                 tokens: Tokens::new(record.tokens),
                 tokenizer: TokenizerId::new(record.tokenizer),
-                provenance: provenance_of(&record.provenance)?,
+                provenance: named("provenance", &record.provenance, Provenance::from_stored)?,
             })
         })
         .collect()
 }
 
-pub(super) fn part_record(part: &ContentPart) -> EngineResult<PartRecord<'_>> {
+pub(super) fn part_record(part: &ContentPart) -> Result<PartRecord<'_>> {
     Ok(match part {
         ContentPart::Text { text } => PartRecord::Text(text.into()),
         ContentPart::Reasoning { text, opaque } => PartRecord::Reasoning {
@@ -201,11 +225,11 @@ pub(super) fn part_record(part: &ContentPart) -> EngineResult<PartRecord<'_>> {
             covers_to: summary.covers_to.as_str().into(),
             covered: summary.covered.as_str().into(),
         },
-        _ => return Err(no_stored_form("message part")),
+        _ => return Err(StoredError::no_form("message part")),
     })
 }
 
-pub(super) fn part_of(part: PartRecord<'static>) -> EngineResult<ContentPart> {
+pub(super) fn part_of(part: PartRecord<'static>) -> Result<ContentPart> {
     Ok(match part {
         PartRecord::Text(text) => ContentPart::Text { text: text.into_owned() },
         PartRecord::Reasoning { text, opaque } => ContentPart::Reasoning {
@@ -243,70 +267,13 @@ pub(super) fn part_of(part: PartRecord<'static>) -> EngineResult<ContentPart> {
     })
 }
 
-fn opaque_of(record: OpaqueRecord<'static>) -> EngineResult<Opaque> {
+fn named<T>(what: &str, name: &str, from_stored: fn(&str) -> Option<T>) -> Result<T> {
+    from_stored(name).ok_or_else(|| StoredError::unknown_name(what, name))
+}
+
+fn opaque_of(record: OpaqueRecord<'static>) -> Result<Opaque> {
     Ok(Opaque {
         origin: Origin { model: parse::<ModelRef>(&record.model)?, api: record.api.into_owned() },
         data: record.data.into_owned(),
-    })
-}
-
-pub(crate) const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
-    }
-}
-
-fn role_of(name: &str) -> EngineResult<Role> {
-    Ok(match name {
-        "system" => Role::System,
-        "user" => Role::User,
-        "assistant" => Role::Assistant,
-        "tool" => Role::Tool,
-        _ => return Err(unknown_name("role", name)),
-    })
-}
-
-fn finish_name(reason: FinishReason) -> EngineResult<&'static str> {
-    Ok(match reason {
-        FinishReason::Stop => "stop",
-        FinishReason::Length => "length",
-        FinishReason::ContentFilter => "content_filter",
-        FinishReason::ToolCalls => "tool_calls",
-        FinishReason::Cancelled => "cancelled",
-        _ => return Err(no_stored_form("finish reason")),
-    })
-}
-
-fn finish_of(name: &str) -> EngineResult<FinishReason> {
-    Ok(match name {
-        "stop" => FinishReason::Stop,
-        "length" => FinishReason::Length,
-        "content_filter" => FinishReason::ContentFilter,
-        "tool_calls" => FinishReason::ToolCalls,
-        "cancelled" => FinishReason::Cancelled,
-        _ => return Err(unknown_name("finish reason", name)),
-    })
-}
-
-fn provenance_name(provenance: Provenance) -> EngineResult<&'static str> {
-    Ok(match provenance {
-        Provenance::Reported => "reported",
-        Provenance::Counted => "counted",
-        Provenance::Calibrated => "calibrated",
-        Provenance::Estimated => "estimated",
-        _ => return Err(no_stored_form("provenance")),
-    })
-}
-
-fn provenance_of(name: &str) -> EngineResult<Provenance> {
-    Ok(match name {
-        "reported" => Provenance::Reported,
-        "counted" => Provenance::Counted,
-        "calibrated" => Provenance::Calibrated,
-        "estimated" => Provenance::Estimated,
-        _ => return Err(unknown_name("provenance", name)),
     })
 }
