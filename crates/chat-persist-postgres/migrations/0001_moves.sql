@@ -1,0 +1,1 @@
+-- The moves of a turn: functions, so that each is one round trip and one commit.
