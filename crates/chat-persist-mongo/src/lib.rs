@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+
+mod adapter;
+mod branch;
+mod client;
+mod close;
+mod collections;
+mod config;
+mod conversations;
+mod error;
+mod events;
+mod files;
+mod import;
+mod indexes;
+mod journal;
+mod ledger;
+mod maintenance;
+mod messages;
+mod object_ids;
+mod open;
+mod record;
+mod refusal;
+mod steps;
+mod turns;
+mod unit;
+mod usage;
+
+pub use client::MongoStore;
+pub use config::MongoConfig;

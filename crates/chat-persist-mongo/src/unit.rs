@@ -1,0 +1,286 @@
+//! One unit of work: the calls of one operation, in one transaction where the server has them.
+//!
+//! Whoever writes a unit's function calls these methods and never the driver, so that the session
+//! cannot be forgotten. On a standalone server the same calls run in the same order without one:
+//! check everything first, write the document that decides last. Any failure ends the unit, also a
+//! duplicate key: the whole function then runs again and finds what was in its way.
+
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use mongodb::bson::{Document, doc};
+use mongodb::options::{FindOneAndUpdateOptions, FindOneOptions, FindOptions, ReturnDocument};
+use mongodb::results::UpdateResult;
+use mongodb::{ClientSession, Collection, Database};
+
+use crate::error::EngineResult;
+use crate::object_ids::ObjectIds;
+
+/// The calls of one operation. See the module.
+pub(crate) struct Unit<'s> {
+    pub(crate) database: &'s Database,
+    pub(crate) object_ids: &'s ObjectIds,
+    pub(crate) session: Option<ClientSession>,
+    pub(crate) read_timeout: Duration,
+    pub(crate) is_repeat: bool,
+}
+
+/// How a read is cut and ordered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cut {
+    /// The order; none for a read by a unique key.
+    pub(crate) sort: Option<Document>,
+    /// At most this many; 0 for no bound, which only reads by a bounded list of keys may use.
+    pub(crate) limit: i64,
+    /// The fields to read; none for all.
+    pub(crate) fields: Option<Document>,
+}
+
+impl Cut {
+    /// In this order, at most `limit`.
+    pub(crate) fn sorted(sort: Document, limit: i64) -> Self {
+        Self { sort: Some(sort), limit, fields: None }
+    }
+
+    /// The same, reading only `fields`.
+    pub(crate) fn only(mut self, fields: Document) -> Self {
+        self.fields = Some(fields);
+        self
+    }
+}
+
+/// Whether an update sees the document before or after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// As it was.
+    Before,
+    /// As it is now.
+    After,
+}
+
+/// Runs a driver call with the unit's session, if it has one.
+macro_rules! in_session {
+    ($unit:ident, $call:expr) => {
+        match $unit.session.as_mut() {
+            Some(session) => $call.session(session).await?,
+            None => $call.await?,
+        }
+    };
+}
+
+impl Unit<'_> {
+    /// The function runs a second time at least: what it finds may be its own writing.
+    pub(crate) fn is_repeat(&self) -> bool {
+        self.is_repeat
+    }
+
+    /// All of the unit's writes become durable together.
+    pub(crate) fn is_transaction(&self) -> bool {
+        self.session.is_some()
+    }
+
+    fn collection(&self, name: &str) -> Collection<Document> {
+        self.database.collection(name)
+    }
+
+    /// Reads one document.
+    pub(crate) async fn find_one(
+        &mut self,
+        collection: &'static str,
+        filter: Document,
+        cut: Cut,
+    ) -> EngineResult<Option<Document>> {
+        let options = FindOneOptions::builder()
+            .sort(cut.sort)
+            .projection(cut.fields)
+            .max_time(self.read_timeout)
+            .build();
+        let collection = self.collection(collection);
+        Ok(in_session!(self, collection.find_one(filter).with_options(options)))
+    }
+
+    /// Reads documents.
+    pub(crate) async fn find(
+        &mut self,
+        collection: &'static str,
+        filter: Document,
+        cut: Cut,
+    ) -> EngineResult<Vec<Document>> {
+        let options = FindOptions::builder()
+            .sort(cut.sort)
+            .limit(cut.limit)
+            .projection(cut.fields)
+            .max_time(self.read_timeout)
+            .build();
+        let collection = self.collection(collection);
+        match self.session.as_mut() {
+            Some(session) => {
+                let found = collection.find(filter).with_options(options).session(&mut *session);
+                let mut cursor = found.await?;
+                Ok(cursor.stream(session).try_collect().await?)
+            }
+            None => {
+                let cursor = collection.find(filter).with_options(options).await?;
+                Ok(cursor.try_collect().await?)
+            }
+        }
+    }
+
+    /// Runs an aggregation that only reads.
+    pub(crate) async fn aggregate(
+        &mut self,
+        collection: &'static str,
+        stages: Vec<Document>,
+    ) -> EngineResult<Vec<Document>> {
+        let collection = self.collection(collection);
+        let aggregate = collection.aggregate(stages).max_time(self.read_timeout);
+        match self.session.as_mut() {
+            Some(session) => {
+                let mut cursor = aggregate.session(&mut *session).await?;
+                Ok(cursor.stream(session).try_collect().await?)
+            }
+            None => Ok(aggregate.await?.try_collect().await?),
+        }
+    }
+
+    /// Writes a new document.
+    pub(crate) async fn insert_one(
+        &mut self,
+        collection: &'static str,
+        document: &Document,
+    ) -> EngineResult<()> {
+        let collection = self.collection(collection);
+        in_session!(self, collection.insert_one(document));
+        Ok(())
+    }
+
+    /// Writes new documents in this order; the first that fails ends it.
+    pub(crate) async fn insert_many(
+        &mut self,
+        collection: &'static str,
+        documents: &[Document],
+    ) -> EngineResult<()> {
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let collection = self.collection(collection);
+        in_session!(self, collection.insert_many(documents));
+        Ok(())
+    }
+
+    /// Changes one document: `update` holds operators (`$set`, …), never a whole document.
+    pub(crate) async fn update_one(
+        &mut self,
+        collection: &'static str,
+        filter: Document,
+        update: Document,
+    ) -> EngineResult<UpdateResult> {
+        let collection = self.collection(collection);
+        Ok(in_session!(self, collection.update_one(filter, update)))
+    }
+
+    /// Changes one document, or writes it with the filter's equalities and `update`.
+    pub(crate) async fn upsert_one(
+        &mut self,
+        collection: &'static str,
+        filter: Document,
+        update: Document,
+    ) -> EngineResult<UpdateResult> {
+        let collection = self.collection(collection);
+        Ok(in_session!(self, collection.update_one(filter, update).upsert(true)))
+    }
+
+    /// Changes one document by a pipeline, whose values may depend on what is stored.
+    pub(crate) async fn update_one_by(
+        &mut self,
+        collection: &'static str,
+        filter: Document,
+        stages: Vec<Document>,
+    ) -> EngineResult<UpdateResult> {
+        let collection = self.collection(collection);
+        Ok(in_session!(self, collection.update_one(filter, stages)))
+    }
+
+    /// Changes many documents.
+    pub(crate) async fn update_many(
+        &mut self,
+        collection: &'static str,
+        filter: Document,
+        update: Document,
+    ) -> EngineResult<UpdateResult> {
+        let collection = self.collection(collection);
+        Ok(in_session!(self, collection.update_many(filter, update)))
+    }
+
+    /// Changes one document and returns it, or none if none matched.
+    pub(crate) async fn find_one_and_update(
+        &mut self,
+        collection: &'static str,
+        filter: Document,
+        update: Document,
+        seen: Seen,
+        fields: Option<Document>,
+    ) -> EngineResult<Option<Document>> {
+        let options = FindOneAndUpdateOptions::builder()
+            .return_document(match seen {
+                Seen::Before => ReturnDocument::Before,
+                Seen::After => ReturnDocument::After,
+            })
+            .projection(fields)
+            .build();
+        let collection = self.collection(collection);
+        let call = collection.find_one_and_update(filter, update).with_options(options);
+        Ok(in_session!(self, call))
+    }
+
+    /// The same by a pipeline.
+    pub(crate) async fn find_one_and_update_by(
+        &mut self,
+        collection: &'static str,
+        filter: Document,
+        stages: Vec<Document>,
+        seen: Seen,
+        fields: Option<Document>,
+    ) -> EngineResult<Option<Document>> {
+        let options = FindOneAndUpdateOptions::builder()
+            .return_document(match seen {
+                Seen::Before => ReturnDocument::Before,
+                Seen::After => ReturnDocument::After,
+            })
+            .projection(fields)
+            .build();
+        let collection = self.collection(collection);
+        let call = collection.find_one_and_update(filter, stages).with_options(options);
+        Ok(in_session!(self, call))
+    }
+
+    /// Deletes and returns how many went.
+    pub(crate) async fn delete_many(
+        &mut self,
+        collection: &'static str,
+        filter: Document,
+    ) -> EngineResult<u64> {
+        let collection = self.collection(collection);
+        Ok(in_session!(self, collection.delete_many(filter)).deleted_count)
+    }
+
+    /// Takes `count` numbers of the counter `name` and returns the first; they are never given
+    /// twice, and inside a transaction they ascend in the order of commits.
+    pub(crate) async fn next_numbers(
+        &mut self,
+        name: &'static str,
+        count: i64,
+    ) -> EngineResult<i64> {
+        let options = FindOneAndUpdateOptions::builder()
+            .upsert(true)
+            .return_document(ReturnDocument::After)
+            .build();
+        let collection = self.collection(crate::collections::COUNTERS);
+        let update = doc! { "$inc": { "last": count } };
+        let call = collection.find_one_and_update(doc! { "_id": name }, update);
+        let counter = in_session!(self, call.with_options(options));
+        let last = counter.and_then(|counter| counter.get_i64("last").ok());
+        let first = last.and_then(|last| last.checked_sub(count)?.checked_add(1));
+        first.ok_or_else(|| crate::error::Failure::corrupt("a counter holds no number"))
+    }
+}

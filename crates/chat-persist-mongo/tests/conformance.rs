@@ -1,0 +1,28 @@
+//! A fresh MongoDB database keeps what the ports promise, on a replica set and on one server.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test opens its own store"
+)]
+
+mod fresh;
+
+use chat_testkit::Harness;
+use fresh::{Fresh, Server};
+
+async fn open(server: Server) -> Harness {
+    let fresh = Fresh::on(server).await;
+    Harness::new(fresh.open().await).guarded_by(fresh)
+}
+
+mod replica_set {
+    use super::*;
+    chat_testkit::persistence_suite!(open(Server::ReplicaSet));
+}
+
+mod standalone {
+    use super::*;
+    chat_testkit::persistence_suite!(open(Server::Standalone));
+}
