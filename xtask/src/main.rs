@@ -11,13 +11,17 @@
 mod bench;
 mod chat;
 mod ci;
+mod librechat;
 mod manifest;
 mod mutants;
 mod python;
+mod server_programs;
+mod services;
 mod shell;
 mod suites;
 mod summary;
 mod test;
+mod test_names;
 mod tidy;
 mod weights;
 
@@ -30,6 +34,7 @@ cargo xtask COMMAND
 
   chat [QUESTION | ARGS…]   fetch the model, build, and answer; without arguments: the REPL
   test [SUITE…] [--full]    run the test suites (all of them by default); --full: the long counts
+  services up|down|status   the databases of the suites, on private ports, for `cargo nextest` by hand
   mutants SUITE             apply the planted bugs of tests/mutants/SUITE; each must turn a test red
   bench [NAME] [ARGS…]      build with optimisation and measure
   ci [STEP…]                formatting, tidy, lints, features, licences, documentation, tests
@@ -53,6 +58,7 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     match command.as_str() {
         "chat" => chat::run(rest),
         "test" => test::run(rest),
+        "services" => services::run(rest),
         "mutants" => mutants::run(rest),
         "bench" => bench::run(rest),
         "ci" => ci::run(rest),

@@ -2,7 +2,8 @@
 //!
 //! Each `tests/mutants/SUITE/*.patch` starts with comment lines; one of them names the command that must go
 //! red: `# red: cargo nextest run -p chat-tests --test crash`. Only nextest commands: nextest tells a failed
-//! test (100) from a mutant that does not build.
+//! test (100) from a mutant that does not build. A line `# needs: postgres, mongo` names the servers that are
+//! started for it.
 //! The bugs are planted in a second checkout of the last commit under `target/mutants`, which builds into
 //! `target/mutants-target`; the working tree is never touched. The command must be green without the bug.
 
@@ -13,6 +14,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use crate::services::{Service, Services, Variable};
 use crate::shell;
 
 /// What nextest ends with when tests failed.
@@ -22,6 +24,7 @@ const TESTS_FAILED: i32 = 100;
 struct Mutant {
     path: PathBuf,
     command: String,
+    needs: Vec<Service>,
 }
 
 /// Runs the command.
@@ -34,10 +37,15 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let folder = shell::root().join("tests/mutants").join(suite);
     let mutants = load(&folder)?;
     let checkout = Checkout::create()?;
+    let mut servers = Services::default();
+    let mut variables = Vec::new();
+    for service in mutants.iter().flat_map(|mutant| &mutant.needs) {
+        variables.push(servers.need(*service)?);
+    }
     let mut green = Vec::new();
     for mutant in &mutants {
         if !green.contains(&mutant.command) {
-            let code = checkout.run(&mutant.command)?;
+            let code = checkout.run(&mutant.command, &variables)?;
             if code != Some(0) {
                 bail!("`{}` is red without any planted bug", mutant.command);
             }
@@ -52,7 +60,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         checkout
             .git([OsStr::new("apply"), mutant.path.as_os_str()])
             .with_context(|| format!("{name} does not apply"))?;
-        match checkout.run(&mutant.command)? {
+        match checkout.run(&mutant.command, &variables)? {
             Some(TESTS_FAILED) => verdicts.push(format!("killed    {name}")),
             Some(0) => {
                 survivors += 1;
@@ -82,7 +90,8 @@ fn load(folder: &Path) -> anyhow::Result<Vec<Mutant>> {
         if path.extension().is_some_and(|extension| extension == "patch") {
             let text = fs::read_to_string(&path)?;
             let command = red_command(&text).with_context(|| path.display().to_string())?;
-            mutants.push(Mutant { path, command });
+            let needs = needs(&text).with_context(|| path.display().to_string())?;
+            mutants.push(Mutant { path, command, needs });
         }
     }
     if mutants.is_empty() {
@@ -94,13 +103,22 @@ fn load(folder: &Path) -> anyhow::Result<Vec<Mutant>> {
 
 /// The command in the header, before the first line of the patch proper.
 fn red_command(patch: &str) -> anyhow::Result<String> {
-    let mut header = patch.lines().take_while(|line| line.starts_with('#') || line.is_empty());
-    let command = header.find_map(|line| line.strip_prefix("# red: ")).map(str::trim);
+    let command = header(patch).find_map(|line| line.strip_prefix("# red: ")).map(str::trim);
     let command = command.context("the header has no line `# red: cargo nextest run …`")?;
     if !command.starts_with("cargo nextest run ") {
         bail!("`{command}` is not a nextest run");
     }
     Ok(command.to_owned())
+}
+
+/// The servers in the header.
+fn needs(patch: &str) -> anyhow::Result<Vec<Service>> {
+    let lines = header(patch).filter_map(|line| line.strip_prefix("# needs: "));
+    lines.flat_map(|names| names.split(',')).map(|name| Service::parse(name.trim())).collect()
+}
+
+fn header(patch: &str) -> impl Iterator<Item = &str> {
+    patch.lines().take_while(|line| line.starts_with('#') || line.is_empty())
 }
 
 struct Checkout {
@@ -150,10 +168,11 @@ impl Checkout {
         shell::run_aside(Command::new("git").args(arguments).current_dir(&self.folder))
     }
 
-    fn run(&self, command: &str) -> anyhow::Result<Option<i32>> {
+    fn run(&self, command: &str, variables: &[Variable]) -> anyhow::Result<Option<i32>> {
         let mut shell_command = Command::new("sh");
         shell_command.args(["-c", command]).current_dir(&self.folder);
         shell_command.env("CARGO_TARGET_DIR", &self.target);
+        shell_command.envs(variables.iter().map(|(name, value)| (name, value)));
         let status = shell::watch(&mut shell_command, shell::Watched::Stderr, |_| {})?;
         Ok(status.code())
     }
@@ -172,5 +191,13 @@ mod tests {
         {
             assert!(red_command(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_header_names_the_servers() {
+        let patch = "# needs: postgres, mongo-standalone\n# red: x\n\n--- a\n# needs: redis\n";
+        assert_eq!(needs(patch).unwrap(), [Service::Postgres, Service::MongoStandalone]);
+        assert_eq!(needs("# red: x\n").unwrap(), []);
+        assert!(needs("# needs: redis\n").is_err());
     }
 }

@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use crate::services::Service;
+
 /// A part of the workspace's tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -21,7 +23,17 @@ pub(crate) enum Need {
     Weights,
     /// The `chat` and `fake-provider` programs.
     Programs,
+    /// A running server, by its address.
+    Server(Service),
+    /// The servers' programs, for tests that start and kill servers of their own.
+    ServerPrograms,
+    /// LibreChat's published models.
+    LibreChatModels,
 }
+
+const POSTGRES: Need = Need::Server(Service::Postgres);
+const MONGO: Need = Need::Server(Service::Mongo);
+const MONGO_STANDALONE: Need = Need::Server(Service::MongoStandalone);
 
 /// What a suite runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,9 +71,40 @@ pub(crate) const SUITES: &[Suite] = &[
         needs: &[],
     },
     Suite {
+        name: "postgres",
+        runs: Runs::Parts(&[
+            Part::Package("chat-persist-postgres"),
+            Part::File("chat-tests", "turns_on_postgres"),
+        ]),
+        needs: &[POSTGRES],
+    },
+    Suite {
+        name: "mongo",
+        runs: Runs::Parts(&[
+            Part::Package("chat-persist-mongo"),
+            Part::File("chat-tests", "turns_on_mongo"),
+        ]),
+        needs: &[MONGO, MONGO_STANDALONE, Need::LibreChatModels],
+    },
+    Suite {
+        name: "traces",
+        runs: Runs::Parts(&[Part::File("chat-tests", "traces")]),
+        needs: &[POSTGRES, MONGO],
+    },
+    Suite {
+        name: "librechat",
+        runs: Runs::Parts(&[Part::File("chat-tests", "librechat")]),
+        needs: &[POSTGRES, MONGO, Need::LibreChatModels, Need::Programs],
+    },
+    Suite {
         name: "crash",
         runs: Runs::Parts(&[Part::File("chat-tests", "crash")]),
-        needs: &[Need::Programs],
+        needs: &[Need::Programs, POSTGRES, MONGO],
+    },
+    Suite {
+        name: "failover",
+        runs: Runs::Parts(&[Part::File("chat-tests", "failover")]),
+        needs: &[Need::Programs, Need::ServerPrograms],
     },
     Suite {
         name: "e2e",

@@ -1,16 +1,20 @@
 //! `test`: runs suites, prints what each ran, and fails when one failed or ran nothing.
 //!
 //! The last line on stdout is exactly `N passed, N failed, N skipped`. A suite that could not run (it does
-//! not build, a need cannot be met, it has no tests) counts as one failure and is named.
+//! not build, a need cannot be met, it has no tests) counts as one failure and is named. Beside the counts
+//! stands a hash of the names of a suite's tests, and of the contract tests among them: the engines keep one
+//! contract if that hash is the same.
 
 use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use crate::services::{self, Service, Services, Variable};
 use crate::shell::{self, Watched};
 use crate::suites::{self, Need, Part, Runs, SUITES, Suite};
 use crate::summary::{self, Counts};
-use crate::weights;
+use crate::test_names::TestNames;
+use crate::{librechat, weights};
 
 const NEXTEST_MISSING: &str = "\
 cargo-nextest is needed and was not found. Get it with one of
@@ -20,10 +24,22 @@ cargo-nextest is needed and was not found. Get it with one of
 /// The program under test, as the build puts it.
 const CHAT: &str = if cfg!(windows) { "chat.exe" } else { "chat" };
 
+/// The suites of the engines, which keep the same contract.
+const ENGINES: [&str; 3] = ["sqlite", "postgres", "mongo"];
+
 struct Report {
     suite: &'static Suite,
     counts: Counts,
     run: u64,
+    names: TestNames,
+    problem: Option<String>,
+}
+
+/// What a suite ran.
+#[derive(Default)]
+struct Ran {
+    counts: Counts,
+    names: TestNames,
     problem: Option<String>,
 }
 
@@ -39,17 +55,24 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     let whole_workspace = arguments.iter().all(|argument| argument.starts_with("--"));
     let mut reports = Vec::with_capacity(selected.len());
+    let mut servers = Services::default();
     for suite in selected {
         eprintln!("== suite {}", suite.name);
-        reports.push(run_suite(suite, whole_workspace, full));
+        reports.push(run_suite(suite, &mut servers, whole_workspace, full));
     }
+    drop(servers);
     let mut total = Counts::default();
     println!();
-    for Report { suite, counts, run, problem } in &reports {
+    for Report { suite, counts, run, names, problem } in &reports {
         let Counts { failed, skipped, .. } = counts;
         let problem = problem.as_ref().map(|problem| format!("  ({problem})")).unwrap_or_default();
-        println!("{:14} {run:5} run {failed:5} failed {skipped:5} skipped{problem}", suite.name);
+        let name = suite.name;
+        println!("{name:14} {run:5} run {failed:5} failed {skipped:5} skipped  {names}{problem}");
         total += *counts;
+    }
+    if !same_contract(&reports) {
+        println!("the engines keep different contracts: the hashes above differ");
+        total.failed += 1;
     }
     println!("{total}");
     if total.failed > 0 {
@@ -77,24 +100,38 @@ fn select(arguments: &[String]) -> anyhow::Result<(Vec<&'static Suite>, bool)> {
     Ok((selected, full))
 }
 
-fn run_suite(suite: &'static Suite, whole_workspace: bool, full: bool) -> Report {
-    let ran = prepare(suite).and_then(|()| match suite.runs {
+/// Whether all engines that ran have the same contract tests.
+fn same_contract(reports: &[Report]) -> bool {
+    let engines = reports.iter().filter(|report| ENGINES.contains(&report.suite.name));
+    let contracts: Vec<String> = engines.filter_map(|report| report.names.contract()).collect();
+    contracts.iter().all(|contract| Some(contract) == contracts.first())
+}
+
+fn run_suite(
+    suite: &'static Suite,
+    servers: &mut Services,
+    whole_workspace: bool,
+    full: bool,
+) -> Report {
+    let ran = prepare(suite, servers).and_then(|variables| match suite.runs {
         Runs::Documentation => run_documentation(full),
-        Runs::Rest | Runs::Parts(_) => run_nextest(suite, whole_workspace, full),
+        Runs::Rest | Runs::Parts(_) => run_nextest(suite, &variables, whole_workspace, full),
     });
-    let (mut counts, problem) = match ran {
-        Ok((counts, problem)) => (counts, problem),
-        Err(error) => (Counts::default(), Some(format!("{error:#}"))),
+    let Ran { mut counts, names, problem } = match ran {
+        Ok(ran) => ran,
+        Err(error) => Ran { problem: Some(format!("{error:#}")), ..Ran::default() },
     };
     let run = counts.run();
     let problem = problem.or_else(|| (run == 0).then(|| "no tests were run".to_owned()));
     if problem.is_some() && counts.failed == 0 {
         counts.failed = 1;
     }
-    Report { suite, counts, run, problem }
+    Report { suite, counts, run, names, problem }
 }
 
-fn prepare(suite: &Suite) -> anyhow::Result<()> {
+/// Meets the needs of a suite, and says what its tests find in their environment.
+fn prepare(suite: &Suite, servers: &mut Services) -> anyhow::Result<Vec<Variable>> {
+    let mut variables = Vec::new();
     for need in suite.needs {
         match need {
             Need::Weights => drop(weights::ensure()?),
@@ -103,12 +140,22 @@ fn prepare(suite: &Suite) -> anyhow::Result<()> {
                     shell::cargo(["build", "--package", "chat-tests", "--bin", "fake-provider"]);
                 if Part::Package("chat-cli").exists(&shell::root()) {
                     build.args(["--package", "chat-cli", "--bin", "chat"]);
+                    // Built just now: the tests need not build it again.
+                    let program = shell::target_folder().join("debug").join(CHAT);
+                    variables.push(("CHAT_BIN", program.into_os_string()));
                 }
                 shell::run_aside(&mut build)?;
             }
+            Need::Server(service) => variables.push(servers.need(*service)?),
+            Need::ServerPrograms => {
+                let both = [Service::Postgres, Service::Mongo];
+                variables.extend(services::program_variables(&both)?);
+            }
+            Need::LibreChatModels => variables
+                .push(("CHAT_TEST_LIBRECHAT_MODELS", librechat::ensure()?.into_os_string())),
         }
     }
-    Ok(())
+    Ok(variables)
 }
 
 /// What cargo builds for these parts. `--test` holds for every package that is named, so it is said
@@ -127,9 +174,10 @@ fn targets(parts: &[Part]) -> Vec<&'static str> {
 
 fn run_nextest(
     suite: &Suite,
+    variables: &[Variable],
     whole_workspace: bool,
     full: bool,
-) -> anyhow::Result<(Counts, Option<String>)> {
+) -> anyhow::Result<Ran> {
     let root = shell::root();
     let exists = |part: Part| part.exists(&root);
     let filter = suite.filter(exists).context("none of its tests exist")?;
@@ -148,30 +196,30 @@ fn run_nextest(
     if std::env::var_os("CI").is_some() {
         command.args(["--profile", "ci"]);
     }
-    if suite.needs.contains(&Need::Programs) && Part::Package("chat-cli").exists(&root) {
-        // Built just now: the tests need not build it again.
-        command.env("CHAT_BIN", shell::target_folder().join("debug").join(CHAT));
-    }
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     set_full(&mut command, full);
     let mut found = None;
     let status = shell::watch(&mut command, Watched::Stderr, |line| {
         found = summary::of_nextest(line).or(found);
     })?;
     let mut counts = found.with_context(|| format!("nextest ended with {status}"))?;
-    counts.skipped = count_ignored(&selection)?;
+    counts.skipped = u64::try_from(list(&selection, "only")?.len())?;
+    let names = TestNames::new(list(&selection, "all")?);
     let problem =
         (!status.success() && counts.failed == 0).then(|| format!("nextest ended with {status}"));
-    Ok((counts, problem))
+    Ok(Ran { counts, names, problem })
 }
 
-fn count_ignored(selection: &[&str]) -> anyhow::Result<u64> {
+/// One line `BINARY NAME` for each test; `ignored` is nextest's word for which ones.
+fn list(selection: &[&str], ignored: &str) -> anyhow::Result<Vec<String>> {
     let mut command = shell::cargo(["nextest", "list", "--message-format", "oneline"]);
-    command.args(["--run-ignored", "only", "--color", "never"]).args(selection);
+    command.args(["--run-ignored", ignored, "--color", "never"]).args(selection);
     let list = shell::output(&mut command)?;
-    Ok(u64::try_from(list.lines().filter(|line| !line.trim().is_empty()).count())?)
+    let lines = list.lines().map(str::trim).filter(|line| !line.is_empty());
+    Ok(lines.map(str::to_owned).collect())
 }
 
-fn run_documentation(full: bool) -> anyhow::Result<(Counts, Option<String>)> {
+fn run_documentation(full: bool) -> anyhow::Result<Ran> {
     let mut command = shell::cargo(["test", "--workspace", "--doc", "--no-fail-fast"]);
     set_full(&mut command, full);
     let mut counts = Counts::default();
@@ -182,7 +230,7 @@ fn run_documentation(full: bool) -> anyhow::Result<(Counts, Option<String>)> {
     })?;
     let problem = (!status.success() && counts.failed == 0)
         .then(|| format!("cargo test ended with {status}"));
-    Ok((counts, problem))
+    Ok(Ran { counts, names: TestNames::default(), problem })
 }
 
 fn set_full(command: &mut Command, full: bool) {
@@ -200,6 +248,26 @@ mod tests {
         let (store, file) = (Part::Package("store"), Part::File("tests", "turns"));
         assert_eq!(targets(&[file]), ["--package", "tests", "--test", "turns"]);
         assert_eq!(targets(&[store, file]), ["--package", "store", "--package", "tests"]);
+    }
+
+    #[test]
+    fn only_engines_with_the_same_contract_tests_pass_together() {
+        let report = |name: &str, tests: &[&str]| Report {
+            suite: suites::find(name).unwrap(),
+            counts: Counts::default(),
+            run: 0,
+            names: TestNames::new(tests.iter().map(|test| (*test).to_owned())),
+            problem: None,
+        };
+        let sqlite = report("sqlite", &["s usage_conformance::rows::a"]);
+        let postgres = report("postgres", &["p x::usage_conformance::rows::a", "p own"]);
+        let mongo = report("mongo", &["m usage_conformance::rows::b"]);
+        let unit = report("unit", &["u usage_conformance::rows::c"]);
+        let broken = report("mongo", &[]);
+        assert!(same_contract(&[]));
+        assert!(same_contract(&[unit, sqlite, postgres, broken]));
+        let sqlite = report("sqlite", &["s usage_conformance::rows::a"]);
+        assert!(!same_contract(&[sqlite, mongo]));
     }
 
     #[test]
