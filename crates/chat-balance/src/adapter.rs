@@ -5,7 +5,9 @@ use std::fmt;
 use async_trait::async_trait;
 use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp};
 
-use crate::{Account, AccountSpec, Credit, Entry, Hold, HoldRequest, Result, Settlement};
+use crate::{
+    Account, AccountSpec, Credit, Entry, Hold, HoldRequest, LedgerRows, Result, Settlement,
+};
 
 /// A ledger of accounts, holds and entries.
 ///
@@ -73,7 +75,7 @@ pub trait BalanceAdapter: fmt::Debug + Send + Sync + 'static {
     async fn hold_of(&self, scope: &Scope, key: &StepKey) -> Result<Option<Hold>>;
 }
 
-/// What recovery and audit read, over all scopes.
+/// What recovery, audit, export and import need, over all scopes.
 #[async_trait]
 pub trait LedgerMaintenance: fmt::Debug + Send + Sync + 'static {
     /// Up to `limit` open holds taken before `before`, oldest first.
@@ -95,6 +97,14 @@ pub trait LedgerMaintenance: fmt::Debug + Send + Sync + 'static {
 
     /// All entries in the order they were written, `after` many skipped.
     async fn scan_entries(&self, after: u64, limit: u32) -> Result<Vec<Entry>>;
+
+    /// Writes rows as they were in another ledger, in the order given, all or none; no rule moves
+    /// any money. A row that is there alike is skipped, also twice in one call.
+    ///
+    /// # Errors
+    /// `Conflict` if an account, a hold or an entry of the same key is there and differs; then
+    /// nothing was written.
+    async fn restore(&self, rows: &LedgerRows) -> Result<()>;
 }
 
 const _: fn(&dyn BalanceAdapter) = |_| {};

@@ -13,8 +13,8 @@ use crate::rules::{
 };
 use crate::{
     Account, AccountSpec, BalanceAdapter, BalanceErrorKind, Credit, CreditKind, Entry, EntryKind,
-    Hold, HoldRequest, HoldState, LedgerMaintenance, Result, Settlement, repeat_credit,
-    repeat_hold, repeat_open, repeat_release, repeat_settle,
+    Hold, HoldRequest, HoldState, LedgerMaintenance, LedgerRows, Result, Settlement, repeat_credit,
+    repeat_hold, repeat_open, repeat_release, repeat_restore, repeat_settle,
 };
 
 /// A ledger in memory; clones share it. Every call is one step under one lock.
@@ -23,13 +23,20 @@ pub struct MemoryLedger {
     state: Arc<Mutex<State>>,
 }
 
+/// What makes an entry unique.
+type EntryKey = (TenantId, EntryKind, String);
+
+fn entry_key(entry: &Entry) -> EntryKey {
+    (entry.scope.tenant.clone(), entry.kind, entry.reference.clone())
+}
+
 #[derive(Debug, Default)]
 struct State {
     accounts: BTreeMap<(TenantId, AccountId), Account>,
     holds: BTreeMap<(TenantId, StepKey), Hold>,
     entries: Vec<Entry>,
-    /// Where in `entries` the credits are, by what makes them unique.
-    credits: BTreeMap<(TenantId, EntryKind, String), usize>,
+    /// Where in `entries` each one is, by what makes it unique.
+    places: BTreeMap<EntryKey, usize>,
 }
 
 impl MemoryLedger {
@@ -75,10 +82,45 @@ impl State {
         hold.clone()
     }
 
-    fn append_credit(&mut self, entry: &Entry) {
-        let key = (entry.scope.tenant.clone(), entry.kind, entry.reference.clone());
-        self.credits.insert(key, self.entries.len());
-        self.entries.push(entry.clone());
+    fn append(&mut self, entry: Entry) {
+        self.places.insert(entry_key(&entry), self.entries.len());
+        self.entries.push(entry);
+    }
+
+    fn entry(&self, key: &EntryKey) -> Option<&Entry> {
+        self.entries.get(*self.places.get(key)?)
+    }
+
+    /// Everything is checked on copies of the keys before anything is written.
+    fn restore(&mut self, rows: &LedgerRows) -> Result<()> {
+        let mut accounts = BTreeMap::new();
+        for (tenant, account) in &rows.accounts {
+            let key = (tenant.clone(), account.id.clone());
+            if !repeat_restore(self.accounts.get(&key).or(accounts.get(&key)), account)? {
+                accounts.insert(key, account.clone());
+            }
+        }
+        let mut holds = BTreeMap::new();
+        for hold in &rows.holds {
+            let key = (hold.scope.tenant.clone(), hold.key.clone());
+            if !repeat_restore(self.holds.get(&key).or(holds.get(&key)), hold)? {
+                holds.insert(key, hold.clone());
+            }
+        }
+        let mut new: BTreeMap<EntryKey, &Entry> = BTreeMap::new();
+        let mut entries = Vec::new();
+        for entry in &rows.entries {
+            let key = entry_key(entry);
+            let existing = self.entry(&key).or(new.get(&key).copied());
+            if !repeat_restore(existing, entry)? {
+                new.insert(key, entry);
+                entries.push(entry.clone());
+            }
+        }
+        self.accounts.extend(accounts);
+        self.holds.extend(holds);
+        entries.into_iter().for_each(|entry| self.append(entry));
+        Ok(())
     }
 }
 
@@ -97,8 +139,8 @@ impl BalanceAdapter for MemoryLedger {
             }
             let (account, opening) = open(scope, spec, at)?;
             state.accounts.insert(key, account.clone());
-            if let Some(entry) = &opening {
-                state.append_credit(entry);
+            if let Some(entry) = opening {
+                state.append(entry);
             }
             Ok(account)
         })
@@ -119,13 +161,12 @@ impl BalanceAdapter for MemoryLedger {
                 CreditKind::Refund => EntryKind::Refund,
             };
             let reference = credit_reference(&wanted.account, &wanted.key);
-            let place = state.credits.get(&(scope.tenant.clone(), kind, reference));
-            if let Some(existing) = place.and_then(|place| state.entries.get(*place)) {
+            if let Some(existing) = state.entry(&(scope.tenant.clone(), kind, reference)) {
                 return repeat_credit(existing, wanted);
             }
             let entry = credit(scope, &mut account, wanted)?;
             state.store(scope, vec![account]);
-            state.append_credit(&entry);
+            state.append(entry.clone());
             Ok(entry)
         })
     }
@@ -168,7 +209,7 @@ impl BalanceAdapter for MemoryLedger {
             }
             let mut accounts = state.load(scope, &accounts_of_hold(&hold));
             let entries = settle(&mut hold, &mut accounts, settlement)?;
-            state.entries.extend(entries);
+            entries.into_iter().for_each(|entry| state.append(entry));
             Ok(state.store_hold(&hold, accounts))
         })
     }
@@ -231,6 +272,10 @@ impl LedgerMaintenance for MemoryLedger {
     async fn scan_entries(&self, after: u64, limit: u32) -> Result<Vec<Entry>> {
         let skip = usize::try_from(after).unwrap_or(usize::MAX);
         Ok(self.with(|state| state.entries.iter().skip(skip).take(page(limit)).cloned().collect()))
+    }
+
+    async fn restore(&self, rows: &LedgerRows) -> Result<()> {
+        self.with(|state| state.restore(rows))
     }
 }
 

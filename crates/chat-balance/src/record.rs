@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use chat_types::{AccountId, Money, MoneyOverflow, Scope, StepKey, Timestamp, UserId};
+use chat_types::{AccountId, Money, MoneyOverflow, Scope, StepKey, TenantId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 /// Whether an account can run dry.
@@ -303,6 +303,19 @@ impl EntryKind {
             .into_iter()
             .find(|kind| kind.as_str() == name)
     }
+}
+
+/// Rows of a ledger as they were in another one, to be restored.
+///
+/// A whole ledger may come in several of these; its books are sound when all of it is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LedgerRows {
+    /// Accounts with their totals, and the tenants they live in.
+    pub accounts: Vec<(TenantId, Account)>,
+    /// Holds.
+    pub holds: Vec<Hold>,
+    /// Entries in the order they were written.
+    pub entries: Vec<Entry>,
 }
 
 /// One line of the journal; never changed, never deleted; unique by `(tenant, kind, reference)`.

@@ -70,3 +70,18 @@ pub fn repeat_release(existing: &Hold) -> Result<Option<Hold>> {
         }
     }
 }
+
+/// Whether a row to be restored is there already: an account, a hold or an entry of the same key.
+///
+/// # Errors
+/// `Conflict` if it differs.
+pub fn repeat_restore<Row: PartialEq>(existing: Option<&Row>, arriving: &Row) -> Result<bool> {
+    match existing {
+        None => Ok(false),
+        Some(existing) if existing == arriving => Ok(true),
+        Some(_) => {
+            let detail = "the ledger has another row of this key";
+            Err(refuse(BalanceErrorKind::Conflict, "restore ledger", detail))
+        }
+    }
+}

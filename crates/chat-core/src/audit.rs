@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use chat_balance::{AuditReport, LedgerAudit};
-use chat_types::{AttemptKey, Money, StepKey, StepState, TenantId};
+use chat_types::{AttemptKey, Money, StepKey, StepState, TenantId, UsageSource};
 
 use crate::{BaseClient, Result};
 
@@ -22,6 +22,9 @@ pub struct AuditSummary {
     pub ledger: AuditReport,
     /// Usage rows seen.
     pub usage_rows: u64,
+    /// Those of them that are history of another system: nothing stands behind them here, so
+    /// there is nothing to compare them with.
+    pub usage_rows_imported: u64,
     /// Steps of the journal seen.
     pub steps: u64,
     /// Steps that are decided and not marked as settled yet.
@@ -129,6 +132,10 @@ impl Audit<'_> {
             }
             for (scope, row) in rows {
                 summary.usage_rows = summary.usage_rows.saturating_add(1);
+                if row.source == UsageSource::Imported {
+                    summary.usage_rows_imported = summary.usage_rows_imported.saturating_add(1);
+                    continue;
+                }
                 usage.insert((scope.tenant, row.key), row.amount);
             }
         }

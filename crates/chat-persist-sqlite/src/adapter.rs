@@ -7,8 +7,8 @@ use chat_persist::{
     TurnRecord,
 };
 use chat_types::{
-    AttemptKey, BranchPage, Conversation, ConversationId, ConversationPatch, Message, MessageId,
-    Scope, Timestamp, TokenCount, TurnId,
+    AttemptKey, BranchPage, Conversation, ConversationId, ConversationPatch, FileId, FileRecord,
+    Message, MessageId, Scope, Timestamp, TokenCount, TurnId,
 };
 
 use crate::SqliteStore;
@@ -18,6 +18,7 @@ use crate::conversations::{
     DeleteConversation, ListConversations, PatchConversation, ReadConversation,
 };
 use crate::events::{ReadEvents, RequestStop};
+use crate::files::{KeepFiles, ReadFiles};
 use crate::import::Import;
 use crate::journal::AcceptTurn;
 use crate::messages::{DeleteSubtree, KeepTokenCounts, ReadMessage, ReadMessages};
@@ -154,6 +155,22 @@ impl PersistenceAdapter for SqliteStore {
             message: message.clone(),
         };
         self.write(write).await.map_err(|failure| failure.persist("delete subtree"))?
+    }
+
+    async fn keep_files(&self, scope: &Scope, files: &[FileRecord]) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let write = KeepFiles { scope: scope.clone(), files: files.to_vec() };
+        self.write(write).await.map_err(|failure| failure.persist("keep files"))?
+    }
+
+    async fn files(&self, scope: &Scope, ids: &[FileId]) -> Result<Vec<FileRecord>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let read = ReadFiles { scope: scope.clone(), ids: ids.to_vec() };
+        self.read(read).await.map_err(|failure| failure.persist("read files"))
     }
 
     async fn accept(&self, scope: &Scope, accept: &Accept) -> Result<Accepted> {

@@ -139,6 +139,50 @@ impl Read for ListConversations {
     }
 }
 
+/// Reads all conversations of all scopes, page by page.
+#[derive(Debug)]
+pub(crate) struct ScanConversations {
+    pub(crate) after: Option<(Scope, ConversationId)>,
+    pub(crate) limit: u32,
+}
+
+#[async_trait]
+impl Read for ScanConversations {
+    type Output = Vec<(Scope, Conversation)>;
+
+    async fn fetch(&self, connection: &mut SqliteConnection) -> EngineResult<Self::Output> {
+        // No id is empty, so the empty key is before all. The rest of one scope, then later ones.
+        let (tenant, user, id) = match &self.after {
+            Some((scope, id)) => (scope.tenant.as_str(), scope.user.as_str(), id.as_str()),
+            None => ("", "", ""),
+        };
+        let rows = sqlx::query(concat!(
+            "SELECT * FROM (SELECT s.tenant, s.user, ",
+            columns!(),
+            " FROM scopes s JOIN conversations c ON c.scope = s.pk
+              WHERE s.tenant = $1 AND s.user = $2 AND c.id > $3 ORDER BY c.id LIMIT $4)
+             UNION ALL SELECT * FROM (SELECT s.tenant, s.user, ",
+            columns!(),
+            " FROM scopes s CROSS JOIN conversations c ON c.scope = s.pk
+              WHERE (s.tenant, s.user) > ($1, $2) ORDER BY s.tenant, s.user, c.id LIMIT $4)
+             ORDER BY 1, 2, 3 LIMIT $4"
+        ))
+        .bind(tenant)
+        .bind(user)
+        .bind(id)
+        .bind(page_rows(self.limit))
+        .fetch_all(connection)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let mut columns = Columns::of(row);
+                let scope = Scope::new(columns.parsed()?, columns.parsed()?);
+                Ok((scope, conversation_of(&mut columns)?))
+            })
+            .collect()
+    }
+}
+
 /// Changes one.
 #[derive(Debug)]
 pub(crate) struct PatchConversation {

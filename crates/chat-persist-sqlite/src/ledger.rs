@@ -6,14 +6,15 @@
 use async_trait::async_trait;
 use chat_balance::{
     Account, AccountSpec, BalanceAdapter, BalanceErrorKind, Credit, CreditKind, Entry, EntryKind,
-    Hold, HoldRequest, LedgerMaintenance, Result, Settlement, repeat_credit, repeat_hold,
-    repeat_open, repeat_release, repeat_settle, rules,
+    Hold, HoldRequest, LedgerMaintenance, LedgerRows, Result, Settlement, repeat_credit,
+    repeat_hold, repeat_open, repeat_release, repeat_settle, rules,
 };
 use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp};
 use sqlx::SqliteConnection;
 
 use crate::SqliteStore;
 use crate::error::EngineResult;
+use crate::ledger_restore::RestoreLedger;
 use crate::ledger_rows::{Change, account_at, entry_at, hold_with_accounts, refused, save};
 use crate::ledger_scans::{OpenHolds, ReadHold, ScanAccounts, ScanEntries, ScanHolds};
 use crate::readers::Read;
@@ -103,6 +104,11 @@ impl LedgerMaintenance for SqliteStore {
     async fn scan_entries(&self, after: u64, limit: u32) -> Result<Vec<Entry>> {
         let read = ScanEntries { after, limit };
         self.read(read).await.map_err(|failure| failure.balance("scan entries"))
+    }
+
+    async fn restore(&self, rows: &LedgerRows) -> Result<()> {
+        let write = RestoreLedger { rows: rows.clone() };
+        self.write(write).await.map_err(|failure| failure.balance("restore ledger"))?
     }
 }
 

@@ -24,7 +24,7 @@ struct LegRecord<'a> {
 
 /// One account as the writing program takes it.
 #[derive(Debug, Serialize)]
-struct AccountRecord<'a> {
+pub(crate) struct AccountRecord<'a> {
     id: &'a str,
     owner: Option<&'a str>,
     kind: &'static str,
@@ -37,7 +37,7 @@ struct AccountRecord<'a> {
 
 /// One entry as the writing program takes it.
 #[derive(Debug, Serialize)]
-struct EntryRecord<'a> {
+pub(crate) struct EntryRecord<'a> {
     user: &'a str,
     debit: Cow<'a, str>,
     credit: Cow<'a, str>,
@@ -110,7 +110,7 @@ fn legs_of(text: &str) -> EngineResult<Vec<HoldLeg>> {
         .collect()
 }
 
-fn legs_record(legs: &[HoldLeg]) -> EngineResult<String> {
+pub(crate) fn legs_record(legs: &[HoldLeg]) -> EngineResult<String> {
     let records: Vec<LegRecord<'_>> = legs
         .iter()
         .map(|leg| LegRecord {
@@ -158,6 +158,25 @@ pub(crate) async fn account_at(
     .fetch_optional(connection)
     .await?;
     row.as_ref().map(|row| account_of_row(&mut Columns::of(row))).transpose()
+}
+
+/// The tenant's hold of this key, whichever user's it is.
+pub(crate) async fn hold_at(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    key: &StepKey,
+) -> EngineResult<Option<Hold>> {
+    let row = sqlx::query(concat!(
+        "SELECT ",
+        hold_columns!(),
+        " FROM holds h WHERE h.tenant = $1 AND h.turn = $2 AND h.step = $3"
+    ))
+    .bind(tenant.as_str())
+    .bind(key.turn.as_str())
+    .bind(i64::from(key.step))
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref().map(|row| hold_of_row(&mut Columns::of(row))).transpose()
 }
 
 /// The entry with this reference.
@@ -289,7 +308,7 @@ pub(crate) async fn save(
     session.save(query).await
 }
 
-fn account_record(account: &Account) -> AccountRecord<'_> {
+pub(crate) fn account_record(account: &Account) -> AccountRecord<'_> {
     AccountRecord {
         id: account.id.as_str(),
         owner: account.owner.as_ref().map(|owner| owner.as_str()),
@@ -302,7 +321,7 @@ fn account_record(account: &Account) -> AccountRecord<'_> {
     }
 }
 
-fn entry_record(entry: &Entry) -> EntryRecord<'_> {
+pub(crate) fn entry_record(entry: &Entry) -> EntryRecord<'_> {
     EntryRecord {
         user: entry.scope.user.as_str(),
         debit: entry.debit.stored_name(),

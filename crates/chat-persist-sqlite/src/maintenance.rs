@@ -1,16 +1,21 @@
 //! Leases, takeovers, unfinished business and scans, over all scopes.
 
 use async_trait::async_trait;
-use chat_persist::{Expired, Fence, LapsedTurn, Maintenance, OpenStep, Result};
-use chat_types::{OwnerId, Scope, StepKey, TenantId, Timestamp, TurnId};
+use chat_persist::{Expired, Fence, LapsedTurn, Maintenance, OpenStep, Result, TurnRecord};
+use chat_types::{
+    Conversation, ConversationId, FileId, FileRecord, OwnerId, Scope, StepKey, TenantId, Timestamp,
+    TurnId,
+};
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use crate::SqliteStore;
-use crate::conversations;
+use crate::conversations::{self, ScanConversations};
 use crate::error::EngineResult;
+use crate::files::ScanFiles;
 use crate::readers::Read;
 use crate::refusal::page_rows;
+use crate::restore::{RestoreTurns, ScanTurns};
 use crate::row::{Columns, encode, stored};
 use crate::session::{Session, fused};
 use crate::turns::{open_step_columns, open_step_of};
@@ -61,6 +66,41 @@ impl Maintenance for SqliteStore {
     async fn sweep(&self, now: Timestamp, logs_before: Timestamp, limit: u32) -> Result<Expired> {
         let write = Sweep { now, logs_before, limit };
         self.write(write).await.map_err(|failure| failure.persist("sweep"))
+    }
+
+    async fn scan_conversations(
+        &self,
+        after: Option<&(Scope, ConversationId)>,
+        limit: u32,
+    ) -> Result<Vec<(Scope, Conversation)>> {
+        let read = ScanConversations { after: after.cloned(), limit };
+        self.read(read).await.map_err(|failure| failure.persist("scan conversations"))
+    }
+
+    async fn scan_files(
+        &self,
+        after: Option<&(Scope, FileId)>,
+        limit: u32,
+    ) -> Result<Vec<(Scope, FileRecord)>> {
+        let read = ScanFiles { after: after.cloned(), limit };
+        self.read(read).await.map_err(|failure| failure.persist("scan files"))
+    }
+
+    async fn scan_turns(
+        &self,
+        after: Option<&(TenantId, TurnId)>,
+        limit: u32,
+    ) -> Result<Vec<(Scope, TurnRecord)>> {
+        let read = ScanTurns { after: after.cloned(), limit };
+        self.read(read).await.map_err(|failure| failure.persist("scan turns"))
+    }
+
+    async fn restore_turns(&self, turns: &[(Scope, TurnRecord)]) -> Result<()> {
+        if turns.is_empty() {
+            return Ok(());
+        }
+        let write = RestoreTurns { turns: turns.to_vec() };
+        self.write(write).await.map_err(|failure| failure.persist("restore turns"))?
     }
 
     async fn scan_steps(

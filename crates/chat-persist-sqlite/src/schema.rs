@@ -15,8 +15,10 @@ struct Migration {
     program: &'static str,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, program: include_str!("../migrations/0001_first.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, program: include_str!("../migrations/0001_first.sql") },
+    Migration { version: 2, program: include_str!("../migrations/0002_files.sql") },
+];
 
 /// The version this program writes.
 fn newest() -> i64 {

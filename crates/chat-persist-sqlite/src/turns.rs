@@ -29,10 +29,11 @@ macro_rules! turn_query {
                LEFT JOIN steps p ON p.turn = t.pk
               WHERE ",
             $condition,
-            " ORDER BY p.step"
+            " ORDER BY t.tenant, t.id, p.step"
         )
     };
 }
+pub(crate) use turn_query;
 
 fn turn_of(columns: &mut Columns<'_>) -> EngineResult<(Scope, TurnRecord)> {
     let scope = Scope::new(columns.parsed()?, columns.parsed()?);
@@ -91,6 +92,24 @@ fn joined(rows: &[SqliteRow]) -> EngineResult<Option<(Scope, TurnRecord)>> {
         }
     }
     Ok(Some((scope, record)))
+}
+
+/// Joins the rows of many turns, each turn's rows one after the other.
+pub(crate) fn all_joined(rows: &[SqliteRow]) -> EngineResult<Vec<(Scope, TurnRecord)>> {
+    let name = |row: &SqliteRow| -> EngineResult<(String, String)> {
+        let mut columns = Columns::of(row);
+        let (tenant, _, turn) = (columns.text()?, columns.text()?, columns.text()?);
+        Ok((tenant.to_owned(), turn.to_owned()))
+    };
+    let names = rows.iter().map(name).collect::<EngineResult<Vec<_>>>()?;
+    let mut turns = Vec::new();
+    let mut rest = rows;
+    for names in names.chunk_by(|one, next| one == next) {
+        let (these, others) = rest.split_at(names.len());
+        turns.extend(joined(these)?);
+        rest = others;
+    }
+    Ok(turns)
 }
 
 /// How many columns of `turn_query` come before those of the step.

@@ -8,8 +8,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 use chat_types::{
-    AttemptKey, BranchPage, Conversation, ConversationId, ConversationPatch, Message, MessageId,
-    Scope, Timestamp, TokenCount, TurnId,
+    AttemptKey, BranchPage, Conversation, ConversationId, ConversationPatch, FileId, FileRecord,
+    Message, MessageId, Scope, Timestamp, TokenCount, TurnId,
 };
 
 use crate::{
@@ -118,6 +118,17 @@ pub trait PersistenceAdapter: fmt::Debug + Send + Sync + 'static {
         conversation: &ConversationId,
         message: &MessageId,
     ) -> Result<u64>;
+
+    /// Keeps what is known of files, all or none. The same record again changes nothing, also twice
+    /// in one call. Files belong to the scope, not to a conversation: deleting a conversation
+    /// leaves them. Their bytes are kept elsewhere.
+    ///
+    /// # Errors
+    /// `Conflict` if an id stands for another record; then nothing was written.
+    async fn keep_files(&self, scope: &Scope, files: &[FileRecord]) -> Result<()>;
+
+    /// Reads files in the order asked; those the scope does not have are left out.
+    async fn files(&self, scope: &Scope, ids: &[FileId]) -> Result<Vec<FileRecord>>;
 
     /// Makes a turn durable: conversation (if new), user message, turn row, idempotency key and
     /// first events in one transaction. The conversation's head becomes the reply-to-be.

@@ -5,9 +5,12 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use chat_types::{OwnerId, StepKey, TenantId, Timestamp, TurnId};
+use chat_types::{
+    Conversation, ConversationId, FileId, FileRecord, OwnerId, Scope, StepKey, TenantId, Timestamp,
+    TurnId,
+};
 
-use crate::{Expired, Fence, LapsedTurn, OpenStep, Result};
+use crate::{Expired, Fence, LapsedTurn, OpenStep, Result, TurnRecord};
 
 /// Leases, takeovers, unfinished business and scans over all scopes.
 #[async_trait]
@@ -40,6 +43,39 @@ pub trait Maintenance: fmt::Debug + Send + Sync + 'static {
     /// Deletes conversations whose time is over and event logs of turns that ended before
     /// `logs_before`, at most `limit` of each.
     async fn sweep(&self, now: Timestamp, logs_before: Timestamp, limit: u32) -> Result<Expired>;
+
+    /// All conversations in the order of (tenant, user, id) after `after`, by the bytes of the ids,
+    /// at most `limit` of them. One that is written meanwhile may be missed, none comes twice.
+    async fn scan_conversations(
+        &self,
+        after: Option<&(Scope, ConversationId)>,
+        limit: u32,
+    ) -> Result<Vec<(Scope, Conversation)>>;
+
+    /// All files in the order of (tenant, user, id) after `after`, like `scan_conversations`.
+    async fn scan_files(
+        &self,
+        after: Option<&(Scope, FileId)>,
+        limit: u32,
+    ) -> Result<Vec<(Scope, FileRecord)>>;
+
+    /// All turns with their steps, running ones too, in the order of (tenant, id) after `after`.
+    async fn scan_turns(
+        &self,
+        after: Option<&(TenantId, TurnId)>,
+        limit: u32,
+    ) -> Result<Vec<(Scope, TurnRecord)>>;
+
+    /// Writes ended turns as they were in another store, all or none. Their event logs count as
+    /// expired; a step in state `settling` is found by `unsettled_steps` as if it had been since
+    /// the turn's end. A turn that is there alike ([`TurnRecord::is_same_end`]) is skipped, also
+    /// twice in one call.
+    ///
+    /// # Errors
+    /// `IllegalState` for a turn that has not ended; `NotFound` if its scope has no such
+    /// conversation; `Conflict` if the id or the idempotency key stands for another turn, or its
+    /// steps do not fit ([`TurnRecord::check_ended`]). Then nothing was written.
+    async fn restore_turns(&self, turns: &[(Scope, TurnRecord)]) -> Result<()>;
 
     /// All steps in the order of their keys after `after`: what an audit compares the ledger with.
     async fn scan_steps(

@@ -6,17 +6,19 @@
 
 mod accept;
 mod conversations;
+mod files;
 mod journal;
 mod maintenance;
 mod messages;
+mod restore;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chat_types::{
-    AttemptKey, BranchPage, Conversation, ConversationId, ConversationPatch, IdempotencyKey,
-    Message, MessageId, OwnerId, Scope, TenantId, Timestamp, TokenCount, TurnId,
+    AttemptKey, BranchPage, Conversation, ConversationId, ConversationPatch, FileId, FileRecord,
+    IdempotencyKey, Message, MessageId, OwnerId, Scope, TenantId, Timestamp, TokenCount, TurnId,
 };
 
 use crate::{
@@ -64,6 +66,7 @@ struct Space {
     conversations: HashMap<ConversationId, ConversationRow>,
     messages: HashMap<MessageId, MessageRow>,
     keys: HashMap<IdempotencyKey, TurnId>,
+    files: BTreeMap<FileId, FileRecord>,
     /// Ids of replies that are still being written, and where.
     unfinished: HashMap<MessageId, ConversationId>,
 }
@@ -224,6 +227,14 @@ impl PersistenceAdapter for MemoryStore {
         message: &MessageId,
     ) -> Result<u64> {
         self.with(|state| state.delete_subtree(scope, conversation, message))
+    }
+
+    async fn keep_files(&self, scope: &Scope, files: &[FileRecord]) -> Result<()> {
+        self.with(|state| state.keep_files(scope, files))
+    }
+
+    async fn files(&self, scope: &Scope, ids: &[FileId]) -> Result<Vec<FileRecord>> {
+        Ok(self.with(|state| state.files(scope, ids)))
     }
 
     async fn accept(&self, scope: &Scope, accept: &Accept) -> Result<Accepted> {

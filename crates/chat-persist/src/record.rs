@@ -269,6 +269,44 @@ pub struct TurnRecord {
     pub steps: Vec<StepRecord>,
 }
 
+impl TurnRecord {
+    /// A turn that can be restored elsewhere: ended, and its steps are its own, in order.
+    ///
+    /// # Errors
+    /// `IllegalState` if it has not ended; `Conflict` if its steps do not fit.
+    pub fn check_ended(&self) -> Result<()> {
+        const OPERATION: &str = "restore turns";
+        let turn = &self.turn.id;
+        if !self.state.is_terminal() || self.closed_at.is_none() {
+            let detail = format!("turn {turn} has not ended, it is {}", self.state.as_str());
+            return Err(PersistError::new(PersistErrorKind::IllegalState, OPERATION, detail));
+        }
+        let mut before = 0;
+        for step in &self.steps {
+            if step.key.turn != *turn || step.key.step <= before {
+                let detail = format!("the steps of turn {turn} do not fit together");
+                return Err(PersistError::new(PersistErrorKind::Conflict, OPERATION, detail));
+            }
+            before = step.key.step;
+        }
+        Ok(())
+    }
+
+    /// The same ended turn: equal in everything, but that the ledger may have got steps of one of
+    /// the two meanwhile (`settling` and `settled` count as the same).
+    #[must_use]
+    pub fn is_same_end(&self, other: &Self) -> bool {
+        let settled = |record: &Self| {
+            let mut record = record.clone();
+            for step in record.steps.iter_mut().filter(|step| step.state == StepState::Settling) {
+                step.state = StepState::Settled;
+            }
+            record
+        };
+        settled(self) == settled(other)
+    }
+}
+
 /// A piece of the event log.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EventPage {

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod concurrency;
 pub mod holds;
 pub mod isolation;
+pub mod restore;
 pub mod settling;
 pub mod upkeep;
 
@@ -71,6 +72,19 @@ macro_rules! ledger_suite {
                     scan_pages_through_all_accounts,
                     scan_pages_through_all_holds,
                     entries_are_only_appended,
+                }
+                restore {
+                    restored_rows_round_trip,
+                    no_rows_restore_nothing,
+                    restoring_again_changes_nothing,
+                    a_ledger_comes_in_pieces,
+                    another_account_of_one_name_is_a_conflict,
+                    another_row_of_one_key_is_a_conflict,
+                    restored_keys_are_apart_by_tenant_and_kind,
+                    a_restored_ledger_goes_on,
+                    a_restored_hold_is_resolved_once,
+                    restored_entries_come_behind,
+                    parallel_restores_are_one,
                 }
                 concurrency {
                     parallel_holds_never_exceed_the_balance,

@@ -7,9 +7,11 @@ pub mod conversations;
 pub mod ends;
 pub mod events;
 pub mod fencing;
+pub mod files;
 pub mod isolation;
 pub mod leases;
 pub mod messages;
+pub mod restore;
 pub mod steps;
 pub mod turns;
 pub mod upkeep;
@@ -151,6 +153,39 @@ macro_rules! persistence_suite {
                     sweep_spares_unfinished_business,
                     sweep_takes_no_more_than_asked,
                     sweep_deletes_old_event_logs,
+                }
+                files {
+                    every_file_field_round_trips,
+                    files_come_in_the_order_asked,
+                    keeping_a_file_again_changes_nothing,
+                    another_record_of_one_id_is_a_conflict,
+                    files_of_strangers_are_not_found,
+                    a_thousand_files_are_one_call,
+                    files_outlive_conversations,
+                    files_need_no_conversation,
+                    parallel_keeps_are_one,
+                    scan_pages_through_all_files,
+                }
+                restore {
+                    restored_turns_round_trip,
+                    every_end_is_restored,
+                    restoring_again_changes_nothing,
+                    restoring_again_leaves_settled_steps,
+                    restored_settling_steps_are_found,
+                    a_running_turn_is_not_restored,
+                    a_turn_without_its_conversation_is_not_found,
+                    another_turn_of_one_id_is_a_conflict,
+                    a_turn_id_of_another_user_is_a_conflict,
+                    a_taken_key_is_a_conflict,
+                    a_restored_key_gives_the_turn,
+                    steps_that_do_not_fit_are_refused,
+                    a_restored_log_has_expired,
+                    restored_turns_go_with_their_conversation,
+                    parallel_restores_are_one,
+                    scan_pages_through_all_turns,
+                    scan_pages_through_all_conversations,
+                    scans_go_on_after_a_deleted_place,
+                    import_goes_on_chunk_by_chunk,
                 }
                 isolation {
                     strangers_read_no_conversation,

@@ -43,7 +43,7 @@ pub struct UsageQuery {
     pub from: Option<Timestamp>,
     /// Up to but without this moment.
     pub until: Option<Timestamp>,
-    /// After this row, in the order written.
+    /// After this row, in the order written; after a row the scope does not have comes nothing.
     pub after: Option<AttemptKey>,
     /// At most this many, 1 to 1,000; 0 means 1,000.
     pub limit: u32,

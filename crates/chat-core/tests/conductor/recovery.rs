@@ -480,4 +480,8 @@ impl LedgerMaintenance for StuckLedger {
     async fn scan_entries(&self, after: u64, limit: u32) -> chat_balance::Result<Vec<Entry>> {
         self.0.scan_entries(after, limit).await
     }
+
+    async fn restore(&self, rows: &chat_balance::LedgerRows) -> chat_balance::Result<()> {
+        self.0.restore(rows).await
+    }
 }

@@ -3,9 +3,12 @@
 use std::ops::Bound;
 
 use async_trait::async_trait;
-use chat_types::{ConversationId, OwnerId, Scope, StepKey, StepState, TenantId, Timestamp, TurnId};
+use chat_types::{
+    Conversation, ConversationId, FileId, FileRecord, OwnerId, Scope, StepKey, StepState, TenantId,
+    Timestamp, TurnId,
+};
 
-use crate::{Expired, Fence, LapsedTurn, Maintenance, OpenStep, Result};
+use crate::{Expired, Fence, LapsedTurn, Maintenance, OpenStep, Result, TurnRecord};
 
 use super::{MemoryStore, State, StepRow, TurnRow, page_rows};
 
@@ -97,6 +100,34 @@ impl Maintenance for MemoryStore {
             conversations: state.sweep_conversations(now, limit),
             event_logs: state.sweep_event_logs(logs_before, limit),
         }))
+    }
+
+    async fn scan_conversations(
+        &self,
+        after: Option<&(Scope, ConversationId)>,
+        limit: u32,
+    ) -> Result<Vec<(Scope, Conversation)>> {
+        Ok(self.with(|state| state.scan_conversations(after, limit)))
+    }
+
+    async fn scan_files(
+        &self,
+        after: Option<&(Scope, FileId)>,
+        limit: u32,
+    ) -> Result<Vec<(Scope, FileRecord)>> {
+        Ok(self.with(|state| state.scan_files(after, limit)))
+    }
+
+    async fn scan_turns(
+        &self,
+        after: Option<&(TenantId, TurnId)>,
+        limit: u32,
+    ) -> Result<Vec<(Scope, TurnRecord)>> {
+        Ok(self.with(|state| state.scan_turns(after, limit)))
+    }
+
+    async fn restore_turns(&self, turns: &[(Scope, TurnRecord)]) -> Result<()> {
+        self.with(|state| state.restore_turns(turns))
     }
 
     async fn scan_steps(

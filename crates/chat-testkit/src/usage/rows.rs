@@ -181,6 +181,51 @@ pub async fn pages_are_bounded(store: &Arc<dyn UsageStore>) {
     }
 }
 
+/// Reading on after a row that the scope does not have gives nothing, whoever has it.
+pub async fn reading_after_an_unknown_row_reads_nothing(store: &Arc<dyn UsageStore>) {
+    record(store, &[row("t-1", 1, 1_000), row("t-2", 1, 1_000)]).await;
+    let umbrella = scope_of("umbrella", "ada");
+    store.record(&umbrella, &[row("t-9", 1, 1_000)]).await.expect("records");
+    for turn in ["none", "t-9"] {
+        let after = Some(row(turn, 1, 0).key);
+        let query = UsageQuery { after, ..UsageQuery::default() };
+        assert_eq!(read(store, &scope(), &query).await, [], "after {turn}");
+    }
+}
+
+/// History of another system is kept like any other row, and says what it is.
+pub async fn imported_rows_say_so(store: &Arc<dyn UsageStore>) {
+    let rows = [
+        UsageRow { source: UsageSource::Imported, ..row("t-1", 1, 1_000) },
+        row("t-2", 1, 1_000),
+        UsageRow { source: UsageSource::Imported, amount: Money::ZERO, ..row("t-3", 7, 1_000) },
+    ];
+    record(store, &rows).await;
+    record(store, &rows).await;
+    assert_eq!(all(store).await, rows);
+}
+
+/// Of two rows with one key in one call the first is kept.
+pub async fn one_key_twice_in_one_call_is_one_row(store: &Arc<dyn UsageStore>) {
+    let other = UsageRow { amount: Money::from_nano_usd(9), ..row("t-1", 1, 2_000) };
+    record(store, &[row("t-1", 1, 1_000), other, row("t-2", 1, 1_000)]).await;
+    assert_eq!(all(store).await, [row("t-1", 1, 1_000), row("t-2", 1, 1_000)]);
+}
+
+/// What was scanned once stays in its place: rows are only ever appended.
+pub async fn rows_are_only_appended(store: &Arc<dyn UsageStore>) {
+    let mut before = Vec::new();
+    for n in 0..4 {
+        let owner = if n % 2 == 0 { scope() } else { scope_of("acme", "bob") };
+        let rows = [row(&format!("z-{}", 9 - n), 1, 1_000 - n), row("t-1", 1, 1_000)];
+        store.record(&owner, &rows).await.expect("records");
+        let after = store.scan_rows(0, 1_000).await.expect("scans");
+        assert_eq!(after[..before.len()], before[..]);
+        before = after;
+    }
+    assert_eq!(before.len(), 5, "the tenant's row of one key is there once");
+}
+
 /// Another user, and another tenant, reads none of it.
 pub async fn strangers_read_nothing(store: &Arc<dyn UsageStore>) {
     record(store, &[row("t-1", 1, 1_000)]).await;
