@@ -23,12 +23,21 @@ pub(crate) fn target_folder() -> PathBuf {
     }
 }
 
-/// The cargo that runs us, in the root folder.
+/// The cargo that runs us, in the root folder. What cargo told us about ourselves is not passed on: build
+/// scripts that read it would run again each time, and with them everything above.
 pub(crate) fn cargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(arguments).current_dir(root());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_about_us(name)) {
+        command.env_remove(name);
+    }
     command
+}
+
+fn is_about_us(variable: &OsStr) -> bool {
+    let name = variable.to_string_lossy();
+    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
 }
 
 /// Prints the command as it could be typed.
@@ -148,6 +157,15 @@ fn quoted(argument: &OsStr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cargo_is_not_told_about_ourselves() {
+        for (name, is_ours) in
+            [("CARGO_PKG_NAME", true), ("CARGO_MANIFEST_DIR", true), ("CARGO_TARGET_DIR", false)]
+        {
+            assert_eq!(is_about_us(OsStr::new(name)), is_ours, "{name}");
+        }
+    }
 
     #[test]
     fn arguments_are_printed_as_they_could_be_typed() {
