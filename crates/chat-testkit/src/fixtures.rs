@@ -42,7 +42,7 @@ pub(crate) fn strangers() -> [Scope; 2] {
     [scope_of("acme", "bob"), scope_of("umbrella", "ada")]
 }
 
-pub(crate) fn at(unix_ms: i64) -> Timestamp {
+pub(crate) const fn at(unix_ms: i64) -> Timestamp {
     Timestamp::from_unix_ms(unix_ms)
 }
 
@@ -162,7 +162,7 @@ impl Sent {
         self
     }
 
-    pub(crate) fn at(mut self, now_ms: i64) -> Self {
+    pub(crate) const fn at(mut self, now_ms: i64) -> Self {
         self.accept.turn.created_at = at(now_ms);
         self
     }

@@ -8,11 +8,16 @@
 
 mod fixtures;
 mod harness;
+mod layers;
 pub mod ledger;
 pub mod persistence;
+pub mod traces;
 pub mod usage;
 
 pub use harness::{Harness, Ledger, LedgerHarness, Store, UsageHarness};
+pub use layers::{
+    After, Failpoint, FailpointError, Layer, Layered, LostAck, Moment, PortCall, Ports,
+};
 
 /// What the macros need from other crates; no part of the API.
 #[doc(hidden)]
