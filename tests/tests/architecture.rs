@@ -173,21 +173,39 @@ fn may_name(allowed: &[&str], name: &str) -> bool {
         || (floor == Leaf && allowed.contains(&"LEAVES"))
 }
 
-/// The libraries that `package` links, by itself or through others.
+/// The libraries that `package` links, by itself or through others; itself included.
 fn linked_libraries(package: &str, more: &[&str]) -> Vec<String> {
+    let libraries = tree(package, more);
+    assert!(libraries.contains(&package.replace('-', "_")), "{package}: {libraries:?}");
+    libraries
+}
+
+/// What the program `chat` links; a program is no library itself.
+fn linked_by_the_program(more: &[&str]) -> Vec<String> {
+    let libraries = tree("chat-cli", more);
+    assert!(libraries.contains(&"chat_runtime".to_owned()), "{libraries:?}");
+    libraries
+}
+
+fn tree(package: &str, more: &[&str]) -> Vec<String> {
     let tree = ["tree", "--package", package, "--edges", "normal", "--prefix", "none"];
     let output = cargo(&[&tree[..], &["--format", "{lib}"], more].concat());
     let mut libraries: Vec<String> =
         output.lines().map(|line| line.trim_end_matches(" (*)").trim().to_owned()).collect();
     libraries.sort();
     libraries.dedup();
-    assert!(libraries.contains(&package.replace('-', "_")), "cargo tree of {package}: {output}");
     libraries
 }
 
 fn vendors(libraries: &[String]) -> Vec<&str> {
     let libraries = libraries.iter().map(String::as_str);
     libraries.filter(|library| VENDOR_LIBRARIES.contains(library)).collect()
+}
+
+/// What speaks to a database.
+fn engines(libraries: &[String]) -> impl Iterator<Item = &str> {
+    const ENGINES: [&str; 4] = ["libsqlite3_sys", "mongodb", "sqlx_postgres", "sqlx_sqlite"];
+    libraries.iter().map(String::as_str).filter(|library| ENGINES.contains(library))
 }
 
 #[test]
@@ -259,6 +277,23 @@ fn reqwest_comes_through_the_transports_one_feature() {
     let features = ["--no-default-features", "--features", "reqwest"];
     let libraries = linked_libraries("chat-transport", &features);
     assert_eq!(vendors(&libraries), ["hyper", "reqwest"]);
+}
+
+#[test]
+fn no_sqlite_is_linked_without_its_feature() {
+    for (features, driver) in [("mongo,openai", "mongodb"), ("postgres,openai", "sqlx_postgres")] {
+        let features = ["--no-default-features", "--features", features];
+        let libraries = linked_by_the_program(&features);
+        let engines: Vec<&str> = engines(&libraries).collect();
+        assert_eq!(engines, [driver], "{features:?}");
+    }
+}
+
+#[test]
+fn the_default_program_links_one_engine() {
+    let libraries = linked_by_the_program(&[]);
+    let engines: Vec<&str> = engines(&libraries).collect();
+    assert_eq!(engines, ["libsqlite3_sys", "sqlx_sqlite"]);
 }
 
 #[test]

@@ -12,13 +12,14 @@ use chat_types::Tokens;
 use serde::{Deserialize, Serialize};
 
 use crate::RuntimeError;
+use crate::store_url::shown_url;
 
 /// What a runtime is opened with.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RuntimeConfig {
-    /// `sqlite:FILE` or `memory:`; empty is refused when it is opened.
+    /// `sqlite:FILE`, `postgres://…`, `mongodb://…` or `memory:`; empty is refused when it is opened.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub store: String,
     /// The model used when nobody chose one, as `provider/model` or an alias; none: the first
@@ -206,24 +207,12 @@ impl RuntimeConfig {
         let mut shown = self.clone();
         for provider in shown.providers.values_mut() {
             if let ProviderConfig::Openai(server) = provider {
-                server.base_url = server.base_url.as_deref().map(without_credentials);
+                server.base_url = server.base_url.as_deref().map(shown_url);
             }
         }
-        shown.store = without_credentials(&self.store);
+        shown.store = shown_url(&self.store);
         shown
     }
-}
-
-/// A URL without its user part and query, which may hold a password or a key.
-fn without_credentials(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let slash = if path.is_empty() { "" } else { "/" };
-    format!("{scheme}://{host}{slash}{path}")
 }
 
 /// TOML errors draw the line they mean; the drawing is left out, line and cause stay.
@@ -245,7 +234,7 @@ fn one_line(text: &str) -> String {
 impl fmt::Debug for RuntimeConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RuntimeConfig")
-            .field("store", &without_credentials(&self.store))
+            .field("store", &shown_url(&self.store))
             .field("model", &self.model)
             .field("providers", &self.providers)
             .field("accounts", &self.accounts)
@@ -266,7 +255,7 @@ impl fmt::Debug for ProviderConfig {
 
 impl fmt::Debug for OpenAiCompatibleConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let base_url = self.base_url.as_deref().map(without_credentials);
+        let base_url = self.base_url.as_deref().map(shown_url);
         f.debug_struct("OpenAiCompatibleConfig")
             .field("base_url", &base_url)
             .field("api_key_env", &self.api_key_env)

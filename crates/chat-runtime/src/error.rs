@@ -34,6 +34,26 @@ pub enum RuntimeError {
         /// The URL, without what it may hide.
         url: String,
     },
+    /// The store keeps a list of users, and this one is not on it.
+    #[error("this database has no user {named:?}")]
+    UnknownUser {
+        /// The id or e-mail address that was named.
+        named: String,
+    },
+    /// The store keeps a list of several users, and none was named.
+    #[error("this database has {count} users and none was named")]
+    UserNotNamed {
+        /// How many it has.
+        count: u64,
+    },
+    /// The store cannot bill, so that no turn may start on it.
+    #[error("this store cannot bill: {reason}")]
+    CannotBill {
+        /// What it lacks.
+        reason: String,
+        /// How it is put right.
+        remedy: String,
+    },
     /// A file that the configuration names cannot be read.
     #[error("{} cannot be read", path.display())]
     Unreadable {
@@ -79,6 +99,9 @@ impl RuntimeError {
             }
             Self::FeatureOff { .. } => "feature_off",
             Self::UnknownStore { .. } => "unknown_store",
+            Self::UnknownUser { .. } => "unknown_user",
+            Self::UserNotNamed { .. } => "user_not_named",
+            Self::CannotBill { .. } => "cannot_bill",
             Self::Unreadable { .. } => "file_unreadable",
             Self::InvalidId(_) => "invalid_id",
             Self::UnknownModel(_) => "unknown_model",
@@ -99,7 +122,10 @@ impl RuntimeError {
             Self::FeatureOff { feature, .. } => {
                 format!("build with `--features {feature}`, or configure something else")
             }
-            Self::UnknownStore { .. } => "write `sqlite:FILE` or `memory:`".to_owned(),
+            Self::UnknownStore { .. } => {
+                "write `sqlite:FILE`, `postgres://…`, `mongodb://…` or `memory:`".to_owned()
+            }
+            Self::CannotBill { remedy, .. } => remedy.clone(),
             Self::Unreadable { .. } => "check the path and its permissions".to_owned(),
             _ => return None,
         })

@@ -18,6 +18,7 @@ pub struct Extras {
     pub(crate) observers: Vec<Arc<dyn LifecycleObserver>>,
     pub(crate) accounts: Option<Arc<dyn AccountPolicy>>,
     pub(crate) load_progress: Option<Arc<LoadProgress>>,
+    pub(crate) without_billing: bool,
 }
 
 impl Extras {
@@ -47,6 +48,13 @@ impl Extras {
     /// Who pays, instead of what the configuration says.
     pub fn accounts(mut self, accounts: Arc<dyn AccountPolicy>) -> Self {
         self.accounts = Some(accounts);
+        self
+    }
+
+    /// Opens also a store that cannot bill. Everything that is stored can be read then; a turn is
+    /// refused by the ledger.
+    pub fn without_billing(mut self) -> Self {
+        self.without_billing = true;
         self
     }
 

@@ -9,6 +9,9 @@ mod local;
 mod providers;
 mod runtime;
 mod store;
+mod store_check;
+mod store_url;
+mod store_users;
 mod usd;
 
 pub use config::{
@@ -18,7 +21,8 @@ pub use config::{
 pub use error::RuntimeError;
 pub use extras::Extras;
 pub use runtime::Runtime;
-pub use store::{StoreKind, store_kind};
+pub use store::{Ports, Store};
+pub use store_url::{StoreKind, shown_url, store_kind};
 pub use usd::{InvalidAmount, parse_usd};
 
 pub use chat_balance as balance;

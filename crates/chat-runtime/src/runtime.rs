@@ -3,25 +3,21 @@
 use std::sync::Arc;
 
 use chat_core::{AccountPolicy, BaseClient, OneAccountPerUser};
-use chat_types::{Scope, TenantId, UserId};
+use chat_types::Scope;
 use chat_usage::PriceBook;
 
 use crate::RuntimeError;
 use crate::config::{AccountsConfig, RuntimeConfig};
 use crate::extras::Extras;
 use crate::providers::registry;
-use crate::store::OpenStore;
+use crate::store::Store;
 use crate::usd::parse_usd;
-
-/// The tenant of programs that have only one.
-const TENANT: &str = "default";
 
 /// A running client and the store under it.
 #[derive(Debug)]
 pub struct Runtime {
     client: BaseClient,
-    store: OpenStore,
-    tenant: TenantId,
+    store: Store,
 }
 
 impl Runtime {
@@ -29,7 +25,9 @@ impl Runtime {
     /// left behind. Calls no model and loads no weights.
     ///
     /// # Errors
-    /// `RuntimeError`; a store that cannot be read was left untouched.
+    /// `RuntimeError`; a store that cannot be read was left untouched. `CannotBill` if the store
+    /// has no transactions (a MongoDB that is no replica set): [`Extras::without_billing`] opens it
+    /// for reading.
     pub async fn open(config: RuntimeConfig) -> Result<Self, RuntimeError> {
         Self::open_with(config, Extras::new()).await
     }
@@ -39,14 +37,20 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::open`].
     pub async fn open_with(config: RuntimeConfig, extras: Extras) -> Result<Self, RuntimeError> {
-        let tenant = TenantId::new(TENANT)?;
         let accounts = match &extras.accounts {
             Some(accounts) => Arc::clone(accounts),
             None => accounts(&config.accounts)?,
         };
         let prices = prices(&config)?;
         let providers = registry(&config, &extras)?;
-        let (store, mut builder) = OpenStore::open(&config.store, providers, prices).await?;
+        let store = Store::open(&config.store).await?;
+        if !extras.without_billing
+            && let Err(error) = store.billing()
+        {
+            store.close().await;
+            return Err(error);
+        }
+        let mut builder = store.builder(providers, prices);
         builder = builder.accounts(accounts).config(config.turns);
         if let Some(instructions) = config.instructions {
             builder = builder.instructions(instructions);
@@ -58,7 +62,7 @@ impl Runtime {
             builder = builder.observer(observer);
         }
         match builder.start().await {
-            Ok(client) => Ok(Self { client, store, tenant }),
+            Ok(client) => Ok(Self { client, store }),
             Err(error) => {
                 store.close().await;
                 Err(error.into())
@@ -72,12 +76,18 @@ impl Runtime {
         &self.client
     }
 
+    /// The store under it.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The scope of a user.
     ///
     /// # Errors
     /// `InvalidId` if `user` is no user id.
     pub fn scope(&self, user: &str) -> Result<Scope, RuntimeError> {
-        Ok(Scope::new(self.tenant.clone(), UserId::new(user)?))
+        self.store.scope_of(user)
     }
 
     /// Ends gracefully: waits for running turns as [`BaseClient::drain`] does, then for the store.

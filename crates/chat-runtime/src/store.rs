@@ -1,121 +1,232 @@
-//! The store of a URL, among those compiled in.
+//! An open store: the same five ports, whatever the engine under them.
+//!
+//! Not here: what a URL means (`store_url`), what an engine says of itself (`store_check`).
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use chat_balance::MemoryLedger;
+use chat_balance::{BalanceAdapter, LedgerMaintenance, MemoryLedger};
 use chat_core::BaseClientBuilder;
-use chat_persist::MemoryStore;
+use chat_persist::{Maintenance, MemoryStore, PersistenceAdapter};
 use chat_provider::ProviderRegistry;
-use chat_usage::{MemoryUsageStore, PriceBook};
+use chat_types::{Scope, TenantId, UserId};
+use chat_usage::{MemoryUsageStore, PriceBook, UsageStore};
 
 use crate::RuntimeError;
+use crate::store_url::{StoreKind, store_kind};
 
-/// Which store a URL means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The tenant of programs that have only one.
+const TENANT: &str = "default";
+
+/// A store that is open. Cheap to clone; all clones are one store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    kind: StoreKind,
+    pub(crate) engine: Engine,
+}
+
+/// The ports of a store, for programs that move or check whole stores. A chat needs
+/// [`Runtime::client`](crate::Runtime::client) only.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum StoreKind {
-    /// This process's memory: gone when it ends.
-    Memory,
-    /// One SQLite file.
-    Sqlite {
-        /// The file; relative to the working folder.
-        path: PathBuf,
-    },
+pub struct Ports {
+    /// Conversations, messages and the journal of one user.
+    pub store: Arc<dyn PersistenceAdapter>,
+    /// The same over all users.
+    pub maintenance: Arc<dyn Maintenance>,
+    /// Accounts, holds and entries of one user.
+    pub ledger: Arc<dyn BalanceAdapter>,
+    /// The same over all users.
+    pub ledger_maintenance: Arc<dyn LedgerMaintenance>,
+    /// Usage rows.
+    pub usage: Arc<dyn UsageStore>,
 }
 
-/// Reads a store URL: `sqlite:FILE`, `sqlite://FILE` or `memory:`.
-///
-/// # Errors
-/// `FeatureOff` naming the feature that has this scheme; `UnknownStore`; `InvalidConfig` if empty.
-pub fn store_kind(url: &str) -> Result<StoreKind, RuntimeError> {
-    if url.is_empty() {
-        return Err(RuntimeError::InvalidConfig { detail: "store: is not set".to_owned() });
-    }
-    let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
-    let off = |feature| {
-        Err(RuntimeError::FeatureOff {
-            wanted: format!("a store of the scheme `{scheme}:`"),
-            feature,
-        })
-    };
-    match scheme {
-        "memory" if rest.is_empty() => Ok(StoreKind::Memory),
-        "sqlite" if !rest.trim_start_matches("//").is_empty() => {
-            if cfg!(feature = "sqlite") {
-                let path = rest.strip_prefix("//").unwrap_or(rest);
-                Ok(StoreKind::Sqlite { path: path.into() })
-            } else {
-                off("sqlite")
-            }
-        }
-        "postgres" | "postgresql" => off("postgres"),
-        "mongodb" | "mongodb+srv" => off("mongo"),
-        _ => Err(RuntimeError::UnknownStore {
-            // What follows may hold a password.
-            url: if scheme.is_empty() {
-                url.chars().take(80).collect()
-            } else {
-                format!("{scheme}:…")
-            },
-        }),
-    }
-}
-
-/// A store that is open.
-#[derive(Debug)]
-pub(crate) enum OpenStore {
-    Memory,
+#[derive(Clone, Debug)]
+pub(crate) enum Engine {
+    Memory(Arc<MemoryStore>, Arc<MemoryLedger>, Arc<MemoryUsageStore>),
     #[cfg(feature = "sqlite")]
-    Sqlite(chat_persist_sqlite::SqliteStore),
+    Sqlite(Arc<chat_persist_sqlite::SqliteStore>),
+    #[cfg(feature = "postgres")]
+    Postgres(Arc<chat_persist_postgres::PostgresStore>),
+    #[cfg(feature = "mongo")]
+    Mongo(Arc<chat_persist_mongo::MongoStore>),
 }
 
-impl OpenStore {
-    /// Opens what `url` means and starts a client's builder on it.
-    pub(crate) async fn open(
-        url: &str,
+impl Store {
+    /// Opens what `url` means and brings its schema up to date. Starts no client: nothing is
+    /// recovered, and no model is needed.
+    ///
+    /// # Errors
+    /// As [`store_kind`]; `Store` if it cannot be reached or read.
+    pub async fn open(url: &str) -> Result<Self, RuntimeError> {
+        let kind = store_kind(url)?;
+        let engine = match &kind {
+            StoreKind::Memory => Engine::memory(),
+            StoreKind::Sqlite { path } => Engine::sqlite(path).await?,
+            StoreKind::Postgres => Engine::postgres(url).await?,
+            StoreKind::Mongo => Engine::mongo(url).await?,
+        };
+        Ok(Self { kind, engine })
+    }
+
+    /// Which engine it is.
+    #[must_use]
+    pub fn kind(&self) -> &StoreKind {
+        &self.kind
+    }
+
+    /// Whether turns may start on it.
+    ///
+    /// # Errors
+    /// `CannotBill` saying what it lacks.
+    pub fn billing(&self) -> Result<(), RuntimeError> {
+        match &self.engine {
+            #[cfg(feature = "mongo")]
+            Engine::Mongo(store) if !store.has_transactions() => Err(RuntimeError::CannotBill {
+                reason: "a standalone MongoDB has no transactions".to_owned(),
+                remedy: "make it a replica set, one node is enough: start mongod with \
+                         --replSet rs0, then run rs.initiate() once"
+                    .to_owned(),
+            }),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(store) => {
+                store.require_billing().map_err(|error| RuntimeError::CannotBill {
+                    reason: error.to_string(),
+                    remedy: "set it to on in postgresql.conf and restart the server".to_owned(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The scope of a user id, whether or not the store has seen it.
+    ///
+    /// # Errors
+    /// `InvalidId` if `user` is no user id.
+    pub fn scope_of(&self, user: &str) -> Result<Scope, RuntimeError> {
+        Ok(Scope::new(TenantId::new(TENANT)?, UserId::new(user)?))
+    }
+
+    /// Its ports.
+    #[must_use]
+    pub fn ports(&self) -> Ports {
+        match &self.engine {
+            Engine::Memory(store, ledger, usage) => ports(store, ledger, usage),
+            #[cfg(feature = "sqlite")]
+            Engine::Sqlite(store) => ports(store, store, store),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(store) => ports(store, store, store),
+            #[cfg(feature = "mongo")]
+            Engine::Mongo(store) => ports(store, store, store),
+        }
+    }
+
+    /// A client's builder on it.
+    pub(crate) fn builder(
+        &self,
         providers: ProviderRegistry,
         prices: PriceBook,
-    ) -> Result<(Self, BaseClientBuilder), RuntimeError> {
-        match store_kind(url)? {
-            StoreKind::Memory => {
-                let builder = BaseClientBuilder::new(
-                    Arc::new(MemoryStore::new()),
-                    Arc::new(MemoryLedger::new()),
-                    Arc::new(MemoryUsageStore::new()),
-                    providers,
-                    prices,
-                );
-                Ok((Self::Memory, builder))
-            }
+    ) -> BaseClientBuilder {
+        match &self.engine {
+            Engine::Memory(store, ledger, usage) => BaseClientBuilder::new(
+                Arc::clone(store),
+                Arc::clone(ledger),
+                Arc::clone(usage),
+                providers,
+                prices,
+            ),
             #[cfg(feature = "sqlite")]
-            StoreKind::Sqlite { path } => {
-                let config = chat_persist_sqlite::SqliteConfig::new(path);
-                let store = chat_persist_sqlite::SqliteStore::open(config).await?;
-                let shared = Arc::new(store.clone());
-                let builder = BaseClientBuilder::new(
-                    Arc::clone(&shared),
-                    Arc::clone(&shared),
-                    shared,
-                    providers,
-                    prices,
-                );
-                Ok((Self::Sqlite(store), builder))
-            }
-            #[cfg(not(feature = "sqlite"))]
-            StoreKind::Sqlite { .. } => Err(RuntimeError::FeatureOff {
-                wanted: "a SQLite file".to_owned(),
-                feature: "sqlite",
-            }),
+            Engine::Sqlite(store) => on_one(store, providers, prices),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(store) => on_one(store, providers, prices),
+            #[cfg(feature = "mongo")]
+            Engine::Mongo(store) => on_one(store, providers, prices),
         }
     }
 
-    /// Waits until everything is written.
-    pub(crate) async fn close(&self) {
-        match self {
-            Self::Memory => {}
+    /// Waits until everything is written, then closes it. A second call finds nothing to do.
+    pub async fn close(&self) {
+        match &self.engine {
+            Engine::Memory(..) => {}
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(store) => store.close().await,
+            Engine::Sqlite(store) => store.close().await,
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(store) => store.close().await,
+            #[cfg(feature = "mongo")]
+            Engine::Mongo(store) => store.close().await,
         }
     }
+}
+
+impl Engine {
+    fn memory() -> Self {
+        Self::Memory(
+            Arc::new(MemoryStore::new()),
+            Arc::new(MemoryLedger::new()),
+            Arc::new(MemoryUsageStore::new()),
+        )
+    }
+
+    #[cfg(feature = "sqlite")]
+    async fn sqlite(path: &std::path::Path) -> Result<Self, RuntimeError> {
+        use chat_persist_sqlite::{SqliteConfig, SqliteStore};
+        Ok(Self::Sqlite(Arc::new(SqliteStore::open(SqliteConfig::new(path)).await?)))
+    }
+
+    #[cfg(not(feature = "sqlite"))]
+    async fn sqlite(_path: &std::path::Path) -> Result<Self, RuntimeError> {
+        Err(off("a SQLite file", "sqlite"))
+    }
+
+    #[cfg(feature = "postgres")]
+    async fn postgres(url: &str) -> Result<Self, RuntimeError> {
+        use chat_persist_postgres::{PostgresConfig, PostgresStore};
+        Ok(Self::Postgres(Arc::new(PostgresStore::open(PostgresConfig::new(url)).await?)))
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    async fn postgres(_url: &str) -> Result<Self, RuntimeError> {
+        Err(off("a PostgreSQL database", "postgres"))
+    }
+
+    #[cfg(feature = "mongo")]
+    async fn mongo(url: &str) -> Result<Self, RuntimeError> {
+        use chat_persist_mongo::{MongoConfig, MongoStore};
+        Ok(Self::Mongo(Arc::new(MongoStore::open(MongoConfig::new(url)).await?)))
+    }
+
+    #[cfg(not(feature = "mongo"))]
+    async fn mongo(_url: &str) -> Result<Self, RuntimeError> {
+        Err(off("a MongoDB database", "mongo"))
+    }
+}
+
+#[cfg(any(not(feature = "sqlite"), not(feature = "postgres"), not(feature = "mongo")))]
+fn off(wanted: &str, feature: &'static str) -> RuntimeError {
+    RuntimeError::FeatureOff { wanted: wanted.to_owned(), feature }
+}
+
+fn ports<S, L, U>(store: &Arc<S>, ledger: &Arc<L>, usage: &Arc<U>) -> Ports
+where
+    S: PersistenceAdapter + Maintenance,
+    L: BalanceAdapter + LedgerMaintenance,
+    U: UsageStore,
+{
+    Ports {
+        store: Arc::clone(store) as Arc<dyn PersistenceAdapter>,
+        maintenance: Arc::clone(store) as Arc<dyn Maintenance>,
+        ledger: Arc::clone(ledger) as Arc<dyn BalanceAdapter>,
+        ledger_maintenance: Arc::clone(ledger) as Arc<dyn LedgerMaintenance>,
+        usage: Arc::clone(usage) as Arc<dyn UsageStore>,
+    }
+}
+
+/// A builder where one store has all the ports.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mongo"))]
+fn on_one<S>(store: &Arc<S>, providers: ProviderRegistry, prices: PriceBook) -> BaseClientBuilder
+where
+    S: PersistenceAdapter + Maintenance + BalanceAdapter + LedgerMaintenance + UsageStore,
+{
+    let store = || Arc::clone(store);
+    BaseClientBuilder::new(store(), store(), store(), providers, prices)
 }

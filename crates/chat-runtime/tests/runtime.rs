@@ -1,7 +1,10 @@
 //! A configuration becomes a client, or an error that says what to do.
 #![expect(clippy::expect_used, reason = "test helpers fail loudly")]
 
-use chat_runtime::{Money, Runtime, RuntimeConfig, RuntimeError, TurnRequest, TurnState};
+use chat_runtime::persist::ConversationQuery;
+use chat_runtime::{
+    Money, Runtime, RuntimeConfig, RuntimeError, Store, StoreKind, TurnRequest, TurnState,
+};
 
 async fn refusal(config: RuntimeConfig) -> RuntimeError {
     Runtime::open(config).await.expect_err("refused")
@@ -35,13 +38,19 @@ async fn what_was_said_is_there_after_reopening() {
 
 #[tokio::test]
 async fn a_store_that_is_not_compiled_in_names_its_feature() {
-    for (url, expected) in [
-        ("postgres://ada:hunter2@localhost/chat", ("feature_off", "postgres")),
-        ("mongodb://localhost", ("feature_off", "mongo")),
+    let servers = [
+        ("postgres://ada:hunter2@localhost/chat", "postgres", cfg!(feature = "postgres")),
+        ("postgresql://ada:hunter2@localhost/chat", "postgres", cfg!(feature = "postgres")),
+        ("mongodb://ada:hunter2@localhost/chat", "mongo", cfg!(feature = "mongo")),
+        ("mongodb+srv://ada:hunter2@localhost/chat", "mongo", cfg!(feature = "mongo")),
+    ];
+    let absent = servers.into_iter().filter(|(_, _, compiled_in)| !compiled_in);
+    let absent = absent.map(|(url, feature, _)| (url, ("feature_off", feature)));
+    for (url, expected) in absent.chain([
         ("redis://ada:hunter2@localhost", ("unknown_store", "sqlite:FILE")),
         ("chat.db", ("unknown_store", "sqlite:FILE")),
         ("sqlite:", ("unknown_store", "sqlite:FILE")),
-    ] {
+    ]) {
         let error = refusal(RuntimeConfig::new(url).with_example()).await;
         let (code, remedy) = code_and_remedy(&error);
         assert_eq!(code, expected.0, "{url}");
@@ -97,4 +106,18 @@ async fn a_limited_account_is_refused_what_it_cannot_pay() {
     let failure = outcome.failure.expect("refused");
     assert_eq!((outcome.state, failure.code.as_str()), (TurnState::Rejected, "insufficient_funds"));
     runtime.close().await;
+}
+
+#[tokio::test]
+async fn a_store_is_opened_without_a_model() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let store = Store::open(&url).await.expect("opens");
+    assert_eq!(store.kind(), &StoreKind::Sqlite { path: folder.path().join("chat.db") });
+    store.billing().expect("turns may start");
+    let scope = store.scope(None, "ada").await.expect("valid");
+    assert_eq!(scope, store.scope(Some("ada"), "nobody").await.expect("valid"));
+    let listed = store.ports().store.conversations(&scope, &ConversationQuery::default()).await;
+    assert!(listed.expect("lists").conversations.is_empty());
+    store.close().await;
 }
