@@ -1,16 +1,30 @@
 #![doc = include_str!("../README.md")]
 
+mod adapter;
+mod branch;
 mod client;
+mod close;
 mod config;
+mod conversations;
 mod error;
 mod escape;
+mod events;
+mod files;
+mod import;
+mod journal;
+mod leases;
+mod maintenance;
+mod messages;
 mod open;
 mod pool;
 mod refusal;
+mod restore;
 mod row;
 mod runner;
 mod schema;
 mod session;
+mod steps;
+mod turns;
 
 pub use client::PostgresStore;
 pub use config::PostgresConfig;

@@ -35,7 +35,9 @@ struct Idle {
 
 /// The right to one connection; held while an operation is at work.
 #[derive(Debug)]
-pub(crate) struct Place(OwnedSemaphorePermit);
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
 
 impl Pool {
     pub(crate) fn new(config: &PostgresConfig) -> EngineResult<Self> {
@@ -55,7 +57,7 @@ impl Pool {
     /// Waits in line. If the future is dropped here, nothing has happened.
     pub(crate) async fn place(&self) -> EngineResult<Place> {
         match timeout(self.acquire_timeout, Arc::clone(&self.places).acquire_owned()).await {
-            Ok(Ok(place)) => Ok(Place(place)),
+            Ok(Ok(permit)) => Ok(Place { _permit: permit }),
             Ok(Err(_closed)) => Err(Failure::closed()),
             Err(_elapsed) => {
                 let detail = "all connections to the database server were busy for too long";

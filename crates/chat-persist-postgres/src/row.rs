@@ -5,10 +5,15 @@ use std::str::FromStr;
 use chat_types::{Money, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{Postgres, Row as _};
 
 use crate::error::{EngineResult, Failure};
+use crate::escape::unescape;
+
+/// A statement with its parameters.
+pub(crate) type Bound<'q> = Query<'q, Postgres, PgArguments>;
 
 /// Columns of one row, read left to right.
 pub(crate) struct Columns<'r> {
@@ -53,7 +58,22 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn flag(&mut self) -> EngineResult<bool> {
-        Ok(self.integer()? != 0)
+        let place = self.place();
+        Ok(self.row.try_get::<bool, _>(place)?)
+    }
+
+    pub(crate) fn optional_flag(&mut self) -> EngineResult<Option<bool>> {
+        let place = self.place();
+        Ok(self.row.try_get::<Option<bool>, _>(place)?)
+    }
+
+    /// A text that was stored escaped.
+    pub(crate) fn escaped(&mut self) -> EngineResult<String> {
+        unescape(self.text()?)
+    }
+
+    pub(crate) fn optional_escaped(&mut self) -> EngineResult<Option<String>> {
+        self.optional_text()?.map(unescape).transpose()
     }
 
     pub(crate) fn unsigned(&mut self) -> EngineResult<u64> {
