@@ -48,6 +48,7 @@ const TABLE: &[(&str, Floor, &[&str])] = &[
     ("chat-provider", Port, &["chat-types", "chat-tokens"]),
     ("chat-summarizer", Port, &["chat-types", "chat-tokens", "chat-provider"]),
     ("chat-usage", Port, &["chat-types", "chat-balance"]),
+    ("chat-archive", Port, &["chat-types", "chat-persist", "chat-balance", "chat-usage"]),
     (
         "chat-context",
         Port,
@@ -78,7 +79,7 @@ const TABLE: &[(&str, Floor, &[&str])] = &[
     ),
     ("chat-persist-sqlite", Leaf, STORE),
     ("chat-persist-postgres", Leaf, STORE),
-    ("chat-persist-mongo", Leaf, STORE),
+    ("chat-persist-mongo", Leaf, MONGO_STORE),
     ("chat-provider-openai", Leaf, REMOTE_PROVIDER),
     ("chat-provider-anthropic", Leaf, REMOTE_PROVIDER),
     ("chat-provider-gemini", Leaf, REMOTE_PROVIDER),
@@ -96,6 +97,9 @@ const TABLE: &[(&str, Floor, &[&str])] = &[
 ];
 
 const STORE: &[&str] = &["chat-types", "chat-persist", "chat-balance", "chat-usage"];
+/// The MongoDB leaf also reads LibreChat's collections as the lines of an archive.
+const MONGO_STORE: &[&str] =
+    &["chat-types", "chat-persist", "chat-balance", "chat-usage", "chat-archive"];
 const REMOTE_PROVIDER: &[&str] = &["chat-types", "chat-tokens", "chat-provider", "chat-transport"];
 
 /// What only leaves may link, by library name; `chat-transport` may link reqwest behind its one feature.

@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+
+mod counts;
+mod error;
+mod export;
+mod import;
+mod line;
+mod reader;
+mod record;
+mod stores;
+mod writer;
+
+pub use counts::Counts;
+pub use error::{ArchiveError, ArchiveErrorKind};
+pub use export::{ExportReport, ExportScope, export};
+pub use import::{Failed, ImportOptions, ImportReport, Importer, Progress, import};
+pub use line::ArchiveLine;
+pub use reader::{ArchiveReader, LINE_BYTES_MAX};
+pub use stores::{LedgerPorts, Stores};
+pub use writer::{ArchiveWriter, FORMAT, VERSION};
+
+/// What reading and writing an archive answers with.
+pub type Result<T, E = ArchiveError> = std::result::Result<T, E>;
