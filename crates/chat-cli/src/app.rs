@@ -9,7 +9,7 @@ use chat_runtime::{BaseClient, Extras, Runtime, Scope};
 use crate::errors::Failure;
 use crate::output::Output;
 use crate::progress::LoadBar;
-use crate::settings::Settings;
+use crate::settings::{Settings, USER};
 use crate::signals::Signals;
 
 /// What a command does to the database.
@@ -46,22 +46,15 @@ impl<'a> App<'a> {
         output: &'a Output,
     ) -> Result<Self, Failure> {
         let mut config = settings.runtime.clone();
-        if let Some(database) = settings.database()
-            && !database.exists()
-        {
-            match access {
-                Access::Reads => {
-                    output.note(format_args!("there is no database at {} yet", database.display()));
-                    "memory:".clone_into(&mut config.store);
-                }
-                Access::Writes => make_folder(settings, &database)?,
-            }
-        }
+        config.store = store_url(settings, access, output)?;
         let bar = Arc::new(LoadBar::default());
-        let extras = Extras::new()
+        let mut extras = Extras::new()
             .load_progress(move |done_bytes, total_bytes| bar.show(done_bytes, total_bytes));
+        if access == Access::Reads {
+            extras = extras.without_billing();
+        }
         let runtime = Runtime::open_with(config, extras).await?;
-        let scope = match runtime.scope(&settings.user) {
+        let scope = match runtime.store().scope(settings.user.as_deref(), USER).await {
             Ok(scope) => scope,
             Err(error) => {
                 runtime.close().await;
@@ -113,6 +106,28 @@ impl<'a> App<'a> {
     pub(crate) async fn make_ready(&self, model: &ModelInfo) -> Result<(), Failure> {
         let (provider, _) = self.client().providers().find(&model.model)?;
         Ok(provider.warm_up().await?)
+    }
+}
+
+/// The URL to open: that of the settings, or an empty store's where there is nothing to look at.
+///
+/// # Errors
+/// As [`Settings::store_url`]; a folder that cannot be made.
+pub(crate) fn store_url(
+    settings: &Settings,
+    access: Access,
+    output: &Output,
+) -> Result<String, Failure> {
+    let url = settings.store_url()?.to_owned();
+    let Some(database) = settings.database().filter(|database| !database.exists()) else {
+        return Ok(url);
+    };
+    match access {
+        Access::Reads => {
+            output.note(format_args!("there is no database at {} yet", database.display()));
+            Ok("memory:".to_owned())
+        }
+        Access::Writes => make_folder(settings, &database).map(|()| url),
     }
 }
 

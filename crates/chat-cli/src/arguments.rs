@@ -21,14 +21,15 @@ pub(crate) struct Arguments {
 /// Flags of every command. A flag wins over the environment, the environment over the file.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// The database: sqlite:FILE or memory: [env: CHAT_STORE]
+    /// The database: sqlite:FILE, postgres://…, mongodb://… or memory: [env: CHAT_STORE]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) store: Option<String>,
     /// The configuration file [env: CHAT_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Whose conversations and account [env: CHAT_USER] [default: local-user]
-    #[arg(long, global = true, value_name = "ID")]
+    /// Whose conversations and account; in a LibreChat database an e-mail address will do
+    /// [env: CHAT_USER] [default: local-user, or the only user of a LibreChat database]
+    #[arg(long, global = true, value_name = "EMAIL|ID")]
     pub(crate) user: Option<String>,
     /// The model, as provider/model or an alias [env: CHAT_MODEL]
     #[arg(long, global = true, value_name = "MODEL")]
@@ -79,6 +80,10 @@ pub(crate) enum Command {
     },
     /// Copy a branch into a conversation of its own
     Fork(Fork),
+    /// Write what is stored to a file that any store can import
+    Export(Export),
+    /// Read what was exported, or another program's conversations
+    Import(Import),
     /// Stop a running turn, whichever process runs it
     Stop {
         /// The turn's id
@@ -207,6 +212,52 @@ pub(crate) struct Fork {
     /// What is copied
     #[arg(long, value_enum, default_value_t = ForkScope::Path)]
     pub(crate) scope: ForkScope,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// Write to this file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Everything of all users, with the ledger and the usage rows
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Import {
+    /// What `chat export` wrote (`-`: stdin)
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) file: Option<PathBuf>,
+    /// Read and count, write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Leave accounts, holds and entries out
+    #[arg(long)]
+    pub(crate) without_ledger: bool,
+    #[command(subcommand)]
+    pub(crate) source: Option<ImportSource>,
+}
+
+/// Where an import comes from, if not from a file.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportSource {
+    /// Conversations, files' metadata, transactions and balances of a LibreChat database
+    Librechat(LibreChat),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LibreChat {
+    /// LibreChat's database
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: String,
+    /// The store that gets them [default: the one of --store]
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: Option<String>,
+    /// Read and count, write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// What a fork copies.

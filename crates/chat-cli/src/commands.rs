@@ -7,9 +7,11 @@ mod conversations;
 mod doctor;
 mod explain;
 mod fork;
+mod librechat;
 mod models;
 mod prices;
 pub(crate) mod send;
+mod transfer;
 mod turns;
 mod usage;
 
@@ -40,6 +42,12 @@ pub(crate) async fn run(
         Some(Command::Config { .. }) => return config::print(&settings, output),
         Some(Command::Doctor) => return doctor::run(&settings, output).await,
         Some(Command::Send(send)) => return send::run(send, &settings, output).await,
+        Some(Command::Export(export)) if export.all && arguments.global.user.is_some() => {
+            let cause = "--all exports every user, --user names one";
+            return Err(Failure::new("conflicting_flags", cause));
+        }
+        Some(Command::Export(export)) => return transfer::export(export, &settings, output).await,
+        Some(Command::Import(import)) => return transfer::import(import, &settings, output).await,
         None | Some(Command::Resume { .. } | Command::Balance { change: Some(_) }) => {
             Access::Writes
         }
@@ -83,6 +91,8 @@ async fn on_open(app: &App<'_>, command: Option<Command>) -> Result<Exit, Failur
             Command::Send(_)
             | Command::Config { .. }
             | Command::Doctor
+            | Command::Export(_)
+            | Command::Import(_)
             | Command::Completions { .. },
         ) => Ok(Exit::Ok),
     }

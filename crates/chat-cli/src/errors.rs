@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use chat_runtime::archive::{ArchiveError, ArchiveErrorKind};
 use chat_runtime::balance::BalanceError;
 use chat_runtime::persist::PersistError;
 use chat_runtime::provider::{ProviderError, UnknownModel};
@@ -95,6 +96,11 @@ impl Failure {
         self
     }
 
+    /// The same cause under another code, with that code's exit and remedy.
+    pub(crate) fn with_code(self, code: &str) -> Self {
+        Self::new(code, self.cause)
+    }
+
     /// Something could not be written to stdout.
     pub(crate) fn output(kind: ErrorKind) -> Self {
         Self::new("output_failed", format!("the output cannot be written: {kind}"))
@@ -143,15 +149,38 @@ impl Failure {
     }
 }
 
+/// The I/O error under an error, if one is.
+pub(crate) fn io_kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return Some(error.kind());
+        }
+        next = error.source();
+    }
+    None
+}
+
 /// Exit code and remedy of a code.
 fn row(code: &str) -> (Exit, &'static str) {
     match code {
         "invalid_config" | "feature_off" | "unknown_store" => {
             (Exit::Usage, "`chat config --print` shows what is in effect")
         }
+        "conflicting_flags" => (Exit::Usage, "leave one of them out"),
         "invalid_price_book" => {
             (Exit::Usage, "correct the price book; its format is in chat-usage's README")
         }
+        "not_an_archive" => (Exit::BadInput, "import a file that `chat export` wrote"),
+        "archive_version" => (Exit::BadInput, "use the version that wrote it, or a newer one"),
+        "archive_truncated" => (
+            Exit::BadInput,
+            "export again or get the whole file; what came before the end is imported",
+        ),
+        "archive_damaged" => {
+            (Exit::BadInput, "export again; what came before that line is imported")
+        }
+        "file_unwritable" => (Exit::Usage, "check the path, its permissions and the space left"),
         "file_unreadable" => (Exit::Usage, "check the path and its permissions"),
         "no_provider" => (Exit::Usage, "configure a provider; `chat doctor` shows how"),
         "unknown_conversation" | "not_found" => {
@@ -161,6 +190,8 @@ fn row(code: &str) -> (Exit, &'static str) {
         "unknown_message" | "parent_missing" => {
             (Exit::NotFound, "`chat tree ID` shows the messages of a conversation")
         }
+        "unknown_user" => (Exit::NotFound, "name a user of this database with --user EMAIL|ID"),
+        "user_not_named" => (Exit::Usage, "say whose conversations with --user EMAIL|ID"),
         "unknown_turn" => (Exit::NotFound, "`--json` prints the turn of every event"),
         "unknown_model" => (Exit::NotFound, "`chat models` lists what there is"),
         "account_not_found" => {
@@ -198,7 +229,8 @@ fn row(code: &str) -> (Exit, &'static str) {
         }
         "store_unavailable" => (
             Exit::Store,
-            "check that the file is on a local disk, writable and not locked by another program",
+            "check that the server runs and is reachable, or that the file is on a local disk, \
+             writable and not locked by another program",
         ),
         "store_full" => (Exit::Store, "free some space and try again; nothing was lost"),
         "store_corrupt" | "ledger_corrupt" => (
@@ -209,6 +241,7 @@ fn row(code: &str) -> (Exit, &'static str) {
             Exit::Store,
             "the file was left untouched: use the newer version, or name another file with --store",
         ),
+        "cannot_bill" => (Exit::Store, "use a store with transactions; docs/storage.md lists them"),
         "unsupported" => (Exit::Store, "keep the database on a local disk, or use another store"),
         "ledger_unavailable" | "usage_store_failed" | "fenced" | "illegal_state" | "conflict"
         | "ledger_conflict" | "broken_tree" => {
@@ -277,6 +310,41 @@ macro_rules! by_code {
 }
 
 by_code!(PersistError, BalanceError, UsageError, ProviderError);
+
+impl From<&ArchiveError> for Failure {
+    fn from(error: &ArchiveError) -> Self {
+        let code = match error.kind() {
+            ArchiveErrorKind::NotAnArchive => "not_an_archive",
+            ArchiveErrorKind::UnknownVersion => "archive_version",
+            ArchiveErrorKind::Truncated => "archive_truncated",
+            ArchiveErrorKind::NoLedger => "cannot_bill",
+            ArchiveErrorKind::Io => "file_unreadable",
+            ArchiveErrorKind::Store => store_code(error),
+            _ => "archive_damaged",
+        };
+        let failure = Self::of(code, error);
+        match error.kind() {
+            ArchiveErrorKind::NoLedger => {
+                failure.with_remedy("leave the ledger out with --without-ledger")
+            }
+            ArchiveErrorKind::Store if error.is_transient() => {
+                failure.with_remedy("run the same import again: it goes on where it stopped")
+            }
+            _ => failure,
+        }
+    }
+}
+
+/// The code of the port that refused.
+fn store_code(error: &ArchiveError) -> &'static str {
+    let Some(source) = error.source() else {
+        return "store_unavailable";
+    };
+    let persist = source.downcast_ref::<PersistError>().map(PersistError::code);
+    let balance = source.downcast_ref::<BalanceError>().map(BalanceError::code);
+    let usage = source.downcast_ref::<UsageError>().map(UsageError::code);
+    persist.or(balance).or(usage).unwrap_or("store_unavailable")
+}
 
 impl From<UnknownModel> for Failure {
     fn from(error: UnknownModel) -> Self {

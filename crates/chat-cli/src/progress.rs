@@ -1,4 +1,4 @@
-//! The bar on stderr while the embedded model's weights are loaded. Silent where nobody looks.
+//! Bars on stderr: weights that are loaded, rows that are moved. Silent where nobody looks.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -29,5 +29,36 @@ impl LoadBar {
             }
         })
         .set_position(done_bytes);
+    }
+}
+
+/// Rows that have gone through; how many there will be is not known beforehand.
+#[derive(Debug)]
+pub(crate) struct RowBar {
+    bar: ProgressBar,
+}
+
+impl RowBar {
+    /// Appears at once.
+    pub(crate) fn new(doing: &'static str) -> Self {
+        let bar = ProgressBar::new_spinner().with_message(doing);
+        let style = "{spinner} {msg} {human_pos} rows, {per_sec} {elapsed}";
+        Self {
+            bar: match ProgressStyle::with_template(style) {
+                Ok(style) => bar.with_style(style),
+                Err(_) => bar,
+            },
+        }
+    }
+
+    /// Shows how many rows have gone through.
+    pub(crate) fn show(&self, rows: u64) {
+        self.bar.set_position(rows);
+    }
+}
+
+impl Drop for RowBar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }

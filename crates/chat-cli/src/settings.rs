@@ -9,7 +9,7 @@ use crate::environment::Environment;
 use crate::errors::Failure;
 
 /// The user when nobody said who it is.
-const USER: &str = "local-user";
+pub(crate) const USER: &str = "local-user";
 
 /// The model of OpenAI when only its key is there.
 const OPENAI_MODEL: &str = "gpt-4o-mini";
@@ -18,7 +18,8 @@ const OPENAI_MODEL: &str = "gpt-4o-mini";
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) runtime: RuntimeConfig,
-    pub(crate) user: String,
+    /// Who was named; nobody: whoever the store says, else [`USER`].
+    pub(crate) user: Option<String>,
     /// The model asked for by flag or environment, which also changes a conversation's.
     pub(crate) model: Option<String>,
     pub(crate) json: bool,
@@ -53,13 +54,26 @@ impl Settings {
         let user = flags.user.as_ref().or(environment.user.as_ref());
         Ok(Self {
             runtime,
-            user: user.cloned().unwrap_or_else(|| USER.to_owned()),
+            user: user.cloned(),
             model,
             json: flags.json,
             file,
             data_folder: environment.data_folder.clone(),
             has_openai_key: environment.has_openai_key,
         })
+    }
+
+    /// The store's URL.
+    ///
+    /// # Errors
+    /// `invalid_config` if nobody named one and this program cannot open files.
+    pub(crate) fn store_url(&self) -> Result<&str, Failure> {
+        if self.runtime.store.is_empty() {
+            let cause = "no store is named, and this program was built without SQLite";
+            return Err(Failure::new("invalid_config", cause)
+                .with_remedy("name one with --store postgres://… or --store mongodb://…"));
+        }
+        Ok(&self.runtime.store)
     }
 
     /// The database file, if the store is one.
@@ -97,7 +111,11 @@ fn in_file(path: &Path, error: &chat_runtime::RuntimeError) -> Failure {
         .with_remedy("correct the file; its keys are in chat-runtime's README")
 }
 
+/// A file in the user's data folder; nothing where no file can be opened.
 fn default_store(environment: &Environment) -> Result<String, Failure> {
+    if !cfg!(feature = "sqlite") {
+        return Ok(String::new());
+    }
     let folder = environment.data_folder.as_ref().ok_or_else(|| {
         let cause = "there is no folder for the database: neither XDG_DATA_HOME nor HOME is set";
         Failure::new("invalid_config", cause)

@@ -21,10 +21,11 @@ pub use config::{
 pub use error::RuntimeError;
 pub use extras::Extras;
 pub use runtime::Runtime;
-pub use store::{Ports, Store};
+pub use store::Store;
 pub use store_url::{StoreKind, shown_url, store_kind};
 pub use usd::{InvalidAmount, parse_usd};
 
+pub use chat_archive as archive;
 pub use chat_balance as balance;
 pub use chat_core::{
     AccountPolicy, AuditSummary, BaseClient, BaseClientBuilder, ConversationChoice, EventStream,

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use chat_archive::{LedgerPorts, Stores};
 use chat_balance::{BalanceAdapter, LedgerMaintenance, MemoryLedger};
 use chat_core::BaseClientBuilder;
 use chat_persist::{Maintenance, MemoryStore, PersistenceAdapter};
@@ -22,23 +23,6 @@ const TENANT: &str = "default";
 pub struct Store {
     kind: StoreKind,
     pub(crate) engine: Engine,
-}
-
-/// The ports of a store, for programs that move or check whole stores. A chat needs
-/// [`Runtime::client`](crate::Runtime::client) only.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Ports {
-    /// Conversations, messages and the journal of one user.
-    pub store: Arc<dyn PersistenceAdapter>,
-    /// The same over all users.
-    pub maintenance: Arc<dyn Maintenance>,
-    /// Accounts, holds and entries of one user.
-    pub ledger: Arc<dyn BalanceAdapter>,
-    /// The same over all users.
-    pub ledger_maintenance: Arc<dyn LedgerMaintenance>,
-    /// Usage rows.
-    pub usage: Arc<dyn UsageStore>,
 }
 
 #[derive(Clone, Debug)]
@@ -107,18 +91,28 @@ impl Store {
         Ok(Scope::new(TenantId::new(TENANT)?, UserId::new(user)?))
     }
 
-    /// Its ports.
+    /// Its ports, for programs that move or check whole stores; a chat needs
+    /// [`Runtime::client`](crate::Runtime::client) only. Without the ledger where it cannot bill.
     #[must_use]
-    pub fn ports(&self) -> Ports {
-        match &self.engine {
-            Engine::Memory(store, ledger, usage) => ports(store, ledger, usage),
+    pub fn ports(&self) -> Stores {
+        let stores = match &self.engine {
+            Engine::Memory(store, ledger, usage) => Stores {
+                persistence: Arc::clone(store) as Arc<dyn PersistenceAdapter>,
+                maintenance: Arc::clone(store) as Arc<dyn Maintenance>,
+                ledger: Some(LedgerPorts {
+                    balance: Arc::clone(ledger) as Arc<dyn BalanceAdapter>,
+                    maintenance: Arc::clone(ledger) as Arc<dyn LedgerMaintenance>,
+                }),
+                usage: Arc::clone(usage) as Arc<dyn UsageStore>,
+            },
             #[cfg(feature = "sqlite")]
-            Engine::Sqlite(store) => ports(store, store, store),
+            Engine::Sqlite(store) => Stores::of(store),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(store) => ports(store, store, store),
+            Engine::Postgres(store) => Stores::of(store),
             #[cfg(feature = "mongo")]
-            Engine::Mongo(store) => ports(store, store, store),
-        }
+            Engine::Mongo(store) => Stores::of(store),
+        };
+        if self.billing().is_ok() { stores } else { stores.without_ledger() }
     }
 
     /// A client's builder on it.
@@ -204,21 +198,6 @@ impl Engine {
 #[cfg(any(not(feature = "sqlite"), not(feature = "postgres"), not(feature = "mongo")))]
 fn off(wanted: &str, feature: &'static str) -> RuntimeError {
     RuntimeError::FeatureOff { wanted: wanted.to_owned(), feature }
-}
-
-fn ports<S, L, U>(store: &Arc<S>, ledger: &Arc<L>, usage: &Arc<U>) -> Ports
-where
-    S: PersistenceAdapter + Maintenance,
-    L: BalanceAdapter + LedgerMaintenance,
-    U: UsageStore,
-{
-    Ports {
-        store: Arc::clone(store) as Arc<dyn PersistenceAdapter>,
-        maintenance: Arc::clone(store) as Arc<dyn Maintenance>,
-        ledger: Arc::clone(ledger) as Arc<dyn BalanceAdapter>,
-        ledger_maintenance: Arc::clone(ledger) as Arc<dyn LedgerMaintenance>,
-        usage: Arc::clone(usage) as Arc<dyn UsageStore>,
-    }
 }
 
 /// A builder where one store has all the ports.

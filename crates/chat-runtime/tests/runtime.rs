@@ -117,7 +117,8 @@ async fn a_store_is_opened_without_a_model() {
     store.billing().expect("turns may start");
     let scope = store.scope(None, "ada").await.expect("valid");
     assert_eq!(scope, store.scope(Some("ada"), "nobody").await.expect("valid"));
-    let listed = store.ports().store.conversations(&scope, &ConversationQuery::default()).await;
+    let listed =
+        store.ports().persistence.conversations(&scope, &ConversationQuery::default()).await;
     assert!(listed.expect("lists").conversations.is_empty());
     store.close().await;
 }

@@ -2,7 +2,7 @@
 
 use crate::errors::{Exit, Failure};
 use crate::output::Output;
-use crate::settings::Settings;
+use crate::settings::{Settings, USER};
 
 /// The configuration as a file would say it; it has no secrets.
 pub(crate) fn print(settings: &Settings, output: &Output) -> Result<Exit, Failure> {
@@ -10,7 +10,7 @@ pub(crate) fn print(settings: &Settings, output: &Output) -> Result<Exit, Failur
         Some(file) => output.line(format_args!("# file: {}", file.display())),
         None => output.line("# file: none"),
     }
-    output.line(format_args!("# user: {}", settings.user));
+    output.line(format_args!("# user: {}", settings.user.as_deref().unwrap_or(USER)));
     if let Some(model) = &settings.model {
         output.line(format_args!("# model asked for: {model}"));
     }

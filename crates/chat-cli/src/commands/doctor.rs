@@ -1,14 +1,14 @@
-//! `chat doctor`: what is there, what is missing, and how to get it. Makes nothing; opening a database
-//! finishes what a crashed process left behind, as every command does.
+//! `chat doctor`: what is there, what is missing, and how to get it. Makes no file; a database server
+//! is asked, and its schema made ready.
 
 use std::path::Path;
 
-use chat_runtime::{ProviderConfig, Runtime, RuntimeConfig};
+use chat_runtime::{ProviderConfig, Runtime, Store, shown_url};
 
 use crate::app::now;
 use crate::errors::{Exit, Failure};
 use crate::output::Output;
-use crate::settings::Settings;
+use crate::settings::{Settings, USER};
 
 /// One finding.
 enum Finding {
@@ -19,9 +19,18 @@ enum Finding {
     Wrong(String, String, Exit),
 }
 
+impl Finding {
+    /// A failure of `what`, with what to do about it.
+    fn wrong(what: &str, failure: &Failure) -> Self {
+        let exit = failure.exit();
+        Self::Wrong(format!("{what}: {}", failure.cause()), failure.remedy().to_owned(), exit)
+    }
+}
+
 /// Prints the findings; the exit code is that of the first thing that must be put right.
 pub(crate) async fn run(settings: &Settings, output: &Output) -> Result<Exit, Failure> {
-    let mut findings = vec![configuration(settings), store(settings).await];
+    let mut findings = vec![configuration(settings)];
+    findings.extend(store(settings).await);
     findings.extend(models(settings).await);
     let mut exit = Exit::Ok;
     for finding in findings {
@@ -50,37 +59,34 @@ fn configuration(settings: &Settings) -> Finding {
     }
 }
 
-async fn store(settings: &Settings) -> Finding {
-    let Some(database) = settings.database() else {
-        return match chat_runtime::store_kind(&settings.runtime.store) {
-            Ok(_) => Finding::Fine(format!("store {}", settings.runtime.store)),
-            Err(error) => {
-                let remedy = error.remedy().unwrap_or_default();
-                Finding::Wrong(error.to_string(), remedy, Exit::Usage)
-            }
-        };
+/// The store: does it answer, may it bill, and whose conversations are meant. Of an engine that
+/// keeps files, a file that is not there yet is not made.
+async fn store(settings: &Settings) -> Vec<Finding> {
+    let url = match settings.store_url() {
+        Ok(url) => url,
+        Err(failure) => return vec![Finding::wrong("store", &failure)],
     };
-    if !database.exists() {
-        return missing_database(&database);
+    let name = format!("store {}", shown_url(url));
+    if let Some(database) = settings.database().filter(|database| !database.exists()) {
+        return vec![missing_database(&database)];
     }
-    let mut config = RuntimeConfig::new(settings.runtime.store.clone());
-    config.providers.clone_from(&settings.runtime.providers);
-    config.turns = settings.runtime.turns.clone();
-    match Runtime::open(config).await {
-        Ok(runtime) => {
-            runtime.close().await;
-            Finding::Fine(format!("database {}", database.display()))
-        }
-        Err(error) => {
-            let failure = Failure::from(error);
-            let exit = failure.exit();
-            Finding::Wrong(
-                format!("database {}: {}", database.display(), failure.cause()),
-                failure.remedy().to_owned(),
-                exit,
-            )
-        }
+    let store = match Store::open(url).await {
+        Ok(store) => store,
+        Err(error) => return vec![Finding::wrong(&name, &error.into())],
+    };
+    let mut findings = vec![match store.description().await {
+        Ok(description) => Finding::Fine(format!("{name}: {description}")),
+        Err(error) => Finding::wrong(&name, &error.into()),
+    }];
+    if let Err(error) = store.billing() {
+        findings.push(Finding::wrong(&name, &error.into()));
     }
+    match store.scope(settings.user.as_deref(), USER).await {
+        Ok(scope) => findings.push(Finding::Fine(format!("user {}", scope.user))),
+        Err(error) => findings.push(Finding::wrong("user", &error.into())),
+    }
+    store.close().await;
+    findings
 }
 
 /// The nearest folder that is there must be writable; trying it would write.

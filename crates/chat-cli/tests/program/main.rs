@@ -13,3 +13,4 @@ mod prompt;
 mod provider_failures;
 mod stopping;
 mod support;
+mod transfer;

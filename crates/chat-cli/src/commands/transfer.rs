@@ -1,0 +1,266 @@
+//! `chat export`, `chat import`: whole stores as a file, and back.
+//!
+//! Neither starts a client: nothing is recovered and no model is needed. Not here: what a line is
+//! (`chat-archive`), another program's database (`librechat`).
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use chat_runtime::Store;
+use chat_runtime::archive::{self, ArchiveError, Counts, ExportReport, ExportScope, ImportReport};
+use serde_json::{Value, json};
+
+use crate::app::{Access, store_url};
+use crate::arguments::{Export, Import, ImportSource};
+use crate::commands::librechat;
+use crate::errors::{Exit, Failure, io_kind};
+use crate::output::Output;
+use crate::progress::RowBar;
+use crate::settings::{Settings, USER};
+
+/// Bytes between two writes or reads of a file: a line is some hundred.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Writes an archive to stdout or, when it is whole, over a file.
+pub(crate) async fn export(
+    export: &Export,
+    settings: &Settings,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    // Before the store: a place that cannot be written to is said first.
+    let target = export.out.as_deref().map(Target::create).transpose()?;
+    let store = Store::open(&store_url(settings, Access::Reads, output)?).await?;
+    let report = run_export(export, settings, &store, target.as_ref()).await;
+    store.close().await;
+    let report = match report {
+        Ok(report) => report,
+        // Nobody reads any more: `chat export | head`.
+        Err(failure) if target.is_none() && failure.code() == "output_closed" => {
+            return Ok(Exit::Ok);
+        }
+        Err(failure) => return Err(failure),
+    };
+    match target {
+        Some(target) => {
+            target.keep()?;
+            show(settings, output, &exported(&report), |line| output.line(line));
+        }
+        None => show(settings, output, &exported(&report), |line| output.note(line)),
+    }
+    Ok(Exit::Ok)
+}
+
+async fn run_export(
+    export: &Export,
+    settings: &Settings,
+    store: &Store,
+    target: Option<&Target>,
+) -> Result<ExportReport, Failure> {
+    let scope = if export.all {
+        ExportScope::All
+    } else {
+        ExportScope::One(store.scope(settings.user.as_deref(), USER).await?)
+    };
+    let writer: Box<dyn Write + Send> = match target {
+        Some(target) => Box::new(target.writer()?),
+        None => Box::new(std::io::stdout()),
+    };
+    let bar = RowBar::new("exporting");
+    let writer = BufWriter::with_capacity(BUFFER_BYTES, writer);
+    let ports = store.ports();
+    let mut progress = |counts: &Counts| bar.show(counts.total());
+    let report = archive::export(&ports, &scope, writer, &mut progress).await;
+    report.map_err(|error| writing(&error))
+}
+
+/// Reads an archive, or another program's database.
+pub(crate) async fn import(
+    import: &Import,
+    settings: &Settings,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    if let Some(ImportSource::Librechat(source)) = &import.source {
+        return librechat::import(source, settings, output).await;
+    }
+    // Before the store: a file that is not there makes no database.
+    let reader = match import.file.as_deref() {
+        Some(file) if file.as_os_str() != "-" => {
+            let file = File::open(file).map_err(|error| Failure::unreadable(file, &error))?;
+            Box::new(BufReader::with_capacity(BUFFER_BYTES, file)) as Box<dyn BufRead + Send>
+        }
+        _ => Box::new(BufReader::with_capacity(BUFFER_BYTES, std::io::stdin())),
+    };
+    let store = Store::open(&store_url(settings, Access::Writes, output)?).await?;
+    let options =
+        archive::ImportOptions { dry_run: import.dry_run, leave_ledger_out: import.without_ledger };
+    let mut ports = store.ports();
+    if import.without_ledger {
+        ports = ports.without_ledger();
+    }
+    let bar = RowBar::new("importing");
+    let imported =
+        archive::import(reader, &ports, options, &mut |counts| bar.show(counts.total())).await;
+    drop(bar);
+    store.close().await;
+    let (report, failure) = match imported {
+        Ok(report) => (report, None),
+        Err(failed) => (failed.report, Some(Failure::from(&failed.source))),
+    };
+    if failure.is_none() || report.lines.total() > 0 {
+        show_import(settings, output, &report, import.dry_run);
+    }
+    failure.map_or(Ok(Exit::Ok), Err)
+}
+
+/// The report of an import, whole or not.
+pub(crate) fn show_import(
+    settings: &Settings,
+    output: &Output,
+    report: &ImportReport,
+    dry_run: bool,
+) {
+    show(settings, output, &imported(report, dry_run), |line| output.line(line));
+}
+
+/// What a report says: the sentence for people, the object for programs.
+struct Report {
+    sentence: String,
+    notes: Vec<String>,
+    json: Value,
+}
+
+fn show(settings: &Settings, output: &Output, report: &Report, line: impl Fn(String)) {
+    if settings.json {
+        line(report.json.to_string());
+        return;
+    }
+    line(report.sentence.clone());
+    for note in &report.notes {
+        output.note(note);
+    }
+}
+
+fn exported(report: &ExportReport) -> Report {
+    let mut notes = Vec::new();
+    if report.turns_running > 0 {
+        notes.push(format!("{} turns were left out: they are running", report.turns_running));
+    }
+    Report {
+        sentence: format!("exported {}", counted(&report.lines)),
+        notes,
+        json: json!({
+            "lines": report.lines,
+            "turns_running": report.turns_running,
+            "heads_moved_up": report.heads_moved_up,
+        }),
+    }
+}
+
+fn imported(report: &ImportReport, dry_run: bool) -> Report {
+    let mut notes = Vec::new();
+    let mut note = |count: u64, text: &str| {
+        if count > 0 {
+            notes.push(format!("{count} {text}"));
+        }
+    };
+    note(report.conversations_there, "conversations were there before; only what is new was added");
+    note(report.turns_homeless, "turns were left out: their conversation is not in the archive");
+    note(report.ledger_left_out, "ledger rows were left out");
+    let verb = if dry_run { "would import" } else { "imported" };
+    Report {
+        sentence: format!("{verb} {}", counted(&report.lines)),
+        notes,
+        json: json!({
+            "lines": report.lines,
+            "conversations_there": report.conversations_there,
+            "turns_homeless": report.turns_homeless,
+            "ledger_left_out": report.ledger_left_out,
+            "dry_run": dry_run,
+        }),
+    }
+}
+
+/// What there is of each kind, the kinds that are not there left out.
+fn counted(counts: &Counts) -> String {
+    let kinds = [
+        (counts.conversations, "conversations"),
+        (counts.messages, "messages"),
+        (counts.files, "files"),
+        (counts.turns, "turns"),
+        (counts.accounts, "accounts"),
+        (counts.openings, "opening balances"),
+        (counts.holds, "holds"),
+        (counts.entries, "entries"),
+        (counts.usage_rows, "usage rows"),
+    ];
+    let there = kinds.iter().filter(|(count, _)| *count > 0);
+    let text: Vec<String> = there.map(|(count, kind)| format!("{count} {kind}")).collect();
+    if text.is_empty() { "nothing".to_owned() } else { text.join(", ") }
+}
+
+/// A file that is written beside its place and moved there when it is whole.
+struct Target {
+    file: PathBuf,
+    partial: PathBuf,
+    handle: File,
+    is_kept: bool,
+}
+
+impl Target {
+    fn create(file: &Path) -> Result<Self, Failure> {
+        let mut partial = file.as_os_str().to_owned();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        let handle = create_private(&partial).map_err(|error| unwritable(&partial, &error))?;
+        Ok(Self { file: file.to_owned(), partial, handle, is_kept: false })
+    }
+
+    fn writer(&self) -> Result<File, Failure> {
+        self.handle.try_clone().map_err(|error| unwritable(&self.partial, &error))
+    }
+
+    /// Makes it durable, then moves it over what was there.
+    fn keep(mut self) -> Result<(), Failure> {
+        self.handle.sync_all().map_err(|error| unwritable(&self.partial, &error))?;
+        std::fs::rename(&self.partial, &self.file)
+            .map_err(|error| unwritable(&self.file, &error))?;
+        self.is_kept = true;
+        Ok(())
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            // The next export writes over it.
+            let _stays = std::fs::remove_file(&self.partial);
+        }
+    }
+}
+
+/// Conversations are nobody else's business.
+fn create_private(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new("file_unwritable", format!("{} cannot be written: {error}", path.display()))
+}
+
+/// An export that did not get through.
+fn writing(error: &ArchiveError) -> Failure {
+    let failure = Failure::from(error);
+    match io_kind(error) {
+        Some(ErrorKind::BrokenPipe) => failure.with_code("output_closed"),
+        Some(_) => failure.with_code("file_unwritable"),
+        None => failure,
+    }
+}
