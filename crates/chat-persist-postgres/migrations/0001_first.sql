@@ -141,6 +141,10 @@ CREATE TABLE holds (
 ) WITH (fillfactor = 70);
 CREATE INDEX holds_open ON holds (opened_at, tenant, turn, step) WHERE state = 'open';
 
+-- One number for all entries, or usage rows, of one write, so that they stand together; each row adds
+-- its place.
+CREATE SEQUENCE written_together INCREMENT BY 1024;
+
 CREATE TABLE entries (
     tenant TEXT COLLATE "C" NOT NULL,
     kind TEXT COLLATE "C" NOT NULL,
@@ -150,7 +154,7 @@ CREATE TABLE entries (
     credit TEXT NOT NULL,
     amount BIGINT NOT NULL,
     at BIGINT NOT NULL,
-    pk BIGINT GENERATED ALWAYS AS IDENTITY,
+    pk BIGINT NOT NULL,                     -- of written_together, and the place in the write
     UNIQUE (tenant, kind, reference)
 );
 CREATE INDEX entries_in_order ON entries (pk);
@@ -174,7 +178,7 @@ CREATE TABLE usage (
     price_version TEXT NOT NULL,            -- escaped
     provider_request_id TEXT,               -- escaped
     at BIGINT NOT NULL,
-    pk BIGINT GENERATED ALWAYS AS IDENTITY,
+    pk BIGINT NOT NULL,                     -- of written_together, and the place in the write
     UNIQUE (tenant, turn, step, attempt)
 );
 CREATE INDEX usage_of ON usage (tenant, user_id, pk);

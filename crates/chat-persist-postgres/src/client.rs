@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::PostgresConfig;
 use crate::error::{EngineResult, Failure, FailureKind};
+use crate::ledger::Books;
 use crate::open;
 use crate::runner::{Read, Runner, Write};
 
@@ -18,6 +19,7 @@ pub struct PostgresStore {
     runner: Arc<Runner>,
     // Why no money may be booked here, if so.
     unsafe_setting: Option<Arc<str>>,
+    books: Arc<Books>,
 }
 
 impl PostgresStore {
@@ -36,7 +38,8 @@ impl PostgresStore {
         let opened = open::open(config).await?;
         let deadline = Duration::from_millis(u64::from(config.operation_timeout_ms));
         let runner = Arc::new(Runner::new(opened.pool, deadline));
-        Ok(Self { runner, unsafe_setting: opened.unsafe_setting.map(Arc::from) })
+        let unsafe_setting = opened.unsafe_setting.map(Arc::from);
+        Ok(Self { runner, unsafe_setting, books: Arc::default() })
     }
 
     /// Refuses a server whose settings can lose what it has acknowledged. To be asked at start by
@@ -60,6 +63,10 @@ impl PostgresStore {
     /// answer `Unavailable`. A second call only waits.
     pub async fn close(&self) {
         self.runner.close().await;
+    }
+
+    pub(crate) fn books(&self) -> &Books {
+        &self.books
     }
 
     pub(crate) async fn write<W: Write>(&self, write: W) -> EngineResult<W::Output> {

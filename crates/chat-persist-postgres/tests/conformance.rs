@@ -9,7 +9,7 @@ mod database;
 use std::sync::Arc;
 
 use chat_persist_postgres::PostgresStore;
-use chat_testkit::Harness;
+use chat_testkit::{Harness, LedgerHarness, UsageHarness};
 use database::Database;
 
 async fn open() -> (Arc<PostgresStore>, Database) {
@@ -22,4 +22,16 @@ async fn open_store() -> Harness {
     Harness::new(store).guarded_by(database)
 }
 
+async fn open_ledger() -> LedgerHarness {
+    let (store, database) = open().await;
+    LedgerHarness::new(store).guarded_by(database)
+}
+
+async fn open_usage() -> UsageHarness {
+    let (store, database) = open().await;
+    UsageHarness::new(store).guarded_by(database)
+}
+
 chat_testkit::persistence_suite!(open_store());
+chat_testkit::ledger_suite!(open_ledger());
+chat_testkit::usage_suite!(open_usage());
