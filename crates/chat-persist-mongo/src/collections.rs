@@ -6,6 +6,8 @@ pub(crate) const CONVERSATIONS: &str = "conversations";
 pub(crate) const MESSAGES: &str = "messages";
 /// LibreChat's files: metadata, never bytes.
 pub(crate) const FILES: &str = "files";
+/// LibreChat's users; read, never written.
+pub(crate) const USERS: &str = "users";
 /// The turn journal, one document per turn with its steps.
 pub(crate) const TURNS: &str = "runtime_turns";
 /// The event log, one document per segment.

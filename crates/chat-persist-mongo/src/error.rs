@@ -75,6 +75,12 @@ impl Failure {
         Self::new(FailureKind::Corrupt, detail)
     }
 
+    /// What the server said inside an answer that is no error of the driver's.
+    pub(crate) fn of_code(code: i32) -> Self {
+        let (kind, detail) = by_code(code);
+        Self::new(kind, detail)
+    }
+
     pub(crate) fn closed() -> Self {
         Self::new(FailureKind::Unavailable, "the store is closed")
     }

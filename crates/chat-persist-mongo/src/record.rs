@@ -1,7 +1,19 @@
 //! The shape of stored documents: BSON here, the ports' words elsewhere.
 
+mod content;
+mod conversation;
 mod field;
+mod file;
+mod message;
+mod model;
 mod scope;
+pub(crate) mod turn;
 
-pub(crate) use field::{Fields, time, whole};
-pub(crate) use scope::{owned, tenant_of, tenant_value};
+pub(crate) use conversation::{Found, conversation_of, new_conversation, patched_fields};
+pub(crate) use field::{Fields, time};
+pub(crate) use file::{file_of, file_scope_of, file_user, new_file};
+pub(crate) use message::{Stored, count_record, count_update, message_of, new_message};
+pub(crate) use scope::{DEFAULT_TENANT, owned, scope_of, tenant_of, tenant_value};
+
+/// The one sub-document that holds what LibreChat has no field for.
+pub(crate) const OURS: &str = "chatRuntime";

@@ -13,8 +13,11 @@ use mongodb::options::{FindOneAndUpdateOptions, FindOneOptions, FindOptions, Ret
 use mongodb::results::UpdateResult;
 use mongodb::{ClientSession, Collection, Database};
 
-use crate::error::EngineResult;
+use crate::error::{EngineResult, Failure, FailureKind};
 use crate::object_ids::ObjectIds;
+
+/// Updates per command: each is a few hundred bytes.
+const UPDATES_PER_COMMAND: usize = 500;
 
 /// The calls of one operation. See the module.
 pub(crate) struct Unit<'s> {
@@ -201,6 +204,34 @@ impl Unit<'_> {
         Ok(in_session!(self, collection.update_one(filter, stages)))
     }
 
+    /// Changes each document that a filter finds; up to some hundred per command.
+    pub(crate) async fn update_each(
+        &mut self,
+        collection: &'static str,
+        updates: Vec<(Document, Document)>,
+    ) -> EngineResult<()> {
+        for some in updates.chunks(UPDATES_PER_COMMAND) {
+            let updates: Vec<Document> =
+                some.iter().map(|(filter, update)| doc! { "q": filter, "u": update }).collect();
+            let mut command = doc! { "update": collection, "updates": updates };
+            if self.session.is_none() {
+                // A command run as such does not inherit what the client is set to.
+                command.insert("writeConcern", doc! { "w": "majority", "j": true });
+            }
+            let database = self.database;
+            let reply = in_session!(self, database.run_command(command));
+            let refused = reply.get_array("writeErrors").ok().and_then(|errors| errors.first());
+            if let Some(refused) = refused.and_then(|error| error.as_document()) {
+                return Err(Failure::of_code(refused.get_i32("code").unwrap_or_default()));
+            }
+            if reply.contains_key("writeConcernError") {
+                let detail = "the write is not yet on a majority of servers";
+                return Err(Failure::new(FailureKind::Lost, detail));
+            }
+        }
+        Ok(())
+    }
+
     /// Changes many documents.
     pub(crate) async fn update_many(
         &mut self,
@@ -281,6 +312,6 @@ impl Unit<'_> {
         let counter = in_session!(self, call.with_options(options));
         let last = counter.and_then(|counter| counter.get_i64("last").ok());
         let first = last.and_then(|last| last.checked_sub(count)?.checked_add(1));
-        first.ok_or_else(|| crate::error::Failure::corrupt("a counter holds no number"))
+        first.ok_or_else(|| Failure::corrupt("a counter holds no number"))
     }
 }

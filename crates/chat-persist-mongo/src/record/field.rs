@@ -64,6 +64,16 @@ impl<'d> Fields<'d> {
             .transpose()
     }
 
+    /// A number with a fraction, if there.
+    pub(crate) fn optional_float(self, name: &str) -> Option<f64> {
+        match self.get(name)? {
+            Bson::Double(number) => Some(*number),
+            Bson::Int32(number) => Some(f64::from(*number)),
+            Bson::Int64(number) => number.to_string().parse().ok(),
+            _ => None,
+        }
+    }
+
     /// A whole number that is not below zero.
     pub(crate) fn unsigned(self, name: &str) -> EngineResult<u64> {
         u64::try_from(self.integer(name)?).map_err(|_| Self::wrong(name))
@@ -118,6 +128,13 @@ pub(crate) fn time(time: Timestamp) -> Bson {
 /// A whole number as mongoose stores it: 32 bits where it fits, a double beyond.
 pub(crate) fn whole(number: i64) -> Bson {
     i32::try_from(number).map_or(Bson::Int64(number), Bson::Int32)
+}
+
+/// A number as mongoose stores it: 32 bits if it is whole, a double otherwise.
+pub(crate) fn number(number: f64) -> Bson {
+    let is_whole = number.fract() == 0.0 && (number != 0.0 || number.is_sign_positive());
+    let small = whole_of(number).and_then(|whole| i32::try_from(whole).ok());
+    small.filter(|_| is_whole).map_or(Bson::Double(number), Bson::Int32)
 }
 
 /// A double that is a whole number; every such number below 2^53 is exact.

@@ -5,10 +5,11 @@
 use chat_types::{Scope, TenantId};
 use mongodb::bson::{Bson, Document, doc};
 
+use super::field::Fields;
 use crate::error::{EngineResult, Failure};
 
 /// The tenant whose documents have no `tenantId`.
-const DEFAULT_TENANT: &str = "default";
+pub(crate) const DEFAULT_TENANT: &str = "default";
 
 /// The filter every query starts with: this user, this tenant. Null also matches an absent field.
 ///
@@ -38,4 +39,10 @@ pub(crate) fn tenant_of(document: &Document) -> EngineResult<TenantId> {
         Some(_) => return Err(Failure::corrupt("a tenant is no text")),
     };
     TenantId::new(name).map_err(|_| Failure::corrupt("a tenant has no valid name"))
+}
+
+/// Whose a document is.
+pub(crate) fn scope_of(document: &Document) -> EngineResult<Scope> {
+    let user = Fields(document).parsed("user")?;
+    Ok(Scope::new(tenant_of(document)?, user))
 }
