@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::MongoConfig;
 use crate::error::{EngineResult, Failure, FailureKind, Outcome, PortError, Stop};
+use crate::ledger::Books;
 use crate::object_ids::ObjectIds;
 use crate::open::{self, Topology};
 use crate::unit::Unit;
@@ -44,6 +45,7 @@ struct Inner {
     database: Database,
     topology: Topology,
     object_ids: ObjectIds,
+    books: Books,
     operations: Semaphore,
     operations_max: u32,
     read_timeout: Duration,
@@ -80,6 +82,7 @@ impl MongoStore {
             database: opened.database,
             topology: opened.topology,
             object_ids: ObjectIds::default(),
+            books: Books::default(),
             operations: Semaphore::new(usize::try_from(operations_max).unwrap_or(1)),
             operations_max,
             read_timeout: Duration::from_millis(u64::from(config.read_timeout_ms)),
@@ -102,6 +105,10 @@ impl MongoStore {
             self.inner.operations.close();
             self.inner.client.clone().shutdown().await;
         }
+    }
+
+    pub(crate) fn books(&self) -> &Books {
+        &self.inner.books
     }
 
     /// Runs `work` on `input` as one unit that writes: a transaction where there are some. It may

@@ -9,7 +9,7 @@
 
 mod fresh;
 
-use chat_testkit::Harness;
+use chat_testkit::{Harness, LedgerHarness, UsageHarness};
 use fresh::{Fresh, Server};
 
 async fn open(server: Server) -> Harness {
@@ -17,9 +17,21 @@ async fn open(server: Server) -> Harness {
     Harness::new(fresh.open().await).guarded_by(fresh)
 }
 
+async fn open_ledger() -> LedgerHarness {
+    let fresh = Fresh::on(Server::ReplicaSet).await;
+    LedgerHarness::new(fresh.open().await).guarded_by(fresh)
+}
+
+async fn open_usage() -> UsageHarness {
+    let fresh = Fresh::on(Server::ReplicaSet).await;
+    UsageHarness::new(fresh.open().await).guarded_by(fresh)
+}
+
 mod replica_set {
     use super::*;
+    chat_testkit::ledger_suite!(open_ledger());
     chat_testkit::persistence_suite!(open(Server::ReplicaSet));
+    chat_testkit::usage_suite!(open_usage());
 }
 
 mod standalone {
