@@ -25,10 +25,13 @@ mod object_ids;
 mod open;
 mod record;
 mod refusal;
+mod scans;
 mod steps;
 mod turns;
 mod unit;
 mod usage;
+mod users;
 
 pub use client::MongoStore;
 pub use config::MongoConfig;
+pub use users::UserError;
