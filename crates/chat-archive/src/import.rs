@@ -40,6 +40,8 @@ pub struct ImportReport {
     pub lines: Counts,
     /// Conversations that were there before; their messages were compared, new ones added.
     pub conversations_there: u64,
+    /// Conversations left without a head because the message that it names did not come.
+    pub heads_missing: u64,
     /// Turns left out because their conversation is not there: it was deleted while the archive
     /// was written.
     pub turns_homeless: u64,
@@ -77,7 +79,7 @@ struct OpenConversation {
     last_line: u64,
     /// A page of it was written.
     is_there: bool,
-    /// The head was not in that page.
+    /// It is stored without its head: the head was not in that page, or an import before was cut.
     lacks_head: bool,
 }
 
@@ -206,7 +208,8 @@ impl Importer {
 
     async fn open_conversation(&mut self, scope: Scope, conversation: Conversation) -> Result<()> {
         let there = self.stores.persistence.conversation(&scope, &conversation.id).await;
-        if there.map_err(|error| self.refused(error))?.is_some() {
+        let there = there.map_err(|error| self.refused(error))?;
+        if there.is_some() {
             self.report.conversations_there = self.report.conversations_there.saturating_add(1);
         }
         self.open = Some(OpenConversation {
@@ -217,7 +220,7 @@ impl Importer {
             first_line: self.line,
             last_line: self.line,
             is_there: false,
-            lacks_head: false,
+            lacks_head: there.is_some_and(|there| there.head.is_none()),
         });
         Ok(())
     }
@@ -258,7 +261,7 @@ impl Importer {
         if !open.is_there {
             let head = conversation.head.take();
             let is_among = head.as_ref().is_some_and(|id| messages.iter().any(|m| m.id == *id));
-            open.lacks_head = head.is_some() && !is_among;
+            open.lacks_head = head.is_some() && (open.lacks_head || !is_among);
             conversation.head = head.filter(|_| is_among);
             open.is_there = true;
         }
@@ -289,11 +292,17 @@ impl Importer {
         };
         let head = open.conversation.head.map_or(Change::Keep, Change::Set);
         let patch = ConversationPatch { head, ..ConversationPatch::default() };
-        store
-            .patch_conversation(&open.scope, &there.id, &patch, there.updated_at)
-            .await
-            .map_err(refused)?;
-        Ok(())
+        let moved =
+            store.patch_conversation(&open.scope, &there.id, &patch, there.updated_at).await;
+        match moved {
+            Ok(_) => Ok(()),
+            // The archive was cut before it came, or never had it: another import can still set it.
+            Err(error) if error.kind() == PersistErrorKind::ParentMissing => {
+                self.report.heads_missing = self.report.heads_missing.saturating_add(1);
+                Ok(())
+            }
+            Err(error) => Err(refused(error)),
+        }
     }
 
     /// Makes room for one more row of a kind: another kind, or a full page, is written first.
