@@ -11,6 +11,7 @@ use chat_types::{
     Message, MessageId, Scope, Timestamp, TokenCount, TurnId,
 };
 
+
 use crate::{
     MongoStore, branch, close, conversations, events, files, import, journal, messages, steps, turns,
 };
@@ -173,9 +174,9 @@ impl PersistenceAdapter for MongoStore {
     }
 
     async fn accept(&self, scope: &Scope, accept: &Accept) -> Result<Accepted> {
-        let input = (scope.clone(), accept.clone());
-        self.write("accept turn", input, |unit, (scope, accept)| {
-            Box::pin(journal::accept(unit, scope, accept))
+        let input = (scope.clone(), accept.clone(), ObjectId::new());
+        self.write("accept turn", input, |unit, (scope, accept, call)| {
+            Box::pin(journal::accept(unit, scope, accept, *call))
         })
         .await
     }
@@ -190,7 +191,7 @@ impl PersistenceAdapter for MongoStore {
 
     async fn open_step(&self, fence: &Fence, step: &NewStep) -> Result<()> {
         let input = (fence.clone(), step.clone());
-        self.write("open step", input, |unit, (fence, step)| {
+        self.write_singly("open step", input, |unit, (fence, step)| {
             Box::pin(steps::open_step(unit, fence, step))
         })
         .await
@@ -198,7 +199,7 @@ impl PersistenceAdapter for MongoStore {
 
     async fn dispatch(&self, fence: &Fence, attempt: &AttemptKey) -> Result<()> {
         let input = (fence.clone(), attempt.clone());
-        self.write("dispatch", input, |unit, (fence, attempt)| {
+        self.write_singly("dispatch", input, |unit, (fence, attempt)| {
             Box::pin(steps::dispatch(unit, fence, attempt))
         })
         .await
@@ -206,7 +207,7 @@ impl PersistenceAdapter for MongoStore {
 
     async fn checkpoint(&self, fence: &Fence, checkpoint: &Checkpoint) -> Result<bool> {
         let input = (fence.clone(), checkpoint.clone());
-        self.write("checkpoint", input, |unit, (fence, checkpoint)| {
+        self.write_singly("checkpoint", input, |unit, (fence, checkpoint)| {
             Box::pin(steps::checkpoint(unit, fence, checkpoint))
         })
         .await
@@ -214,16 +215,16 @@ impl PersistenceAdapter for MongoStore {
 
     async fn close_step(&self, fence: &Fence, close: &StepClose) -> Result<()> {
         let input = (fence.clone(), close.clone());
-        self.write("close step", input, |unit, (fence, close)| {
+        self.write_singly("close step", input, |unit, (fence, close)| {
             Box::pin(steps::close_step(unit, fence, close))
         })
         .await
     }
 
     async fn close_turn(&self, fence: &Fence, close: &TurnClose) -> Result<()> {
-        let input = (fence.clone(), close.clone());
-        self.write("close turn", input, |unit, (fence, close)| {
-            Box::pin(close::close_turn(unit, fence, close))
+        let input = (fence.clone(), close.clone(), ObjectId::new());
+        self.write("close turn", input, |unit, (fence, close, call)| {
+            Box::pin(close::close_turn(unit, fence, close, *call))
         })
         .await
     }
@@ -244,7 +245,7 @@ impl PersistenceAdapter for MongoStore {
 
     async fn request_stop(&self, scope: &Scope, turn: &TurnId) -> Result<StopAck> {
         let input = (scope.clone(), turn.clone());
-        self.write("request stop", input, |unit, (scope, turn)| {
+        self.write_singly("request stop", input, |unit, (scope, turn)| {
             Box::pin(events::request_stop(unit, scope, turn))
         })
         .await

@@ -87,7 +87,9 @@ impl MongoStore {
             operations_max,
             read_timeout: Duration::from_millis(u64::from(config.read_timeout_ms)),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let store = Self { inner: Arc::new(inner) };
+        store.finish_pending().await?;
+        Ok(store)
     }
 
     /// Whether the server has transactions: false on a standalone one, where each operation writes
@@ -272,7 +274,7 @@ async fn pause(repeats: u32) {
 
 /// Runs `work` in a task of its own and waits for it; dropping this future leaves the task alone.
 #[expect(clippy::disallowed_methods, reason = "awaited here, and by `close` if the caller is gone")]
-async fn in_task<T: Send + 'static>(
+pub(crate) async fn in_task<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> EngineResult<T> {
     tokio::spawn(work).await.map_err(|error| {

@@ -1,70 +1,94 @@
-//! The port of recovery and operator commands.
+//! The port of recovery and operator commands: the only reads and writes without a scope.
+//!
+//! Each method runs one unit, whose function lives in its theme's file. Not here: the conversations
+//! and files that scans read (`conversations`, `files` say what their documents are).
+
+mod leases;
+mod restore;
+mod scans;
+mod settling;
+mod sweep;
 
 use async_trait::async_trait;
-use chat_persist::{
-    Expired, Fence, LapsedTurn, Maintenance, OpenStep, PersistError, PersistErrorKind, Result,
-    TurnRecord,
-};
+use chat_persist::{Expired, Fence, LapsedTurn, Maintenance, OpenStep, Result, TurnRecord};
 use chat_types::{
     Conversation, ConversationId, FileId, FileRecord, OwnerId, Scope, StepKey, TenantId, Timestamp,
     TurnId,
 };
+use mongodb::bson::oid::ObjectId;
 
+use crate::MongoStore;
 use crate::indexes::Index;
-use crate::{MongoStore, conversations, files};
+use crate::{conversations, files};
 
 pub(crate) fn indexes() -> Vec<Index> {
-    Vec::new()
-}
-
-fn not_yet<T>() -> Result<T> {
-    Err(PersistError::new(PersistErrorKind::Unsupported, "call", "this is not written yet"))
+    [leases::indexes(), settling::indexes(), sweep::indexes()].concat()
 }
 
 #[async_trait]
 impl Maintenance for MongoStore {
-    async fn heartbeat(&self, _: &OwnerId, _: Timestamp) -> Result<()> {
-        not_yet()
+    async fn heartbeat(&self, owner: &OwnerId, lease_until: Timestamp) -> Result<()> {
+        let input = (owner.clone(), lease_until);
+        self.write_singly("heartbeat", input, |unit, (owner, lease_until)| {
+            Box::pin(leases::heartbeat(unit, owner, *lease_until))
+        })
+        .await
     }
 
-    async fn retire(&self, _: &OwnerId) -> Result<()> {
-        not_yet()
+    async fn retire(&self, owner: &OwnerId) -> Result<()> {
+        self.write_singly("retire", owner.clone(), |unit, owner| {
+            Box::pin(leases::retire(unit, owner))
+        })
+        .await
     }
 
-    async fn stop_flags(&self, _: &OwnerId) -> Result<Vec<TurnId>> {
-        not_yet()
+    async fn stop_flags(&self, owner: &OwnerId) -> Result<Vec<TurnId>> {
+        self.read("read stop flags", owner.clone(), |unit, owner| {
+            Box::pin(leases::stop_flags(unit, owner))
+        })
+        .await
     }
 
-    async fn lapsed_turns(&self, _: Timestamp, _: u32) -> Result<Vec<LapsedTurn>> {
-        not_yet()
+    async fn lapsed_turns(&self, now: Timestamp, limit: u32) -> Result<Vec<LapsedTurn>> {
+        let input = (now, limit, self.has_transactions());
+        self.write_singly("find lapsed turns", input, |unit, (now, limit, has_transactions)| {
+            Box::pin(leases::lapsed_turns(unit, *now, *limit, *has_transactions))
+        })
+        .await
     }
 
-    async fn take_over(&self, _: &LapsedTurn, _: &OwnerId) -> Result<Option<Fence>> {
-        not_yet()
+    async fn take_over(&self, lapsed: &LapsedTurn, owner: &OwnerId) -> Result<Option<Fence>> {
+        let input = (lapsed.clone(), owner.clone(), ObjectId::new());
+        self.write_singly("take over", input, |unit, (lapsed, owner, call)| {
+            Box::pin(leases::take_over(unit, lapsed, owner, *call))
+        })
+        .await
     }
 
-    async fn unsettled_steps(&self, _: Timestamp, _: u32) -> Result<Vec<OpenStep>> {
-        not_yet()
+    async fn unsettled_steps(&self, before: Timestamp, limit: u32) -> Result<Vec<OpenStep>> {
+        self.read("find unsettled steps", (before, limit), |unit, (before, limit)| {
+            Box::pin(settling::unsettled_steps(unit, *before, *limit))
+        })
+        .await
     }
 
-    async fn mark_settled(&self, _: &[(TenantId, StepKey)]) -> Result<()> {
-        not_yet()
+    async fn mark_settled(&self, steps: &[(TenantId, StepKey)]) -> Result<()> {
+        self.write_singly("mark settled", steps.to_vec(), |unit, steps| {
+            Box::pin(settling::mark_settled(unit, steps))
+        })
+        .await
     }
 
-    async fn step(&self, _: &TenantId, _: &StepKey) -> Result<Option<OpenStep>> {
-        not_yet()
+    async fn step(&self, tenant: &TenantId, key: &StepKey) -> Result<Option<OpenStep>> {
+        let input = (tenant.clone(), key.clone());
+        self.read("read step", input, |unit, (tenant, key)| {
+            Box::pin(settling::step(unit, tenant, key))
+        })
+        .await
     }
 
-    async fn sweep(&self, _: Timestamp, _: Timestamp, _: u32) -> Result<Expired> {
-        not_yet()
-    }
-
-    async fn scan_steps(
-        &self,
-        _: Option<&(TenantId, StepKey)>,
-        _: u32,
-    ) -> Result<Vec<OpenStep>> {
-        not_yet()
+    async fn sweep(&self, now: Timestamp, logs_before: Timestamp, limit: u32) -> Result<Expired> {
+        self.sweep_all(now, logs_before, limit).await
     }
 
     async fn scan_conversations(
@@ -72,8 +96,7 @@ impl Maintenance for MongoStore {
         after: Option<&(Scope, ConversationId)>,
         limit: u32,
     ) -> Result<Vec<(Scope, Conversation)>> {
-        let input = (after.cloned(), limit);
-        self.read("scan conversations", input, |unit, (after, limit)| {
+        self.read("scan conversations", (after.cloned(), limit), |unit, (after, limit)| {
             Box::pin(conversations::scan(unit, after.as_ref(), *limit))
         })
         .await
@@ -84,8 +107,7 @@ impl Maintenance for MongoStore {
         after: Option<&(Scope, FileId)>,
         limit: u32,
     ) -> Result<Vec<(Scope, FileRecord)>> {
-        let input = (after.cloned(), limit);
-        self.read("scan files", input, |unit, (after, limit)| {
+        self.read("scan files", (after.cloned(), limit), |unit, (after, limit)| {
             Box::pin(files::scan(unit, after.as_ref(), *limit))
         })
         .await
@@ -93,13 +115,30 @@ impl Maintenance for MongoStore {
 
     async fn scan_turns(
         &self,
-        _: Option<&(TenantId, TurnId)>,
-        _: u32,
+        after: Option<&(TenantId, TurnId)>,
+        limit: u32,
     ) -> Result<Vec<(Scope, TurnRecord)>> {
-        not_yet()
+        self.read("scan turns", (after.cloned(), limit), |unit, (after, limit)| {
+            Box::pin(scans::scan_turns(unit, after.as_ref(), *limit))
+        })
+        .await
     }
 
-    async fn restore_turns(&self, _: &[(Scope, TurnRecord)]) -> Result<()> {
-        not_yet()
+    async fn restore_turns(&self, turns: &[(Scope, TurnRecord)]) -> Result<()> {
+        self.write("restore turns", turns.to_vec(), |unit, turns| {
+            Box::pin(restore::restore_turns(unit, turns))
+        })
+        .await
+    }
+
+    async fn scan_steps(
+        &self,
+        after: Option<&(TenantId, StepKey)>,
+        limit: u32,
+    ) -> Result<Vec<OpenStep>> {
+        self.read("scan steps", (after.cloned(), limit), |unit, (after, limit)| {
+            Box::pin(scans::scan_steps(unit, after.as_ref(), *limit))
+        })
+        .await
     }
 }

@@ -11,8 +11,8 @@ use chat_persist::{
     AttemptAmount, EventSegment, NewStep, NewTurn, OpenStep, StepRecord, TurnRecord,
 };
 use chat_types::{
-    Money, Purpose, Scope, StepKey, StepState, TenantId, Timestamp, Tokens, TurnFailure, TurnId,
-    TurnKind, TurnState, Usage, UsageSource,
+    Conversation, Message, Money, Purpose, Scope, StepKey, StepState, TenantId, Timestamp, Tokens,
+    TurnFailure, TurnId, TurnKind, TurnState, Usage, UsageSource,
 };
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, deserialize_from_document, serialize_to_document};
@@ -59,8 +59,12 @@ pub(crate) struct TurnDocument {
     state: String,
     /// Its reply is promised and not yet there: true from the first write until the end is applied.
     pub(crate) unfinished: bool,
-    /// Message ids that no other unfinished turn may promise.
-    claims: Vec<String>,
+    /// Message ids that no other turn may promise while this one is unfinished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) claims: Vec<String>,
+    /// The `_id` of the user's message, if another turn or process wrote it: the reply's is above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) above: Option<ObjectId>,
     pub(crate) epoch: i64,
     pub(crate) stop_requested: bool,
     pub(crate) last_seq: i64,
@@ -92,16 +96,26 @@ pub(crate) struct Calls {
 
 /// What the turn's document has decided and its conversation does not show yet. Only on a server
 /// without transactions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Pending {
-    /// `accept` or `close`.
-    pub(crate) of: String,
-    /// The conversation as it is created if it is missing; for `accept`.
+    /// Of the turn's accept or of its close.
+    pub(crate) of: PendingOf,
+    /// The conversation as it is created if it is missing; for an accept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) conversation: Option<Document>,
+    pub(crate) conversation: Option<Conversation>,
     /// The message to write, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) message: Option<Document>,
+    pub(crate) message: Option<Message>,
+}
+
+/// Which write left something pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PendingOf {
+    /// The conversation and the user's message.
+    Accept,
+    /// The reply and the conversation's head.
+    Close,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -152,6 +166,33 @@ pub(crate) struct SegmentDocument {
     pub(crate) payload: String,
 }
 
+/// What a reader of the event log needs of a turn.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct LogDocument {
+    state: String,
+    pub(crate) last_seq: i64,
+    pub(crate) epoch: i64,
+    #[serde(default)]
+    pub(crate) log: Option<String>,
+    /// As much of the tail as was asked for.
+    #[serde(default)]
+    pub(crate) tail: Vec<SegmentDocument>,
+    /// The first event of the whole tail.
+    #[serde(default)]
+    pub(crate) tail_from: Option<i64>,
+}
+
+impl LogDocument {
+    pub(crate) fn read(document: Document) -> EngineResult<Self> {
+        deserialize_from_document(document)
+            .map_err(|_| Failure::corrupt("a stored turn cannot be read"))
+    }
+
+    pub(crate) fn state(&self) -> EngineResult<TurnState> {
+        named(&self.state, TurnState::from_stored)
+    }
+}
+
 /// A number as it is stored.
 pub(crate) fn int64(number: u64) -> EngineResult<i64> {
     i64::try_from(number)
@@ -200,7 +241,7 @@ impl TurnKey {
 }
 
 impl TurnDocument {
-    /// A turn as it is first written, with the ids it `claims` beside its reply's.
+    /// A turn as it is first written; it claims its reply's id, and its user message's if new.
     pub(crate) fn new(
         scope: &Scope,
         turn: &NewTurn,
@@ -230,6 +271,7 @@ impl TurnDocument {
             state: TurnState::Accepted.as_str().to_owned(),
             unfinished: true,
             claims,
+            above: None,
             epoch: 1,
             stop_requested: false,
             last_seq: int64(segment.last_seq)?,
@@ -249,11 +291,13 @@ impl TurnDocument {
         record: &TurnRecord,
         call: ObjectId,
     ) -> EngineResult<Self> {
-        let first = EventSegment { first_seq: 1, last_seq: record.last_seq, payload: String::new() };
+        let first =
+            EventSegment { first_seq: 1, last_seq: record.last_seq, payload: String::new() };
         let closed_at = record.closed_at.map(date);
         Ok(Self {
             state: record.state.as_str().to_owned(),
             unfinished: false,
+            claims: Vec::new(),
             epoch: int64(record.epoch)?,
             stop_requested: record.stop_requested,
             failure: record.failure.as_ref().map(FailureDocument::of),
@@ -293,6 +337,10 @@ impl TurnDocument {
 
     pub(crate) fn is_of(&self, scope: &Scope) -> bool {
         self.tenant == scope.tenant.as_str() && self.user == scope.user.as_str()
+    }
+
+    pub(crate) fn idempotency_key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
     }
 
     /// The turn with its steps.
@@ -388,11 +436,7 @@ impl StepDocument {
             input_estimate: int64(step.input_estimate.get())?,
             opened_at: date(step.opened_at),
             settling_since: settling_since.filter(|_| step.state == StepState::Settling),
-            amounts: step
-                .amounts
-                .iter()
-                .map(AmountDocument::of)
-                .collect::<EngineResult<_>>()?,
+            amounts: step.amounts.iter().map(AmountDocument::of).collect::<EngineResult<_>>()?,
         })
     }
 
@@ -482,6 +526,12 @@ pub(crate) fn amounts_array(amounts: &[AttemptAmount]) -> EngineResult<Bson> {
 }
 
 impl SegmentDocument {
+    /// Reads a segment that is a document of its own.
+    pub(crate) fn read(document: Document) -> EngineResult<Self> {
+        deserialize_from_document(document)
+            .map_err(|_| Failure::corrupt("a stored segment of events cannot be read"))
+    }
+
     pub(crate) fn of(segment: &EventSegment) -> EngineResult<Self> {
         Ok(Self {
             first_seq: int64(segment.first_seq)?,
