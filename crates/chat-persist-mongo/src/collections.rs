@@ -8,6 +8,10 @@ pub(crate) const MESSAGES: &str = "messages";
 pub(crate) const FILES: &str = "files";
 /// LibreChat's users; read, never written.
 pub(crate) const USERS: &str = "users";
+/// LibreChat's spending; read by an import only.
+pub(crate) const TRANSACTIONS: &str = "transactions";
+/// LibreChat's balances; read by an import only.
+pub(crate) const BALANCES: &str = "balances";
 /// The turn journal, one document per turn with its steps.
 pub(crate) const TURNS: &str = "runtime_turns";
 /// The event log, one document per segment.

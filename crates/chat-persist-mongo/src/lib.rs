@@ -19,6 +19,7 @@ mod ledger_places;
 mod ledger_restore;
 mod ledger_rows;
 mod ledger_writes;
+mod librechat;
 mod maintenance;
 mod messages;
 mod object_ids;
@@ -34,4 +35,5 @@ mod users;
 
 pub use client::MongoStore;
 pub use config::MongoConfig;
+pub use librechat::{LibreChatReport, LibreChatSource, LibreChatTotals};
 pub use users::UserError;

@@ -300,6 +300,11 @@ fn parent_of(fields: Fields<'_>, id: &MessageId) -> Option<MessageId> {
     MessageId::new(parent).ok().filter(|parent| parent != id)
 }
 
+/// The parent that a document names, by the same rule.
+pub(crate) fn parent_named(document: &Document, id: &MessageId) -> Option<MessageId> {
+    parent_of(Fields(document), id)
+}
+
 fn counts_of(ours: Fields<'_>) -> EngineResult<Vec<TokenCount>> {
     ours.list("tokenCounts")?.iter().map(count_of).collect()
 }
