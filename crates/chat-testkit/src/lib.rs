@@ -6,6 +6,7 @@
     reason = "the cases are tests: a broken promise ends them"
 )]
 
+pub mod archive;
 mod fixtures;
 mod harness;
 mod layers;
