@@ -10,7 +10,7 @@ use chat_types::{
     AttemptKey, BranchPage, Conversation, ConversationId, ConversationPatch, FileId, FileRecord,
     Message, MessageId, Scope, Timestamp, TokenCount, TurnId,
 };
-
+use mongodb::bson::oid::ObjectId;
 
 use crate::{
     MongoStore, branch, close, conversations, events, files, import, journal, messages, steps, turns,
