@@ -3,9 +3,10 @@
 use chat_core::{TurnOutcome, TurnRequest};
 use chat_provider::{Exposure, ProviderErrorKind, ProviderEvent, ScriptedReply, ScriptedStep};
 use chat_types::{
-    Cursor, EventKind, FinishReason, MessageStatus, ModelOptions, Money, Tokens, TurnState, Usage,
-    UsageSource,
+    Cursor, EventKind, FinishReason, MessageStatus, ModelOptions, Money, Tokens, TurnId, TurnState,
+    Usage, UsageSource,
 };
+use chat_usage::UsageStore as _;
 use futures::future::join_all;
 
 use crate::common::*;
@@ -315,4 +316,28 @@ async fn text_after_an_early_snapshot_is_not_free() {
     assert_eq!(outcome.usage.input_uncached, Tokens::new(77));
     assert!(outcome.usage.output > Tokens::new(49), "{:?}", outcome.usage);
     assert_sound(&client).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_audit_leaves_history_of_another_system_out() {
+    let world = World::saying(&["ok"]);
+    let client = world.start().await;
+    complete(&client, TurnRequest::text("hi")).await;
+    let ours = world.rows(&ada()).await;
+    let theirs = |source| {
+        let mut row = ours.first().expect("one row").clone();
+        row.key.step.turn = TurnId::new("elsewhere").expect("valid");
+        row.source = source;
+        row
+    };
+    world.usage.record(&ada(), &[theirs(UsageSource::Imported)]).await.expect("records");
+    let audit = client.audit().run().await.expect("reads");
+    assert!(audit.is_sound(), "{audit:?}");
+    assert_eq!((audit.usage_rows, audit.usage_rows_imported), (2, 1));
+
+    let mut made_up = theirs(UsageSource::Provider);
+    made_up.key.attempt = 2;
+    world.usage.record(&ada(), &[made_up]).await.expect("records");
+    let audit = client.audit().run().await.expect("reads");
+    assert_eq!(audit.breaks, ["usage row default/elsewhere/1/2: the journal has no such attempt"]);
 }

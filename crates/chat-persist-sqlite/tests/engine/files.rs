@@ -1,8 +1,9 @@
 //! What is refused when a file is opened, and that refused files stay as they are.
 
-use crate::common::{World, completed, fence, first_turn, run, scope, shell_at};
-use chat_persist::{PersistErrorKind, PersistenceAdapter};
+use crate::common::{World, at, completed, fence, first_turn, run, scope, shell_at};
+use chat_persist::{ConversationQuery, PersistErrorKind, PersistenceAdapter};
 use chat_persist_sqlite::SqliteStore;
+use chat_types::{ContentHash, FileId, FileRecord};
 use sqlx::Connection as _;
 
 /// A closed file with some hundred turns in it.
@@ -83,6 +84,28 @@ async fn a_newer_schema_is_refused_untouched() {
     run(&mut shell, "PRAGMA user_version = 4711").await;
     shell.close().await.expect("closes");
     check_refused_untouched(&world, PersistErrorKind::NewerSchema).await;
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_grows() {
+    let world = filled().await;
+    let mut shell = world.shell().await;
+    run(&mut shell, "DROP TABLE files; PRAGMA user_version = 1").await;
+    shell.close().await.expect("closes");
+    let store = world.store().await;
+    let listed = store.conversations(&scope(), &ConversationQuery::default()).await;
+    assert!(!listed.expect("lists").conversations.is_empty(), "what was there stays");
+    let file = FileRecord {
+        id: FileId::new("f-1").expect("valid"),
+        name: "notes.txt".to_owned(),
+        media_type: "text/plain".to_owned(),
+        size_bytes: 12,
+        content: ContentHash::of(["notes"]),
+        created_at: at(1_000),
+    };
+    store.keep_files(&scope(), std::slice::from_ref(&file)).await.expect("keeps");
+    let files = store.files(&scope(), std::slice::from_ref(&file.id)).await;
+    assert_eq!(files.expect("reads"), [file]);
 }
 
 #[tokio::test]

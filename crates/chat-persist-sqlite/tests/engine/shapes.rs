@@ -3,9 +3,9 @@
 use chat_balance::{AccountKind, AccountSpec, BalanceAdapter, HoldRequest, LegRequest};
 use chat_persist::{AttemptAmount, NewStep, PersistenceAdapter, StepClose};
 use chat_types::{
-    AccountId, ContentHash, ContentPart, FileId, FinishReason, MessageStatus, Money, Opaque,
-    Origin, Provenance, Purpose, StepKey, Summary, TokenCount, TokenizerId, Tokens, TurnFailure,
-    TurnKind, TurnState, Usage, UsageSource,
+    AccountId, ContentHash, ContentPart, FileId, FileRecord, FinishReason, MessageStatus, Money,
+    Opaque, Origin, Provenance, Purpose, StepKey, Summary, TokenCount, TokenizerId, Tokens,
+    TurnFailure, TurnKind, TurnState, Usage, UsageSource,
 };
 use sqlx::Row as _;
 
@@ -193,6 +193,34 @@ async fn a_hold_is_stored_like_this() {
         )
         .await
     );
+}
+
+#[tokio::test]
+async fn a_file_is_stored_like_this() {
+    let world = World::new();
+    let store = world.store().await;
+    let file = FileRecord {
+        id: FileId::new("f-1").expect("valid"),
+        name: "notes.txt".to_owned(),
+        media_type: "text/plain".to_owned(),
+        size_bytes: 12,
+        content: ContentHash::from_stored("00ff".to_owned()),
+        created_at: at(1_000),
+    };
+    store.keep_files(&scope(), &[file]).await.expect("keeps");
+    let query = "SELECT CAST(scope AS TEXT), id, name, media_type, CAST(size_bytes AS TEXT),
+        content, CAST(created_at AS TEXT) FROM files";
+    insta::assert_snapshot!(shape(&world, query).await);
+}
+
+#[tokio::test]
+async fn the_schema_has_these_tables() {
+    let world = World::new();
+    drop(world.store().await);
+    let query = "SELECT group_concat(line, char(10)) FROM (
+        SELECT type || ' ' || name || ' on ' || tbl_name AS line FROM sqlite_schema
+         WHERE name NOT LIKE 'sqlite_%' ORDER BY 1)";
+    insta::assert_snapshot!(shape(&world, query).await);
 }
 
 #[tokio::test]
