@@ -5,6 +5,7 @@
 //! whose operation ended in a panic, is closed: its socket goes, and the server undoes what was
 //! open. When one is lost, the idle ones are as dead and go with it.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,6 @@ use tokio::time::{Instant, timeout};
 use crate::PostgresConfig;
 use crate::error::{EngineResult, Failure, FailureKind};
 
-#[derive(Debug)]
 pub(crate) struct Pool {
     options: PgConnectOptions,
     connections_max: u32,
@@ -128,6 +128,16 @@ impl Pool {
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// The driver's options hold the password, and show it.
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("connections_max", &self.connections_max)
+            .field("idle", &self.idle().len())
+            .finish_non_exhaustive()
     }
 }
 

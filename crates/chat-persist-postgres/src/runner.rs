@@ -16,12 +16,15 @@ use crate::error::{Again, EngineResult, Failure, FailureKind};
 use crate::pool::{Place, Pool};
 use crate::session::Session;
 
-/// Runs of one operation: with the pauses between them they outlast a deadlock, a burst of writers
-/// and a short fail-over, and end within about two seconds.
-const RUNS_MAX: u32 = 6;
+/// Runs of one operation: with the pauses between them they outlast deadlocks, a burst of writers
+/// and a server that restarts at once, and end within about three seconds.
+const RUNS_MAX: u32 = 8;
 
-/// The first pause is up to this long, each further one up to twice as long.
+/// The first pause is up to this long, each further one up to twice as long as the one before.
 const PAUSE: Duration = Duration::from_millis(25);
+
+/// No pause is longer: a server that is back should not be kept waiting.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// A write. `apply` may run several times; all but the last run have left nothing, or have been
 /// written without an answer ([`Session::is_repeat`]).
@@ -136,10 +139,11 @@ async fn apply<O: Operation>(
     }
 }
 
-/// Full jitter, so that those who were in each other's way do not meet again.
+/// Half of it by chance, so that those who were in each other's way do not meet again.
 fn pause_after(run: u32) -> Duration {
-    let longest = PAUSE.saturating_mul(1_u32 << run.min(5).saturating_sub(1));
-    longest.mul_f64(fastrand::f64())
+    let doublings = run.saturating_sub(1).min(RUNS_MAX);
+    let longest = PAUSE.saturating_mul(2_u32.saturating_pow(doublings)).min(PAUSE_MAX);
+    longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 /// A read or a write.

@@ -1,0 +1,209 @@
+//! The stored shapes, as an operator's shell sees them: a change here is a change of every database.
+
+use chat_persist::{AttemptAmount, NewStep, PersistenceAdapter, StepClose};
+use chat_types::{
+    ContentHash, ContentPart, FileId, FileRecord, FinishReason, MessageStatus, Money, Opaque,
+    Origin, Provenance, Purpose, Summary, TokenCount, TokenizerId, Tokens, TurnFailure, TurnKind,
+    TurnState, Usage, UsageSource,
+};
+use sqlx::Row as _;
+
+use crate::common::{at, completed, fence, first_turn, message_id, model, scope};
+use crate::database::{Database, shell_at};
+
+/// The row of a query as `column: value` lines, JSON columns laid out.
+async fn shape(database: &Database, query: &'static str) -> String {
+    let mut shell = shell_at(&database.url()).await;
+    let row = sqlx::query(query).fetch_one(&mut shell).await.expect("one row");
+    let columns: Vec<String> = (0..row.len())
+        .map(|place| {
+            let text: String = row.try_get(place).expect("a text");
+            match serde_json::from_str::<serde_json::Value>(&text) {
+                Ok(json) => serde_json::to_string_pretty(&json).expect("has a JSON form"),
+                Err(_) => text,
+            }
+        })
+        .collect();
+    columns.join("\n")
+}
+
+/// One part of each kind.
+fn every_part() -> Vec<ContentPart> {
+    let opaque = Opaque {
+        origin: Origin { model: model(), api: "chat_completions".to_owned() },
+        data: "c2VhbGVk".to_owned(),
+    };
+    vec![
+        ContentPart::text("Hello \"world\""),
+        ContentPart::Reasoning { text: "hm".to_owned(), opaque: Some(opaque) },
+        ContentPart::Image {
+            file: FileId::new("f-1").expect("valid"),
+            media_type: "image/png".to_owned(),
+            width_px: Some(640),
+            height_px: None,
+        },
+        ContentPart::File {
+            file: FileId::new("f-2").expect("valid"),
+            name: "notes.pdf".to_owned(),
+            media_type: "application/pdf".to_owned(),
+        },
+        ContentPart::ToolCall {
+            call_id: "call-1".to_owned(),
+            name: "search".to_owned(),
+            arguments: "{}".to_owned(),
+        },
+        ContentPart::ToolResult {
+            call_id: "call-1".to_owned(),
+            text: "found".to_owned(),
+            is_error: false,
+        },
+        ContentPart::Summary {
+            summary: Summary {
+                text: "so far".to_owned(),
+                covers_to: message_id("u-0"),
+                covered: ContentHash::from_stored("00ff".to_owned()),
+            },
+        },
+    ]
+}
+
+#[tokio::test]
+async fn a_message_is_stored_like_this() {
+    let database = Database::create().await;
+    let store = database.store().await;
+    let accept = first_turn("1", "hi");
+    store.accept(&scope(), &accept).await.expect("accepts");
+    let mut close = completed(&accept, "yes");
+    if let Some(reply) = &mut close.message {
+        reply.parts = every_part();
+        reply.turn = Some(accept.turn.id.clone());
+        reply.model = Some(model());
+        reply.status = MessageStatus::Partial;
+        reply.finish_reason = Some(FinishReason::Length);
+        reply.token_counts = vec![TokenCount {
+            tokens: Tokens::new(7),
+            tokenizer: TokenizerId::from_static("o200k_base"),
+            provenance: Provenance::Counted,
+        }];
+    }
+    store.close_turn(&fence(&accept), &close).await.expect("closes");
+    let read = store.message(&scope(), &accept.turn.conversation, &accept.turn.reply).await;
+    assert_eq!(read.ok().flatten(), close.message);
+    insta::assert_snapshot!(
+        shape(&database, "SELECT role, record, token_counts FROM chat.messages WHERE id = 'r-1'")
+            .await
+    );
+}
+
+#[tokio::test]
+async fn a_step_is_stored_like_this() {
+    let database = Database::create().await;
+    let store = database.store().await;
+    let accept = first_turn("1", "hi");
+    store.accept(&scope(), &accept).await.expect("accepts");
+    let step = NewStep {
+        step: 1,
+        purpose: Purpose::Reply,
+        model: model(),
+        input_bound: Tokens::new(100),
+        input_estimate: Tokens::new(80),
+        opened_at: at(5),
+        dispatched: true,
+    };
+    store.open_step(&fence(&accept), &step).await.expect("opens");
+    let amount = AttemptAmount {
+        attempt: 1,
+        usage: Usage {
+            input_uncached: Tokens::new(1),
+            cache_read: Tokens::new(2),
+            cache_write: Tokens::new(3),
+            output: Tokens::new(4),
+            reasoning: Tokens::new(5),
+        },
+        source: UsageSource::Provider,
+        amount: Money::from_nano_usd(123_456),
+        price_version: "2026-01-01".to_owned(),
+        provider_request_id: Some("req-1".to_owned()),
+    };
+    let close = StepClose { step: 1, amounts: vec![amount] };
+    store.close_step(&fence(&accept), &close).await.expect("closes");
+    insta::assert_snapshot!(
+        shape(
+            &database,
+            "SELECT purpose, model, state, attempts::TEXT, amounts, settling_since::TEXT
+               FROM chat.steps"
+        )
+        .await
+    );
+}
+
+#[tokio::test]
+async fn a_failed_turn_is_stored_like_this() {
+    let database = Database::create().await;
+    let store = database.store().await;
+    let mut accept = first_turn("1", "hi");
+    accept.turn.kind = TurnKind::Edit { message: message_id("u-0"), parts: every_part() };
+    accept.conversation.options.stop = vec!["END".to_owned()];
+    accept.conversation.options.temperature = Some(0.5);
+    store.accept(&scope(), &accept).await.expect("accepts");
+    let mut close = completed(&accept, "");
+    close.state = TurnState::Rejected;
+    close.message = None;
+    close.failure = Some(TurnFailure::new("insufficient_funds", "top up", false));
+    store.close_turn(&fence(&accept), &close).await.expect("closes");
+    let read = store.turn(&scope(), &accept.turn.id).await.expect("reads").expect("is there");
+    assert_eq!((read.turn.kind, read.failure), (accept.turn.kind.clone(), close.failure));
+    insta::assert_snapshot!(
+        shape(
+            &database,
+            "SELECT t.state, t.kind, t.failure, c.options, c.head
+               FROM chat.turns t JOIN chat.conversations c ON c.id = t.conversation"
+        )
+        .await
+    );
+}
+
+#[tokio::test]
+async fn a_text_with_zeros_is_stored_like_this() {
+    let database = Database::create().await;
+    let store = database.store().await;
+    let mut accept = first_turn("1", "a\0b");
+    accept.conversation.title = "zero \0, one \u{1}, tab \t".to_owned();
+    accept.conversation.instructions = Some("\0".to_owned());
+    store.accept(&scope(), &accept).await.expect("accepts");
+    let read = store.conversation(&scope(), &accept.conversation.id).await.expect("reads");
+    let read = read.expect("is there");
+    assert_eq!(
+        (&read.title, &read.instructions),
+        (&accept.conversation.title, &accept.conversation.instructions)
+    );
+    let stored = shape(
+        &database,
+        "SELECT c.title, c.instructions, m.record FROM chat.conversations c, chat.messages m",
+    )
+    .await;
+    insta::assert_snapshot!(stored.escape_debug().to_string());
+}
+
+#[tokio::test]
+async fn a_file_is_stored_like_this() {
+    let database = Database::create().await;
+    let store = database.store().await;
+    let file = FileRecord {
+        id: FileId::new("f-1").expect("valid"),
+        name: "notes.pdf".to_owned(),
+        media_type: "application/pdf".to_owned(),
+        size_bytes: 12,
+        content: ContentHash::from_stored("00ff".to_owned()),
+        created_at: at(3),
+    };
+    store.keep_files(&scope(), std::slice::from_ref(&file)).await.expect("keeps");
+    insta::assert_snapshot!(
+        shape(
+            &database,
+            "SELECT tenant, user_id, id, name, media_type, size_bytes::TEXT, content,
+                    created_at::TEXT FROM chat.files"
+        )
+        .await
+    );
+}
