@@ -258,6 +258,9 @@ pub(crate) struct LibreChat {
     /// Read and count, write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Leave balances out
+    #[arg(long)]
+    pub(crate) without_ledger: bool,
 }
 
 /// What a fork copies.

@@ -7,6 +7,7 @@ mod conversations;
 mod doctor;
 mod explain;
 mod fork;
+#[cfg(feature = "mongo")]
 mod librechat;
 mod models;
 mod prices;

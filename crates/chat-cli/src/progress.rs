@@ -32,17 +32,30 @@ impl LoadBar {
     }
 }
 
-/// Rows that have gone through; how many there will be is not known beforehand.
+/// Rows that have gone through.
 #[derive(Debug)]
 pub(crate) struct RowBar {
     bar: ProgressBar,
 }
 
 impl RowBar {
-    /// Appears at once.
+    /// Of an unknown number.
     pub(crate) fn new(doing: &'static str) -> Self {
         let bar = ProgressBar::new_spinner().with_message(doing);
         let style = "{spinner} {msg} {human_pos} rows, {per_sec} {elapsed}";
+        Self {
+            bar: match ProgressStyle::with_template(style) {
+                Ok(style) => bar.with_style(style),
+                Err(_) => bar,
+            },
+        }
+    }
+
+    /// The same where it is about known how many there will be.
+    #[cfg(feature = "mongo")]
+    pub(crate) fn up_to(doing: &'static str, rows: u64) -> Self {
+        let bar = ProgressBar::new(rows).with_message(doing);
+        let style = "{msg} {bar:30} {human_pos} of about {human_len} rows, {eta}";
         Self {
             bar: match ProgressStyle::with_template(style) {
                 Ok(style) => bar.with_style(style),

@@ -40,11 +40,11 @@ pub enum RuntimeError {
         /// The id or e-mail address that was named.
         named: String,
     },
-    /// The store keeps a list of several users, and none was named.
-    #[error("this database has {count} users and none was named")]
+    /// The store keeps a list of users, and several could be meant.
+    #[error("this database keeps several users: {detail}")]
     UserNotNamed {
-        /// How many it has.
-        count: u64,
+        /// How many could be meant.
+        detail: String,
     },
     /// The store cannot bill, so that no turn may start on it.
     #[error("this store cannot bill: {reason}")]

@@ -33,6 +33,8 @@ pub use chat_core::{
     PromptGuard, Recovered, Turn, TurnConfig, TurnError, TurnOutcome, TurnRequest,
 };
 pub use chat_persist as persist;
+#[cfg(feature = "mongo")]
+pub use chat_persist_mongo::{LibreChatReport, LibreChatSource, LibreChatTotals};
 pub use chat_provider as provider;
 #[cfg(feature = "local")]
 pub use chat_provider_local as local_model;

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 
 use crate::app::{Access, store_url};
 use crate::arguments::{Export, Import, ImportSource};
-use crate::commands::librechat;
 use crate::errors::{Exit, Failure, io_kind};
 use crate::output::Output;
 use crate::progress::RowBar;
@@ -80,8 +79,8 @@ pub(crate) async fn import(
     settings: &Settings,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    if let Some(ImportSource::Librechat(source)) = &import.source {
-        return librechat::import(source, settings, output).await;
+    if let Some(source) = &import.source {
+        return from_another(source, settings, output).await;
     }
     // Before the store: a file that is not there makes no database.
     let reader = match import.file.as_deref() {
@@ -91,7 +90,8 @@ pub(crate) async fn import(
         }
         _ => Box::new(BufReader::with_capacity(BUFFER_BYTES, std::io::stdin())),
     };
-    let store = Store::open(&store_url(settings, Access::Writes, output)?).await?;
+    let access = if import.dry_run { Access::Reads } else { Access::Writes };
+    let store = Store::open(&store_url(settings, access, output)?).await?;
     let options =
         archive::ImportOptions { dry_run: import.dry_run, leave_ledger_out: import.without_ledger };
     let mut ports = store.ports();
@@ -99,38 +99,53 @@ pub(crate) async fn import(
         ports = ports.without_ledger();
     }
     let bar = RowBar::new("importing");
-    let imported =
-        archive::import(reader, &ports, options, &mut |counts| bar.show(counts.total())).await;
+    let mut progress = |counts: &Counts| bar.show(counts.total());
+    let outcome = archive::import(reader, &ports, options, &mut progress).await;
     drop(bar);
     store.close().await;
-    let (report, failure) = match imported {
+    let (report, failure) = match outcome {
         Ok(report) => (report, None),
         Err(failed) => (failed.report, Some(Failure::from(&failed.source))),
     };
     if failure.is_none() || report.lines.total() > 0 {
-        show_import(settings, output, &report, import.dry_run);
+        let report = imported(&report, import.dry_run);
+        show(settings, output, &report, |line| output.line(line));
     }
     failure.map_or(Ok(Exit::Ok), Err)
 }
 
-/// The report of an import, whole or not.
-pub(crate) fn show_import(
+#[cfg(feature = "mongo")]
+async fn from_another(
+    source: &ImportSource,
     settings: &Settings,
     output: &Output,
-    report: &ImportReport,
-    dry_run: bool,
-) {
-    show(settings, output, &imported(report, dry_run), |line| output.line(line));
+) -> Result<Exit, Failure> {
+    let ImportSource::Librechat(source) = source;
+    crate::commands::librechat::import(source, settings, output).await
+}
+
+#[cfg(not(feature = "mongo"))]
+#[expect(clippy::unused_async, reason = "the other form awaits a database")]
+async fn from_another(
+    source: &ImportSource,
+    _settings: &Settings,
+    _output: &Output,
+) -> Result<Exit, Failure> {
+    let ImportSource::Librechat(source) = source;
+    // A URL of MongoDB says which feature is missing; any other is none of LibreChat's.
+    chat_runtime::store_kind(&source.from)?;
+    Err(Failure::new("unknown_store", "LibreChat's database is a MongoDB one"))
 }
 
 /// What a report says: the sentence for people, the object for programs.
-struct Report {
+pub(crate) struct Report {
     sentence: String,
-    notes: Vec<String>,
-    json: Value,
+    pub(crate) notes: Vec<String>,
+    pub(crate) json: Value,
 }
 
-fn show(settings: &Settings, output: &Output, report: &Report, line: impl Fn(String)) {
+/// Shows a report; its notes go to stderr.
+pub(crate) fn show(settings: &Settings, output: &Output, report: &Report, line: impl Fn(String)) {
     if settings.json {
         line(report.json.to_string());
         return;
@@ -157,7 +172,8 @@ fn exported(report: &ExportReport) -> Report {
     }
 }
 
-fn imported(report: &ImportReport, dry_run: bool) -> Report {
+/// The report of an import, whole or not.
+pub(crate) fn imported(report: &ImportReport, dry_run: bool) -> Report {
     let mut notes = Vec::new();
     let mut note = |count: u64, text: &str| {
         if count > 0 {
