@@ -14,6 +14,8 @@ mod usage;
 use std::fmt;
 use std::sync::Arc;
 
+use chat_balance::{BalanceAdapter, LedgerMaintenance};
+use chat_persist::{Maintenance, PersistenceAdapter};
 use chat_usage::UsageStore;
 
 use crate::{Ledger, Store};
@@ -60,15 +62,34 @@ impl Ports {
     /// The same backend with `layer` around every call of every port.
     #[must_use]
     pub fn with_layer(self, layer: Arc<dyn Layer>) -> Self {
-        Self::of(Arc::new(Layered { ports: self, layer }))
+        let Self { store, ledger, usage } = self;
+        let layered = Layered {
+            store: Arc::clone(&store) as Arc<dyn PersistenceAdapter>,
+            maintenance: store,
+            ledger: Arc::clone(&ledger) as Arc<dyn BalanceAdapter>,
+            ledger_maintenance: ledger,
+            usage,
+            layer,
+        };
+        Self::of(Arc::new(layered))
     }
 }
 
 /// Implements every port by passing the call on. See the module.
 #[derive(Debug)]
 pub struct Layered {
-    ports: Ports,
-    layer: Arc<dyn Layer>,
+    /// Conversations, messages and the journal of one user.
+    pub store: Arc<dyn PersistenceAdapter>,
+    /// The same over all users.
+    pub maintenance: Arc<dyn Maintenance>,
+    /// Accounts, holds and entries of one user.
+    pub ledger: Arc<dyn BalanceAdapter>,
+    /// The same over all users.
+    pub ledger_maintenance: Arc<dyn LedgerMaintenance>,
+    /// Usage rows.
+    pub usage: Arc<dyn UsageStore>,
+    /// What happens around the calls.
+    pub layer: Arc<dyn Layer>,
 }
 
 /// Makes the call between `before` and `after`, again if its answer is to be lost.

@@ -17,19 +17,19 @@ impl BalanceAdapter for Layered {
         spec: &AccountSpec,
         at: Timestamp,
     ) -> Result<Account> {
-        layered!(self, OpenAccount, self.ports.ledger.open_account(scope, spec, at).await)
+        layered!(self, OpenAccount, self.ledger.open_account(scope, spec, at).await)
     }
 
     async fn account(&self, scope: &Scope, id: &AccountId) -> Result<Option<Account>> {
-        layered!(self, Account, self.ports.ledger.account(scope, id).await)
+        layered!(self, Account, self.ledger.account(scope, id).await)
     }
 
     async fn credit(&self, scope: &Scope, credit: &Credit) -> Result<Entry> {
-        layered!(self, Credit, self.ports.ledger.credit(scope, credit).await)
+        layered!(self, Credit, self.ledger.credit(scope, credit).await)
     }
 
     async fn hold(&self, scope: &Scope, request: &HoldRequest) -> Result<Hold> {
-        layered!(self, Hold, self.ports.ledger.hold(scope, request).await)
+        layered!(self, Hold, self.ledger.hold(scope, request).await)
     }
 
     async fn extend(
@@ -40,27 +40,27 @@ impl BalanceAdapter for Layered {
         extra: Money,
         at: Timestamp,
     ) -> Result<Hold> {
-        let ledger = &self.ports.ledger;
+        let ledger = &self.ledger;
         layered!(self, Extend, ledger.extend(scope, key, attempt, extra, at).await)
     }
 
     async fn settle(&self, scope: &Scope, settlement: &Settlement) -> Result<Hold> {
-        layered!(self, Settle, self.ports.ledger.settle(scope, settlement).await)
+        layered!(self, Settle, self.ledger.settle(scope, settlement).await)
     }
 
     async fn release(&self, scope: &Scope, key: &StepKey, at: Timestamp) -> Result<Hold> {
-        layered!(self, Release, self.ports.ledger.release(scope, key, at).await)
+        layered!(self, Release, self.ledger.release(scope, key, at).await)
     }
 
     async fn hold_of(&self, scope: &Scope, key: &StepKey) -> Result<Option<Hold>> {
-        layered!(self, HoldOf, self.ports.ledger.hold_of(scope, key).await)
+        layered!(self, HoldOf, self.ledger.hold_of(scope, key).await)
     }
 }
 
 #[async_trait]
 impl LedgerMaintenance for Layered {
     async fn open_holds(&self, before: Timestamp, limit: u32) -> Result<Vec<Hold>> {
-        layered!(self, OpenHolds, self.ports.ledger.open_holds(before, limit).await)
+        layered!(self, OpenHolds, self.ledger_maintenance.open_holds(before, limit).await)
     }
 
     async fn scan_accounts(
@@ -68,7 +68,7 @@ impl LedgerMaintenance for Layered {
         after: Option<&(TenantId, AccountId)>,
         limit: u32,
     ) -> Result<Vec<(TenantId, Account)>> {
-        layered!(self, ScanAccounts, self.ports.ledger.scan_accounts(after, limit).await)
+        layered!(self, ScanAccounts, self.ledger_maintenance.scan_accounts(after, limit).await)
     }
 
     async fn scan_holds(
@@ -76,14 +76,14 @@ impl LedgerMaintenance for Layered {
         after: Option<&(TenantId, StepKey)>,
         limit: u32,
     ) -> Result<Vec<Hold>> {
-        layered!(self, ScanHolds, self.ports.ledger.scan_holds(after, limit).await)
+        layered!(self, ScanHolds, self.ledger_maintenance.scan_holds(after, limit).await)
     }
 
     async fn scan_entries(&self, after: u64, limit: u32) -> Result<Vec<Entry>> {
-        layered!(self, ScanEntries, self.ports.ledger.scan_entries(after, limit).await)
+        layered!(self, ScanEntries, self.ledger_maintenance.scan_entries(after, limit).await)
     }
 
     async fn restore(&self, rows: &LedgerRows) -> Result<()> {
-        layered!(self, RestoreLedger, self.ports.ledger.restore(rows).await)
+        layered!(self, RestoreLedger, self.ledger_maintenance.restore(rows).await)
     }
 }
