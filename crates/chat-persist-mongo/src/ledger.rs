@@ -40,7 +40,7 @@ pub(crate) struct Books {
 pub(crate) fn indexes() -> Vec<Index> {
     vec![
         Index::on(HOLDS, doc! { "opened_at": 1, "_id": 1 }).only(doc! { "state": "open" }),
-        Index::on(ENTRIES, written_order()).unique(),
+        Index::on(ENTRIES, written_order()),
     ]
 }
 

@@ -24,7 +24,7 @@ const KEYS_MAX: usize = 1_000;
 
 pub(crate) fn indexes() -> Vec<Index> {
     vec![
-        Index::on(USAGE, written_order()).unique(),
+        Index::on(USAGE, written_order()),
         Index::on(USAGE, doc! { "tenant": 1, "user": 1, "written": 1 }),
         Index::on(USAGE, doc! { "tenant": 1, "user": 1, "conversation": 1, "written": 1 }),
     ]

@@ -11,3 +11,4 @@
 #[path = "../fresh/mod.rs"]
 mod fresh;
 mod journal;
+mod ledger;
