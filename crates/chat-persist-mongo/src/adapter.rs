@@ -13,7 +13,8 @@ use chat_types::{
 use mongodb::bson::oid::ObjectId;
 
 use crate::{
-    MongoStore, branch, close, conversations, events, files, import, journal, messages, steps, turns,
+    MongoStore, branch, close, conversations, events, files, import, journal, messages, steps,
+    turns,
 };
 
 #[async_trait]
@@ -167,13 +168,12 @@ impl PersistenceAdapter for MongoStore {
             return Ok(Vec::new());
         }
         let input = (scope.clone(), ids.to_vec());
-        self.read("read files", input, |unit, (scope, ids)| {
-            Box::pin(files::read(unit, scope, ids))
-        })
-        .await
+        self.read("read files", input, |unit, (scope, ids)| Box::pin(files::read(unit, scope, ids)))
+            .await
     }
 
     async fn accept(&self, scope: &Scope, accept: &Accept) -> Result<Accepted> {
+        let _lane = self.enter_lane(scope, &accept.turn.conversation).await;
         let input = (scope.clone(), accept.clone(), ObjectId::new());
         self.write("accept turn", input, |unit, (scope, accept, call)| {
             Box::pin(journal::accept(unit, scope, accept, *call))
@@ -222,6 +222,10 @@ impl PersistenceAdapter for MongoStore {
     }
 
     async fn close_turn(&self, fence: &Fence, close: &TurnClose) -> Result<()> {
+        let _lane = match &close.message {
+            Some(message) => self.enter_lane(&fence.scope, &message.conversation).await,
+            None => None,
+        };
         let input = (fence.clone(), close.clone(), ObjectId::new());
         self.write("close turn", input, |unit, (fence, close, call)| {
             Box::pin(close::close_turn(unit, fence, close, *call))

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::MongoConfig;
 use crate::error::{EngineResult, Failure, FailureKind, Outcome, PortError, Stop};
+use crate::journal::ConversationLanes;
 use crate::ledger::Books;
 use crate::object_ids::ObjectIds;
 use crate::open::{self, Topology};
@@ -46,6 +47,7 @@ struct Inner {
     topology: Topology,
     object_ids: ObjectIds,
     books: Books,
+    conversation_lanes: ConversationLanes,
     operations: Semaphore,
     operations_max: u32,
     read_timeout: Duration,
@@ -83,6 +85,7 @@ impl MongoStore {
             topology: opened.topology,
             object_ids: ObjectIds::default(),
             books: Books::default(),
+            conversation_lanes: ConversationLanes::default(),
             operations: Semaphore::new(usize::try_from(operations_max).unwrap_or(1)),
             operations_max,
             read_timeout: Duration::from_millis(u64::from(config.read_timeout_ms)),
@@ -107,6 +110,10 @@ impl MongoStore {
             self.inner.operations.close();
             self.inner.client.clone().shutdown().await;
         }
+    }
+
+    pub(crate) fn conversation_lanes(&self) -> &ConversationLanes {
+        &self.inner.conversation_lanes
     }
 
     pub(crate) fn books(&self) -> &Books {

@@ -26,7 +26,10 @@ use crate::refusal::refused;
 use crate::turns::{changed_meanwhile, follows, key, read, without_log};
 use crate::unit::{Cut, Unit};
 
+mod lanes;
 pub(crate) mod pending;
+
+pub(crate) use lanes::ConversationLanes;
 
 const OPERATION: &str = "accept turn";
 

@@ -96,16 +96,14 @@ async fn accept(unit: &mut Unit<'_>, turn: &TurnDocument, pending: &Pending) -> 
         let detail = format!("message id {} is taken", turn.user_message);
         return refused(PersistErrorKind::Conflict, "accept turn", detail);
     }
-    if !matches!(place, Place::Written) {
-        let created_at = record.turn.created_at;
-        let reply = &record.turn.reply;
-        let touched =
-            conversations::touch_for_turn(unit, &scope, conversation, reply, created_at).await?;
-        if let (Place::Free(above), Some(message)) = (place, &pending.message) {
-            let place = Where { above, expires_at: touched.expires_at };
-            messages::insert(unit, &scope, message, place).await?;
-        }
+    // The message first: if its id is taken, nothing but the turn's document has to go.
+    if let (Place::Free(above), Some(message)) = (place, &pending.message) {
+        let touched = conversations::touched(unit, &scope, &conversation.id).await?;
+        let expires_at = touched.map_or(conversation.expires_at, |touched| touched.expires_at);
+        messages::insert(unit, &scope, message, Where { above, expires_at }).await?;
     }
+    let (reply, created_at) = (&record.turn.reply, record.turn.created_at);
+    conversations::touch_for_turn(unit, &scope, conversation, reply, created_at).await?;
     let mut filter = key_of(turn)?;
     filter.insert("pending.of", "accept");
     unit.update_one(TURNS, filter, doc! { "$unset": { "pending": "" } }).await?;

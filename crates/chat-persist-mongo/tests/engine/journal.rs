@@ -148,14 +148,17 @@ async fn seen(store: &MongoStore) -> Seen {
     }
 }
 
-/// Makes every further write to `messages` fail, as if the process died there; or no more.
-async fn break_messages(fresh: &Fresh, broken: bool) {
+/// The collections whose writes follow the turn's own document.
+const FOLLOWING: [&str; 2] = ["messages", "conversations"];
+
+/// Makes every further write to a collection fail, as if the process died there; or no more.
+async fn break_writes(fresh: &Fresh, collection: &str, broken: bool) {
     let rule = if broken {
         doc! { "never": { "$exists": true } }
     } else {
         Document::new()
     };
-    let command = doc! { "collMod": "messages", "validator": rule };
+    let command = doc! { "collMod": collection, "validator": rule };
     fresh.client.database(&fresh.name).run_command(command).await.expect("changes the rule");
 }
 
@@ -210,48 +213,55 @@ async fn undisturbed(server: Server, ended: bool) -> Seen {
     seen(&store).await
 }
 
-/// A standalone server on which the accept was cut off after the turn's own document.
-async fn accept_cut_off() -> (Fresh, Arc<MongoStore>) {
+/// A standalone server on which the accept was cut off after the turn's own document, before a
+/// write to `collection`.
+async fn accept_cut_off(collection: &str) -> (Fresh, Arc<MongoStore>) {
     let fresh = Fresh::on(Server::Standalone).await;
     let store = fresh.open().await;
-    break_messages(&fresh, true).await;
+    break_writes(&fresh, collection, true).await;
     store.accept(&scope(), &sent()).await.expect_err("is cut off");
-    break_messages(&fresh, false).await;
+    break_writes(&fresh, collection, false).await;
     assert!(turn_document(&fresh).await.contains_key("pending"), "the turn's document is there");
     (fresh, store)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_accept_cut_off_is_completed_by_a_repeat() {
-    let (_fresh, store) = accept_cut_off().await;
-    let expected = undisturbed(Server::Standalone, false).await;
-    let accepted = store.accept(&scope(), &sent()).await.expect("accepts");
-    let record = expected.turn.clone().expect("has a turn");
-    assert_eq!(accepted, Accepted::Existing(Box::new(record)));
-    assert_eq!(seen(&store).await, expected);
+    for collection in FOLLOWING {
+        let (_fresh, store) = accept_cut_off(collection).await;
+        let expected = undisturbed(Server::Standalone, false).await;
+        let accepted = store.accept(&scope(), &sent()).await.expect("accepts");
+        let record = expected.turn.clone().expect("has a turn");
+        assert_eq!(accepted, Accepted::Existing(Box::new(record)));
+        assert_eq!(seen(&store).await, expected);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_accept_cut_off_is_completed_at_open() {
-    let (fresh, _store) = accept_cut_off().await;
-    let reopened = fresh.open().await;
-    assert!(!turn_document(&fresh).await.contains_key("pending"), "nothing is pending");
-    assert_eq!(seen(&reopened).await, undisturbed(Server::Standalone, false).await);
+    for collection in FOLLOWING {
+        let (fresh, _store) = accept_cut_off(collection).await;
+        let reopened = fresh.open().await;
+        assert!(!turn_document(&fresh).await.contains_key("pending"), "nothing is pending");
+        assert_eq!(seen(&reopened).await, undisturbed(Server::Standalone, false).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_accept_cut_off_is_completed_by_recovery() {
-    let (_fresh, store) = accept_cut_off().await;
-    let lapsed = store.lapsed_turns(at(9_000), 10).await.expect("finds");
-    let messages = store.messages(&scope(), &conversation(), None, 10).await.expect("reads");
-    assert_eq!(messages.messages, [message("u-1", None, Role::User)]);
-    let taken = store.take_over(&lapsed[0], &id("o-2")).await.expect("takes over");
-    assert_eq!(taken, Some(fence(2)));
+    for collection in FOLLOWING {
+        let (_fresh, store) = accept_cut_off(collection).await;
+        let lapsed = store.lapsed_turns(at(9_000), 10).await.expect("finds");
+        let messages = store.messages(&scope(), &conversation(), None, 10).await.expect("reads");
+        assert_eq!(messages.messages, [message("u-1", None, Role::User)]);
+        let taken = store.take_over(&lapsed[0], &id("o-2")).await.expect("takes over");
+        assert_eq!(taken, Some(fence(2)));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_off_accept_whose_message_id_another_program_took_is_taken_back() {
-    let (fresh, store) = accept_cut_off().await;
+    let (fresh, store) = accept_cut_off("messages").await;
     let messages = fresh.client.database(&fresh.name).collection::<Document>("messages");
     let other = doc! {
         "messageId": "u-1", "conversationId": "another", "user": "ada", "tenantId": "acme",
@@ -266,55 +276,64 @@ async fn a_cut_off_accept_whose_message_id_another_program_took_is_taken_back() 
     assert_eq!(seen(&store).await, expected);
 }
 
-/// A standalone server on which the end was cut off after the turn's own document.
-async fn end_cut_off() -> (Fresh, Arc<MongoStore>) {
+/// A standalone server on which the end was cut off after the turn's own document, before a write
+/// to `collection`.
+async fn end_cut_off(collection: &str) -> (Fresh, Arc<MongoStore>) {
     let fresh = Fresh::on(Server::Standalone).await;
     let store = fresh.open().await;
     run(&store).await;
-    break_messages(&fresh, true).await;
+    break_writes(&fresh, collection, true).await;
     store.close_turn(&fence(1), &completed()).await.expect_err("is cut off");
-    break_messages(&fresh, false).await;
+    break_writes(&fresh, collection, false).await;
     assert!(turn_document(&fresh).await.contains_key("pending"), "the end is decided");
     (fresh, store)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_cut_off_is_completed_by_a_reader() {
-    let (_fresh, store) = end_cut_off().await;
-    let turn = store.turn(&scope(), &id("t-1")).await.expect("reads").expect("is there");
-    assert_eq!(turn.state, TurnState::Completed);
-    assert_eq!(seen(&store).await, undisturbed(Server::Standalone, true).await);
+    for collection in FOLLOWING {
+        let (_fresh, store) = end_cut_off(collection).await;
+        let turn = store.turn(&scope(), &id("t-1")).await.expect("reads").expect("is there");
+        assert_eq!(turn.state, TurnState::Completed);
+        assert_eq!(seen(&store).await, undisturbed(Server::Standalone, true).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_cut_off_is_completed_by_a_reader_of_events() {
-    let (_fresh, store) = end_cut_off().await;
-    let page = store.events(&scope(), &id("t-1"), 0, 10).await.expect("reads");
-    assert_eq!(page.state, Some(TurnState::Completed));
-    assert_eq!(seen(&store).await, undisturbed(Server::Standalone, true).await);
+    for collection in FOLLOWING {
+        let (_fresh, store) = end_cut_off(collection).await;
+        let page = store.events(&scope(), &id("t-1"), 0, 10).await.expect("reads");
+        assert_eq!(page.state, Some(TurnState::Completed));
+        assert_eq!(seen(&store).await, undisturbed(Server::Standalone, true).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_cut_off_is_completed_by_a_repeat_which_has_not_won() {
-    let (_fresh, store) = end_cut_off().await;
-    let again = store.close_turn(&fence(1), &completed()).await;
-    assert_eq!(again.expect_err("has ended").kind(), PersistErrorKind::IllegalState);
-    let messages = store.messages(&scope(), &conversation(), None, 10).await.expect("reads");
-    assert_eq!(messages.messages.len(), 2);
+    for collection in FOLLOWING {
+        let (_fresh, store) = end_cut_off(collection).await;
+        let again = store.close_turn(&fence(1), &completed()).await;
+        assert_eq!(again.expect_err("has ended").kind(), PersistErrorKind::IllegalState);
+        let messages = store.messages(&scope(), &conversation(), None, 10).await.expect("reads");
+        assert_eq!(messages.messages.len(), 2);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_cut_off_is_completed_by_the_next_turn() {
-    let (_fresh, store) = end_cut_off().await;
-    let mut next = sent();
-    next.turn.id = id("t-2");
-    next.turn.idempotency_key = None;
-    next.turn.user_message = id("u-2");
-    next.turn.reply = id("r-2");
-    next.user_message =
-        Some(Message { turn: Some(id("t-2")), ..message("u-2", Some("r-1"), Role::User) });
-    let accepted = store.accept(&scope(), &next).await.expect("its parent is there by now");
-    assert_eq!(accepted, Accepted::New);
+    for collection in FOLLOWING {
+        let (_fresh, store) = end_cut_off(collection).await;
+        let mut next = sent();
+        next.turn.id = id("t-2");
+        next.turn.idempotency_key = None;
+        next.turn.user_message = id("u-2");
+        next.turn.reply = id("r-2");
+        next.user_message =
+            Some(Message { turn: Some(id("t-2")), ..message("u-2", Some("r-1"), Role::User) });
+        let accepted = store.accept(&scope(), &next).await.expect("its parent is there by now");
+        assert_eq!(accepted, Accepted::New);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -323,9 +342,9 @@ async fn an_end_cut_off_in_a_transaction_has_written_nothing() {
     let store = fresh.open().await;
     run(&store).await;
     let before = seen(&store).await;
-    break_messages(&fresh, true).await;
+    break_writes(&fresh, "messages", true).await;
     store.close_turn(&fence(1), &completed()).await.expect_err("is cut off");
-    break_messages(&fresh, false).await;
+    break_writes(&fresh, "messages", false).await;
     assert_eq!(seen(&store).await, before);
     store.close_turn(&fence(1), &completed()).await.expect("closes");
     assert_eq!(seen(&store).await, undisturbed(Server::ReplicaSet, true).await);

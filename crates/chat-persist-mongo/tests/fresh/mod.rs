@@ -29,8 +29,8 @@ impl Fresh {
         };
         let base = std::env::var(variable)
             .unwrap_or_else(|_| panic!("{variable} is not set; run `cargo xtask services up`"));
-        let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(12).collect();
-        let name = format!("test_{random}");
+        // Unique among processes too: five of its bytes are random for each.
+        let name = format!("test_{}", mongodb::bson::oid::ObjectId::new());
         let (address, query) = base.split_once('?').unwrap_or((&base, ""));
         let url = format!("{}/{name}?{query}", address.trim_end_matches('/'));
         let client = Client::with_uri_str(&url).await.expect("a URL of MongoDB");
