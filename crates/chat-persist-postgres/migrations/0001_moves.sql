@@ -5,7 +5,8 @@
 -- Everybody locks in this order, which is why nobody waits in a circle: the scope (shared; an import
 -- alone), the conversation, new ids (smaller lock first), the turn, its steps, messages. Whoever adds
 -- or removes messages or turns holds the conversation; whoever changes steps or events holds the
--- turn. A function that finds a rule broken writes nothing and says so; the caller reads and explains.
+-- turn. A turn is found by its id; its user is compared as user_id || '', so that no index is tempted
+-- to read all turns of the user, whatever the planner believes of a young table. A function that finds a rule broken writes nothing and says so; the caller reads and explains.
 
 -- What an advisory lock is about: all ids of a scope (an empty id), or one of them.
 CREATE FUNCTION lock_of(in_tenant TEXT, in_user TEXT, in_id TEXT) RETURNS BIGINT
@@ -107,7 +108,8 @@ CREATE FUNCTION locked_turn(in_tenant TEXT, in_turn TEXT, in_user TEXT, in_epoch
 RETURNS TEXT LANGUAGE plpgsql AS $$
 BEGIN
     RETURN (SELECT t.state FROM turns t
-     WHERE t.tenant = in_tenant AND t.id = in_turn AND t.user_id = in_user AND t.epoch = in_epoch
+     WHERE t.tenant = in_tenant AND t.id = in_turn AND t.user_id || '' = in_user
+       AND t.epoch = in_epoch
        AND t.closed_at IS NULL
        FOR NO KEY UPDATE);
 END
@@ -166,7 +168,8 @@ DECLARE
     stop_wanted BOOLEAN;
 BEGIN
     UPDATE turns t SET last_seq = in_last_seq
-     WHERE t.tenant = in_tenant AND t.id = in_turn AND t.user_id = in_user AND t.epoch = in_epoch
+     WHERE t.tenant = in_tenant AND t.id = in_turn AND t.user_id || '' = in_user
+       AND t.epoch = in_epoch
        AND t.closed_at IS NULL AND t.last_seq + 1 = in_first_seq AND in_first_seq <= in_last_seq
     RETURNING t.stop_requested INTO stop_wanted;
     IF NOT FOUND THEN
@@ -216,7 +219,7 @@ DECLARE
 BEGIN
     -- The conversation of a turn never changes, so it may be read before it is locked.
     SELECT t.conversation INTO in_conversation FROM turns t
-     WHERE t.tenant = in_tenant AND t.id = in_turn AND t.user_id = in_user;
+     WHERE t.tenant = in_tenant AND t.id = in_turn AND t.user_id || '' = in_user;
     PERFORM 1 FROM conversations c
      WHERE c.tenant = in_tenant AND c.user_id = in_user AND c.id = in_conversation
        FOR NO KEY UPDATE;

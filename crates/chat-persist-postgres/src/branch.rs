@@ -32,17 +32,19 @@ impl Read for ReadBranch {
 
     async fn fetch(&self, connection: &mut PgConnection) -> EngineResult<Self::Output> {
         let limit = page_rows_of(self.limit);
+        // OFFSET 0 and the joined empty text are for the planner: whatever it believes of a table
+        // it has not looked at yet, each message is looked up by its own key.
         let rows = sqlx::query(concat!(
             "WITH RECURSIVE above (place, id, parent, role, record, token_counts) AS (
                 SELECT 1::BIGINT, ",
             message_columns!(),
             " FROM messages m WHERE m.tenant = $1 AND m.user_id = $2 AND m.id = $4
-                    AND m.conversation = $3
+                    AND m.conversation || '' = $3
                 UNION ALL
                 SELECT above.place + 1, ",
             message_columns!(),
-            " FROM above JOIN messages m
-                    ON m.tenant = $1 AND m.user_id = $2 AND m.id = above.parent
+            " FROM above CROSS JOIN LATERAL (SELECT * FROM messages
+                    WHERE tenant = $1 AND user_id = $2 AND id = above.parent OFFSET 0) m
                  WHERE above.place < $5)
              SELECT ",
             message_columns!(),

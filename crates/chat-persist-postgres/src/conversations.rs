@@ -175,7 +175,7 @@ impl Write for PatchConversation {
         if let Change::Set(head) = &self.patch.head {
             let found = sqlx::query(
                 "SELECT 1 FROM messages m WHERE m.tenant = $1 AND m.user_id = $2 AND m.id = $3
-                    AND m.conversation = $4",
+                    AND m.conversation || '' = $4",
             )
             .bind(self.scope.tenant.as_str())
             .bind(self.scope.user.as_str())

@@ -37,7 +37,7 @@ impl Read for ReadEvents {
                             FROM event_segments b
                            WHERE b.tenant = $1 AND b.turn = $3 AND b.first_seq <= $4), 0)
                       ORDER BY s.first_seq LIMIT $5) e ON TRUE
-              WHERE t.tenant = $1 AND t.id = $3 AND t.user_id = $2
+              WHERE t.tenant = $1 AND t.id = $3 AND t.user_id || '' = $2
               ORDER BY e.first_seq",
         )
         .bind(self.scope.tenant.as_str())
@@ -92,7 +92,7 @@ impl Write for RequestStop {
         let connection = session.alone();
         let asked = sqlx::query(
             "UPDATE turns SET stop_requested = TRUE
-              WHERE tenant = $1 AND id = $3 AND user_id = $2 AND closed_at IS NULL",
+              WHERE tenant = $1 AND id = $3 AND user_id || '' = $2 AND closed_at IS NULL",
         )
         .bind(self.scope.tenant.as_str())
         .bind(self.scope.user.as_str())
@@ -103,7 +103,8 @@ impl Write for RequestStop {
             return Ok(Ok(StopAck::Requested));
         }
         let row = sqlx::query(
-            "SELECT t.state FROM turns t WHERE t.tenant = $1 AND t.id = $3 AND t.user_id = $2",
+            "SELECT t.state FROM turns t WHERE t.tenant = $1 AND t.id = $3
+                AND t.user_id || '' = $2",
         )
         .bind(self.scope.tenant.as_str())
         .bind(self.scope.user.as_str())

@@ -121,7 +121,7 @@ impl Write for TakeOver {
         };
         let raised = sqlx::query(
             "UPDATE turns SET epoch = $5, owner = $6
-              WHERE tenant = $1 AND id = $3 AND user_id = $2 AND epoch = $4
+              WHERE tenant = $1 AND id = $3 AND user_id || '' = $2 AND epoch = $4
                 AND closed_at IS NULL",
         )
         .bind(scope.tenant.as_str())
@@ -142,7 +142,7 @@ impl TakeOver {
     /// Whether an earlier run of this call took the turn, and its answer was lost.
     async fn has_won(&self, session: &mut Session, epoch: u64) -> EngineResult<bool> {
         let row = sqlx::query(
-            "SELECT 1 FROM turns t WHERE t.tenant = $1 AND t.id = $3 AND t.user_id = $2
+            "SELECT 1 FROM turns t WHERE t.tenant = $1 AND t.id = $3 AND t.user_id || '' = $2
                 AND t.epoch = $4 AND t.owner = $5 AND t.closed_at IS NULL",
         )
         .bind(self.lapsed.scope.tenant.as_str())

@@ -1,4 +1,7 @@
 //! Messages: read one, read all in order, keep token counts, delete a subtree.
+//!
+//! Where a message is found by its id, its conversation is compared as `conversation || ''`: no index
+//! is tempted then to read the conversation instead, whatever the planner believes of a young table.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +59,7 @@ impl Read for ReadMessage {
             "SELECT ",
             message_columns!(),
             " FROM messages m WHERE m.tenant = $1 AND m.user_id = $2 AND m.id = $4
-                AND m.conversation = $3"
+                AND m.conversation || '' = $3"
         ))
         .bind(self.scope.tenant.as_str())
         .bind(self.scope.user.as_str())
@@ -90,7 +93,7 @@ impl Read for ReadMessages {
             " FROM messages m WHERE m.tenant = $1 AND m.user_id = $2 AND m.conversation = $3
                 AND m.pk > CASE WHEN $4::TEXT IS NULL THEN 0 ELSE
                     (SELECT a.pk FROM messages a WHERE a.tenant = $1 AND a.user_id = $2
-                        AND a.id = $4 AND a.conversation = $3) END
+                        AND a.id = $4 AND a.conversation || '' = $3) END
               ORDER BY m.pk LIMIT $5"
         ))
         .bind(self.scope.tenant.as_str())
@@ -121,7 +124,7 @@ impl ReadMessages {
             "SELECT 1 FROM conversations c
               WHERE c.tenant = $1 AND c.user_id = $2 AND c.id = $3 AND NOT EXISTS
                 (SELECT 1 FROM messages m WHERE m.tenant = $1 AND m.user_id = $2 AND m.id = $4
-                    AND m.conversation = $3)",
+                    AND m.conversation || '' = $3)",
         )
         .bind(self.scope.tenant.as_str())
         .bind(self.scope.user.as_str())
@@ -165,7 +168,8 @@ impl Write for KeepTokenCounts {
         // Locked in the order of their ids, so that two callers do not wait for each other.
         let rows = sqlx::query(
             "SELECT m.id, m.token_counts FROM messages m
-              WHERE m.tenant = $1 AND m.user_id = $2 AND m.id = ANY ($4) AND m.conversation = $3
+              WHERE m.tenant = $1 AND m.user_id = $2 AND m.id = ANY ($4)
+                AND m.conversation || '' = $3
               ORDER BY m.id FOR NO KEY UPDATE",
         )
         .bind(self.scope.tenant.as_str())
@@ -219,8 +223,8 @@ pub(crate) struct DeleteSubtree {
 macro_rules! below {
     () => {
         "WITH RECURSIVE below (id) AS (SELECT $3::TEXT COLLATE \"C\"
-            UNION SELECT m.id FROM below JOIN messages m
-                ON m.tenant = $1 AND m.user_id = $2 AND m.parent = below.id) "
+            UNION SELECT m.id FROM below CROSS JOIN LATERAL (SELECT id FROM messages
+                WHERE tenant = $1 AND user_id = $2 AND parent = below.id OFFSET 0) m) "
     };
 }
 
@@ -235,7 +239,7 @@ impl Write for DeleteSubtree {
         }
         let top = sqlx::query(
             "SELECT m.parent FROM messages m WHERE m.tenant = $1 AND m.user_id = $2 AND m.id = $3
-                AND m.conversation = $4",
+                AND m.conversation || '' = $4",
         );
         let Some(top) = self.bind(top).fetch_optional(&mut *connection).await? else {
             return Ok(Ok(0));
@@ -258,7 +262,7 @@ impl Write for DeleteSubtree {
         self.bind(moved).bind(parent).execute(&mut *connection).await?;
         let deleted = sqlx::query(concat!(
             below!(),
-            "DELETE FROM messages WHERE tenant = $1 AND user_id = $2 AND conversation = $4
+            "DELETE FROM messages WHERE tenant = $1 AND user_id = $2
                 AND id IN (SELECT id FROM below)"
         ));
         let deleted = self.bind(deleted).execute(connection).await?;
