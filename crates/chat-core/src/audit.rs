@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use chat_balance::{AuditReport, LedgerAudit};
-use chat_types::{AttemptKey, Money, StepKey, StepState, TenantId, UsageSource};
+use chat_balance::{AuditReport, HoldState, LedgerAudit};
+use chat_types::{AttemptKey, Money, Scope, StepKey, StepState, TenantId, UsageSource, UserId};
 
 use crate::{BaseClient, Result};
 
@@ -25,6 +25,8 @@ pub struct AuditSummary {
     /// Those of them that are history of another system: nothing stands behind them here, so
     /// there is nothing to compare them with.
     pub usage_rows_imported: u64,
+    /// Those of deleted conversations: their journal went with them, and the ledger agrees.
+    pub usage_rows_deleted: u64,
     /// Steps of the journal seen.
     pub steps: u64,
     /// Steps that are decided and not marked as settled yet.
@@ -64,7 +66,13 @@ impl BaseClient {
     }
 }
 
-type UsageByAttempt = BTreeMap<(TenantId, AttemptKey), Money>;
+type UsageByAttempt = BTreeMap<(TenantId, AttemptKey), Recorded>;
+
+/// What a usage row says.
+struct Recorded {
+    user: UserId,
+    amount: Money,
+}
 
 impl Audit<'_> {
     /// Reads every row once and judges. Turns that run meanwhile may show as disagreements.
@@ -76,12 +84,7 @@ impl Audit<'_> {
             AuditSummary { ledger: self.audit_ledger().await?, ..AuditSummary::default() };
         let mut usage = self.read_usage(&mut summary).await?;
         self.compare_steps(&mut summary, &mut usage).await?;
-        for (tenant, key) in usage.keys() {
-            summary.break_at(format!(
-                "usage row {}: the journal has no such attempt",
-                name(tenant, key)
-            ));
-        }
+        self.explain_rest(&mut summary, usage).await?;
         Ok(summary)
     }
 
@@ -136,7 +139,8 @@ impl Audit<'_> {
                     summary.usage_rows_imported = summary.usage_rows_imported.saturating_add(1);
                     continue;
                 }
-                usage.insert((scope.tenant, row.key), row.amount);
+                let recorded = Recorded { user: scope.user, amount: row.amount };
+                usage.insert((scope.tenant, row.key), recorded);
             }
         }
     }
@@ -164,10 +168,11 @@ impl Audit<'_> {
                 for amount in &open.step.amounts {
                     let key = (open.scope.tenant.clone(), open.step.attempt_key(amount.attempt));
                     match usage.remove(&key) {
-                        Some(recorded) if recorded == amount.amount => {}
+                        Some(recorded) if recorded.amount == amount.amount => {}
                         Some(recorded) => summary.break_at(format!(
-                            "usage row {}: {recorded} recorded, {} decided in the journal",
+                            "usage row {}: {} recorded, {} decided in the journal",
                             name(&key.0, &key.1),
+                            recorded.amount,
                             amount.amount
                         )),
                         None if unsettled => {}
@@ -180,6 +185,36 @@ impl Audit<'_> {
                 }
             }
         }
+    }
+
+    /// Rows without an attempt in the journal: their conversation was deleted, so the ledger must
+    /// have posted exactly them for their step, or they are made up.
+    async fn explain_rest(&self, summary: &mut AuditSummary, rest: UsageByAttempt) -> Result<()> {
+        let mut steps: BTreeMap<(Scope, StepKey), Vec<(AttemptKey, Money)>> = BTreeMap::new();
+        for ((tenant, key), recorded) in rest {
+            let step = (Scope::new(tenant, recorded.user), key.step.clone());
+            steps.entry(step).or_default().push((key, recorded.amount));
+        }
+        for ((scope, step), rows) in steps {
+            let total = Money::sum(rows.iter().map(|(_, amount)| *amount)).ok();
+            let hold = self.client.inner.ledger.hold_of(&scope, &step).await?;
+            let is_posted = hold.is_some_and(|hold| {
+                hold.state == HoldState::Posted
+                    && hold.legs.iter().all(|leg| Some(leg.posted) == total)
+            });
+            for (key, _) in rows {
+                if is_posted {
+                    summary.usage_rows_deleted = summary.usage_rows_deleted.saturating_add(1);
+                } else {
+                    summary.break_at(format!(
+                        "usage row {}: the journal has no such attempt and the ledger did not \
+                         post it",
+                        name(&scope.tenant, &key)
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 }
 

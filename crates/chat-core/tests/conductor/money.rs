@@ -1,6 +1,7 @@
 //! What is held, what is billed, what is refused.
 
 use chat_core::{TurnOutcome, TurnRequest};
+use chat_persist::PersistenceAdapter as _;
 use chat_provider::{Exposure, ProviderErrorKind, ProviderEvent, ScriptedReply, ScriptedStep};
 use chat_types::{
     Cursor, EventKind, FinishReason, MessageStatus, ModelOptions, Money, Tokens, TurnId, TurnState,
@@ -339,5 +340,21 @@ async fn the_audit_leaves_history_of_another_system_out() {
     made_up.key.attempt = 2;
     world.usage.record(&ada(), &[made_up]).await.expect("records");
     let audit = client.audit().run().await.expect("reads");
-    assert_eq!(audit.breaks, ["usage row default/elsewhere/1/2: the journal has no such attempt"]);
+    let named = "usage row default/elsewhere/1/2: the journal has no such attempt and the ledger \
+                 did not post it";
+    assert_eq!(audit.breaks, [named]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_books_stay_sound_when_a_conversation_is_deleted() {
+    let world = World::saying(&["ok", "ok"]);
+    let client = world.start().await;
+    let (turn, _) = complete(&client, TurnRequest::text("hi")).await;
+    complete(&client, TurnRequest::text("hi")).await;
+    client.drain().await;
+    let deleted = world.store.delete_conversation(&ada(), turn.conversation()).await;
+    assert_eq!(deleted.ok(), Some(true));
+    let audit = client.audit().run().await.expect("reads");
+    assert!(audit.is_sound(), "{audit:?}");
+    assert_eq!((audit.usage_rows, audit.usage_rows_deleted), (2, 1));
 }
