@@ -26,5 +26,5 @@ pub(crate) const HOLDS: &str = "runtime_holds";
 pub(crate) const ENTRIES: &str = "runtime_entries";
 /// Usage rows, append-only.
 pub(crate) const USAGE: &str = "runtime_usage";
-/// Counters that give entries and usage rows their place, one document each.
+/// Where work that goes on over several runs stands, one document each.
 pub(crate) const COUNTERS: &str = "runtime_counters";

@@ -294,24 +294,4 @@ impl Unit<'_> {
         let collection = self.collection(collection);
         Ok(in_session!(self, collection.delete_many(filter)).deleted_count)
     }
-
-    /// Takes `count` numbers of the counter `name` and returns the first; they are never given
-    /// twice, and inside a transaction they ascend in the order of commits.
-    pub(crate) async fn next_numbers(
-        &mut self,
-        name: &'static str,
-        count: i64,
-    ) -> EngineResult<i64> {
-        let options = FindOneAndUpdateOptions::builder()
-            .upsert(true)
-            .return_document(ReturnDocument::After)
-            .build();
-        let collection = self.collection(crate::collections::COUNTERS);
-        let update = doc! { "$inc": { "last": count } };
-        let call = collection.find_one_and_update(doc! { "_id": name }, update);
-        let counter = in_session!(self, call.with_options(options));
-        let last = counter.and_then(|counter| counter.get_i64("last").ok());
-        let first = last.and_then(|last| last.checked_sub(count)?.checked_add(1));
-        first.ok_or_else(|| Failure::corrupt("a counter holds no number"))
-    }
 }
