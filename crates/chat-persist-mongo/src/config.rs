@@ -98,8 +98,7 @@ mod tests {
             r#"{"url":"mongodb://localhost/chat","write_concern":"1"}"#,
         );
         assert!(refused.is_err());
-        let read =
-            serde_json::from_str::<MongoConfig>(r#"{"url":"mongodb://localhost/chat"}"#);
+        let read = serde_json::from_str::<MongoConfig>(r#"{"url":"mongodb://localhost/chat"}"#);
         assert_eq!(read.map(|config| config.operations_max).ok(), Some(128));
     }
 }

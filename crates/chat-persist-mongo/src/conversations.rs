@@ -4,9 +4,7 @@
 //! `messages` list of a conversation is left as it is: nobody reads it, LibreChat makes it anew
 //! from the messages each time it saves, and it would grow with every turn.
 
-use chat_persist::{
-    ConversationCursor, ConversationPage, ConversationQuery, PersistErrorKind,
-};
+use chat_persist::{ConversationCursor, ConversationPage, ConversationQuery, PersistErrorKind};
 use chat_types::{
     Change, Conversation, ConversationId, ConversationPatch, MessageId, Scope, Timestamp,
 };
@@ -25,8 +23,9 @@ use crate::{journal, messages};
 
 pub(crate) fn indexes() -> Vec<Index> {
     vec![
-        // LibreChat's own.
-        Index::on(CONVERSATIONS, doc! { "conversationId": 1, "user": 1, "tenantId": 1 }).unique(),
+        // One conversation, and the scan of everything. LibreChat's own unique index has the id
+        // first, by which no shard key can begin.
+        Index::on(CONVERSATIONS, doc! { "tenantId": 1, "user": 1, "conversationId": 1 }).unique(),
         // The listing, archived or not.
         Index::on(
             CONVERSATIONS,
@@ -34,8 +33,6 @@ pub(crate) fn indexes() -> Vec<Index> {
                 "user": 1, "tenantId": 1, "isArchived": 1, "updatedAt": -1, "conversationId": -1,
             },
         ),
-        // The scan of everything.
-        Index::on(CONVERSATIONS, doc! { "tenantId": 1, "user": 1, "conversationId": 1 }),
         // Retention. LibreChat's own TTL index has other keys.
         Index::on(CONVERSATIONS, doc! { "expiredAt": 1, "conversationId": 1 })
             .only(doc! { "expiredAt": { "$type": "date" } }),
@@ -72,11 +69,7 @@ async fn find(
 }
 
 /// The conversation with its head looked up where ours does not hold.
-async fn with_head(
-    unit: &mut Unit<'_>,
-    scope: &Scope,
-    found: Found,
-) -> EngineResult<Conversation> {
+async fn with_head(unit: &mut Unit<'_>, scope: &Scope, found: Found) -> EngineResult<Conversation> {
     let mut conversation = found.conversation;
     if found.head_is_newest {
         let newest = unit
@@ -115,7 +108,11 @@ pub(crate) async fn list(
     let limit = page_rows(query.limit);
     let mut filter = owned(scope);
     // Old documents have no flag at all; two ranges of one index are merged in order.
-    let archived = if query.archived { doc! { "$eq": true } } else { doc! { "$in": [false, null] } };
+    let archived = if query.archived {
+        doc! { "$eq": true }
+    } else {
+        doc! { "$in": [false, null] }
+    };
     filter.insert("isArchived", archived);
     if let Some(after) = &query.after {
         let at = time(after.updated_at);
@@ -134,10 +131,7 @@ pub(crate) async fn list(
         let place = doc! { "$indexOfBytes": [{ "$toLower": "$title" }, wanted] };
         filter.insert("$expr", doc! { "$gte": [place, 0] });
     }
-    let cut = Cut::sorted(
-        doc! { "updatedAt": -1, "conversationId": -1 },
-        limit.saturating_add(1),
-    );
+    let cut = Cut::sorted(doc! { "updatedAt": -1, "conversationId": -1 }, limit.saturating_add(1));
     let documents = unit.find(CONVERSATIONS, filter, cut.only(doc! { "messages": 0 })).await?;
     let page_len = usize::try_from(limit).unwrap_or(usize::MAX);
     let is_cut = documents.len() > page_len;
@@ -326,7 +320,8 @@ pub(crate) async fn sweep(unit: &mut Unit<'_>, now: Timestamp, limit: i64) -> Ou
     let mut swept = 0_u64;
     let mut after = Bson::MinKey;
     while i64::try_from(swept).unwrap_or(i64::MAX) < limit {
-        let filter = doc! { "expiredAt": { "$type": "date", "$lte": time(now) }, "_id": { "$gt": after } };
+        let filter =
+            doc! { "expiredAt": { "$type": "date", "$lte": time(now) }, "_id": { "$gt": after } };
         let cut = Cut::sorted(doc! { "_id": 1 }, LOOKED_AT_ONCE)
             .only(doc! { "conversationId": 1, "user": 1, "tenantId": 1 });
         let documents = unit.find(CONVERSATIONS, filter, cut).await?;

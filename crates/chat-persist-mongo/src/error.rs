@@ -218,12 +218,9 @@ fn by_kind(error: &DriverError) -> (FailureKind, &'static str) {
     match error.kind.as_ref() {
         ErrorKind::Command(command) => by_code(command.code),
         ErrorKind::Write(WriteFailure::WriteError(write)) => by_code(write.code),
-        ErrorKind::InsertMany(many) => many
-            .write_errors
-            .iter()
-            .flatten()
-            .next()
-            .map_or(lost, |write| by_code(write.code)),
+        ErrorKind::InsertMany(many) => {
+            many.write_errors.iter().flatten().next().map_or(lost, |write| by_code(write.code))
+        }
         // The write is done, but not yet by a majority.
         ErrorKind::Write(WriteFailure::WriteConcernError(_)) => lost,
         ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => lost,
@@ -261,9 +258,7 @@ const fn by_code(code: i32) -> (FailureKind, &'static str) {
         10334 | 17280 | 17419 | 17420 | 257 => {
             (FailureKind::TooLarge, "a document is larger than the database takes (16 MiB)")
         }
-        20 | 59 | 115 | 263 => {
-            (FailureKind::Unsupported, "the database server cannot do this")
-        }
+        20 | 59 | 115 | 263 => (FailureKind::Unsupported, "the database server cannot do this"),
         85 | 86 => (FailureKind::Unsupported, "an index stands in the way of ours"),
         _ => (FailureKind::Unavailable, "the database did not do it"),
     }

@@ -33,11 +33,7 @@ fn owned(scope: &Scope) -> Document {
 }
 
 /// Keeps records; the same again changes nothing, another under a taken id is refused.
-pub(crate) async fn keep(
-    unit: &mut Unit<'_>,
-    scope: &Scope,
-    files: &[FileRecord],
-) -> Outcome<()> {
+pub(crate) async fn keep(unit: &mut Unit<'_>, scope: &Scope, files: &[FileRecord]) -> Outcome<()> {
     let ids: Vec<FileId> = files.iter().map(|file| file.id.clone()).collect();
     let mut known = found(unit, scope, &ids).await?;
     let mut documents = Vec::new();

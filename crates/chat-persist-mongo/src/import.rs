@@ -98,9 +98,9 @@ fn checked<'m>(
         }
         let is_here = |id: &MessageId| {
             arriving.contains(id)
-                || taken.get(id).is_some_and(|stored| {
-                    stored.message.conversation == conversation.id
-                })
+                || taken
+                    .get(id)
+                    .is_some_and(|stored| stored.message.conversation == conversation.id)
         };
         if message.parent.as_ref().is_some_and(|parent| !is_here(parent)) {
             let detail = format!("message {} comes before its parent", message.id);

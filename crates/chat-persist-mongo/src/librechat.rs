@@ -83,9 +83,10 @@ impl LibreChatSource {
             database.run_command(doc! { "ping": 1 }).await?;
             Ok(database)
         });
-        let database = opened.await.and_then(std::convert::identity).map_err(|failure| {
-            PersistError::of(failure, "open LibreChat's database")
-        })?;
+        let database = opened
+            .await
+            .and_then(std::convert::identity)
+            .map_err(|failure| PersistError::of(failure, "open LibreChat's database"))?;
         Ok(Self {
             database,
             phase: Phase::Conversations,

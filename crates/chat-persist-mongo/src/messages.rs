@@ -15,9 +15,7 @@ pub(crate) use crate::record::Stored;
 use crate::collections::MESSAGES;
 use crate::error::{EngineResult, Outcome};
 use crate::indexes::Index;
-use crate::record::{
-    Fields, count_record, count_update, message_of, new_message, owned,
-};
+use crate::record::{Fields, count_record, count_update, message_of, new_message, owned};
 use crate::refusal::{page_rows_of, refused};
 use crate::unit::{Cut, Unit};
 use crate::{conversations, journal};
@@ -27,8 +25,9 @@ pub(crate) const DOCUMENTS_PER_COMMAND: usize = 500;
 
 pub(crate) fn indexes() -> Vec<Index> {
     vec![
-        // LibreChat's own.
-        Index::on(MESSAGES, doc! { "messageId": 1, "user": 1, "tenantId": 1 }).unique(),
+        // One message. LibreChat's own unique index has the id first, by which no shard key can
+        // begin.
+        Index::on(MESSAGES, doc! { "tenantId": 1, "user": 1, "messageId": 1 }).unique(),
         // The order of writing, a branch's newest page, the newest message.
         Index::on(MESSAGES, doc! { "user": 1, "conversationId": 1, "_id": 1 }),
     ]
@@ -289,9 +288,8 @@ impl Tree {
     fn of(documents: &[Document]) -> Self {
         let mut tree = Self { parents: HashMap::new(), children: HashMap::new() };
         for document in documents {
-            let id_of = |name: &str| {
-                document.get_str(name).ok().and_then(|id| MessageId::new(id).ok())
-            };
+            let id_of =
+                |name: &str| document.get_str(name).ok().and_then(|id| MessageId::new(id).ok());
             if let (Some(id), Some(parent)) = (id_of("messageId"), id_of("parentMessageId")) {
                 tree.children.entry(parent.clone()).or_default().push(id.clone());
                 tree.parents.insert(id, parent);

@@ -79,8 +79,7 @@ async fn look(database: &Database) -> EngineResult<Topology> {
         .and_then(|numbers| numbers.first())
         .and_then(|number| number.as_i32());
     if major.is_none_or(|major| major < MAJOR_VERSION_LEAST) {
-        let detail =
-            format!("MongoDB {version} is too old, {MAJOR_VERSION_LEAST}.0 is the oldest");
+        let detail = format!("MongoDB {version} is too old, {MAJOR_VERSION_LEAST}.0 is the oldest");
         return Err(Failure::new(FailureKind::Unsupported, detail));
     }
     let hello: Document = database.run_command(doc! { "hello": 1 }).await?;

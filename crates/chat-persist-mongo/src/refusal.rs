@@ -22,8 +22,3 @@ pub(crate) fn page_rows(limit: u32) -> i64 {
 pub(crate) fn page_rows_of(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(PAGE_ROWS_MAX).clamp(1, PAGE_ROWS_MAX)
 }
-
-/// For what is not written yet.
-pub(crate) fn not_yet<T>() -> Outcome<T> {
-    refused(PersistErrorKind::Unsupported, "call", "this is not written yet")
-}

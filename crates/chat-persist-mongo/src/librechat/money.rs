@@ -52,9 +52,7 @@ fn row_of(
         "prompt" => {
             let parts = ["inputTokens", "writeTokens", "readTokens"];
             match parts.map(|name| tokens(fields, name)) {
-                [None, None, None] => {
-                    Usage { input_uncached: raw_tokens?, ..Usage::default() }
-                }
+                [None, None, None] => Usage { input_uncached: raw_tokens?, ..Usage::default() },
                 [input, write, read] => Usage {
                     input_uncached: input.unwrap_or_default(),
                     cache_write: write.unwrap_or_default(),
