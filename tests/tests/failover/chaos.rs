@@ -1,7 +1,7 @@
 //! Kills a database again and again, and starts what it killed.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chat_tests::services::{Mongo, Postgres};
 
@@ -48,24 +48,27 @@ pub(crate) struct Kills {
 }
 
 impl Kills {
-    /// One kill may fall short at the end, and one while a busy machine starts a server.
+    /// One kill may fall short at the end, and a busy machine starts servers slowly.
     #[track_caller]
     pub(crate) fn assert_enough(&self, duration: Duration) {
-        let wanted = u32::try_from(duration.as_secs() / PERIOD.as_secs()).unwrap();
-        assert!(self.kills + 2 >= wanted && self.kills > 0, "{self:?}");
+        let wanted = u32::try_from(duration.as_secs() / PERIOD.as_secs()).unwrap() - 1;
+        assert!(self.kills * 4 >= wanted * 3, "{self:?} in {duration:?}");
     }
 }
 
 /// Kills every [`PERIOD`] until `stop` says so or closes; everything runs when it returns.
 pub(crate) fn kill_until(victim: &mut impl Victim, stop: &Receiver<()>) -> Kills {
     let mut kills = Kills::default();
-    let mut wait = PERIOD;
-    while stop.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+    let mut next = Instant::now() + PERIOD;
+    while stop.recv_timeout(next.saturating_duration_since(Instant::now()))
+        == Err(RecvTimeoutError::Timeout)
+    {
         let which = victim.kill();
         kills.kills += 1;
         std::thread::sleep(DOWN);
         victim.restart(which);
-        wait = PERIOD.saturating_sub(DOWN);
+        // Without a time to breathe there is no load to speak of.
+        next = (next + PERIOD).max(Instant::now() + DOWN);
     }
     kills
 }

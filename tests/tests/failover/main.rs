@@ -38,8 +38,8 @@ fn survive(victim: impl Victim, url: &str) {
         let charged = scene.provider.ledger().unwrap();
         let verdict = judge(&sent, &books, &charged, &audit);
         println!("{} kills in {duration:?}; {}", kills.kills, verdict.counts);
-        kills.assert_enough(duration);
         verdict.assert();
+        kills.assert_enough(duration);
         scene.close().await;
     });
 }

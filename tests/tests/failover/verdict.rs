@@ -28,6 +28,7 @@ pub(crate) struct Counts {
     states: BTreeMap<&'static str, usize>,
     unacknowledged: usize,
     refused_tries: u32,
+    failures: BTreeMap<String, usize>,
     taken_over: usize,
     calls: usize,
     estimated: usize,
@@ -43,9 +44,10 @@ impl fmt::Display for Counts {
         }
         write!(
             f,
-            "taken over {}), {} not acknowledged, {} tries refused, longest wait for an \
+            "taken over {}; failures {:?}), {} not acknowledged, {} tries refused, longest wait for an \
              acknowledgement {:?}, for an end {:?}; {} provider calls, {} billed by estimate",
             self.taken_over,
+            self.failures,
             self.unacknowledged,
             self.refused_tries,
             self.waited_most,
@@ -158,6 +160,9 @@ fn judge_sent(verdict: &mut Verdict, sent: &Sent, books: &Books) {
 fn judge_turn(verdict: &mut Verdict, record: &TurnRecord, books: &Books, calls: &Calls<'_>) {
     let id = &record.turn.id;
     verdict.counts.taken_over += usize::from(record.epoch > 1);
+    if let Some(failure) = &record.failure {
+        *verdict.counts.failures.entry(failure.code.clone()).or_default() += 1;
+    }
     verdict.check(record.state.is_terminal(), || format!("{id}: is {:?}", record.state));
     let replies = reply_of(record, books);
     verdict.check(replies.len() <= 1, || format!("{id}: {} replies", replies.len()));
@@ -189,7 +194,7 @@ fn judge_turn(verdict: &mut Verdict, record: &TurnRecord, books: &Books, calls: 
             verdict.check(is_charged, || format!("{id}: billed {row:?}, charged {call:?}"));
         }
         (Some(call), None) => verdict.check(call.charge_nano_usd == 0, || {
-            format!("{id}: {} was charged and nobody was billed", call.id)
+            format!("{id}: nobody was billed for {call:?}: {record:?}")
         }),
         (_, Some(row)) => {
             verdict.counts.estimated += 1;
