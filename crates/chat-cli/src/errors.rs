@@ -242,7 +242,11 @@ fn row(code: &str) -> (Exit, &'static str) {
             "the file was left untouched: use the newer version, or name another file with --store",
         ),
         "cannot_bill" => (Exit::Store, "use a store with transactions; docs/storage.md lists them"),
-        "unsupported" => (Exit::Store, "keep the database on a local disk, or use another store"),
+        "unsupported" => (
+            Exit::Store,
+            "docs/storage.md says what each store needs (a file: a local disk); or name another one \
+             with --store",
+        ),
         "ledger_unavailable" | "usage_store_failed" | "fenced" | "illegal_state" | "conflict"
         | "ledger_conflict" | "broken_tree" => {
             (Exit::Store, "try again; `chat audit` checks the books")

@@ -6,6 +6,8 @@ mod error;
 mod extras;
 #[cfg(feature = "local")]
 mod local;
+#[cfg(feature = "mongo")]
+mod no_billing;
 mod providers;
 mod runtime;
 mod store;

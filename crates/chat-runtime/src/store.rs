@@ -13,6 +13,8 @@ use chat_types::{Scope, TenantId, UserId};
 use chat_usage::{MemoryUsageStore, PriceBook, UsageStore};
 
 use crate::RuntimeError;
+#[cfg(feature = "mongo")]
+use crate::no_billing::NoBilling;
 use crate::store_url::{StoreKind, store_kind};
 
 /// The tenant of programs that have only one.
@@ -110,6 +112,10 @@ impl Store {
             #[cfg(feature = "postgres")]
             Engine::Postgres(store) => Stores::of(store),
             #[cfg(feature = "mongo")]
+            Engine::Mongo(store) if !store.has_transactions() => {
+                Stores { usage: Arc::new(NoBilling), ..Stores::of(store) }
+            }
+            #[cfg(feature = "mongo")]
             Engine::Mongo(store) => Stores::of(store),
         };
         if self.billing().is_ok() { stores } else { stores.without_ledger() }
@@ -133,6 +139,14 @@ impl Store {
             Engine::Sqlite(store) => on_one(store, providers, prices),
             #[cfg(feature = "postgres")]
             Engine::Postgres(store) => on_one(store, providers, prices),
+            #[cfg(feature = "mongo")]
+            Engine::Mongo(store) if !store.has_transactions() => BaseClientBuilder::new(
+                Arc::clone(store),
+                Arc::new(NoBilling),
+                Arc::new(NoBilling),
+                providers,
+                prices,
+            ),
             #[cfg(feature = "mongo")]
             Engine::Mongo(store) => on_one(store, providers, prices),
         }

@@ -14,13 +14,15 @@ impl Store {
             #[cfg(feature = "sqlite")]
             Engine::Sqlite(_) => "SQLite, write-ahead log, full synchronous commits".to_owned(),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(_) => "PostgreSQL, settings checked".to_owned(),
-            #[cfg(feature = "mongo")]
-            Engine::Mongo(store) if store.has_transactions() => {
-                "MongoDB, replica set or sharded cluster".to_owned()
+            Engine::Postgres(_) => {
+                "PostgreSQL, version and encoding fine, schema up to date".to_owned()
             }
             #[cfg(feature = "mongo")]
-            Engine::Mongo(_) => "MongoDB, standalone".to_owned(),
+            Engine::Mongo(store) if store.has_transactions() => {
+                "MongoDB, version fine, a replica set or sharded cluster, indexes made".to_owned()
+            }
+            #[cfg(feature = "mongo")]
+            Engine::Mongo(_) => "MongoDB, version fine, standalone, indexes made".to_owned(),
         })
     }
 }
