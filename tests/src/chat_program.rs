@@ -109,6 +109,8 @@ pub struct ChatHome {
     folder: PathBuf,
     variables: Vec<(String, String)>,
     has_config: bool,
+    /// None: the file in the folder.
+    store_url: Option<String>,
 }
 
 impl ChatHome {
@@ -123,6 +125,7 @@ impl ChatHome {
             folder: folder.to_owned(),
             variables: Vec::new(),
             has_config: true,
+            store_url: None,
         })
     }
 
@@ -136,6 +139,7 @@ impl ChatHome {
             folder: folder.to_owned(),
             variables: Vec::new(),
             has_config: false,
+            store_url: None,
         })
     }
 
@@ -143,6 +147,13 @@ impl ChatHome {
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same on another store than the file in its folder.
+    #[must_use]
+    pub fn with_store(mut self, url: &str) -> Self {
+        self.store_url = Some(url.to_owned());
         self
     }
 
@@ -173,9 +184,10 @@ impl ChatHome {
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.folder);
         if self.has_config {
+            let file = || format!("sqlite:{}", self.store().display());
             command
                 .arg("--store")
-                .arg(format!("sqlite:{}", self.store().display()))
+                .arg(self.store_url.clone().unwrap_or_else(file))
                 .arg("--config")
                 .arg(self.config());
         }

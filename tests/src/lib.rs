@@ -3,9 +3,11 @@
 mod chat_program;
 pub mod fake_provider;
 mod fake_provider_process;
+mod layered_runtime;
 mod recording_proxy;
 pub mod services;
 
 pub use chat_program::{ChatHome, ProgramError, build_program, chat_program};
 pub use fake_provider_process::{FakeProvider, FakeProviderOptions, SpawnError};
+pub use layered_runtime::LayeredRuntime;
 pub use recording_proxy::{Exchange, RecordingProxy};

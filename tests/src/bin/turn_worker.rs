@@ -6,14 +6,24 @@
 //! Says `ready` when its runtime is open, waits for one line on stdin, then sends COUNT messages in parallel
 //! and prints one line of JSON for each as it ends: `{"turn":…,"reply":…,"attached":…,"outcome":…}`, or
 //! `{"error":CODE}` for one that was not accepted. Ends after the last.
+//!
+//! With `CHAT_TEST_FAILPOINT=before:CALL:N` or `after:CALL:N` the process ends itself right before or right
+//! after the N-th call of that method of a port. It prints the turns' events then, one JSON line each as
+//! `chat --json` does, and not the outcomes.
 #![expect(
     clippy::print_stdout,
     reason = "a command line program talks through its standard streams"
 )]
 
+use std::sync::Arc;
+
 use anyhow::{Context, bail};
 use chat_runtime::types::{ModelOptions, Tokens};
-use chat_runtime::{IdempotencyKey, Runtime, RuntimeConfig, Scope, TurnRequest};
+use chat_runtime::{
+    BaseClient, Cursor, IdempotencyKey, Runtime, RuntimeConfig, Scope, StreamExt, TurnRequest,
+};
+use chat_testkit::Failpoint;
+use chat_tests::LayeredRuntime;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -36,8 +46,7 @@ async fn run() -> anyhow::Result<()> {
     };
     let count: usize = count.parse().context("COUNT")?;
     let config = std::fs::read_to_string(config).context("CONFIG.toml")?;
-    let runtime = Runtime::open(RuntimeConfig::from_toml(&config)?).await?;
-    let scope = runtime.scope(user)?;
+    let config = RuntimeConfig::from_toml(&config)?;
     let options = ModelOptions {
         output_tokens_max: Some(Tokens::new(cap.parse().context("MAX_TOKENS")?)),
         ..ModelOptions::default()
@@ -47,6 +56,15 @@ async fn run() -> anyhow::Result<()> {
     if let Some(key) = key {
         request = request.with_idempotency_key(IdempotencyKey::new(key)?);
     }
+    if let Ok(failpoint) = std::env::var("CHAT_TEST_FAILPOINT") {
+        let failpoint: Failpoint = failpoint.parse()?;
+        let runtime = LayeredRuntime::open(&config, Arc::new(failpoint)).await?;
+        show(runtime.client(), &runtime.scope(user)?, request).await?;
+        runtime.close().await;
+        return Ok(());
+    }
+    let runtime = Runtime::open(config).await?;
+    let scope = runtime.scope(user)?;
     println!("ready");
     std::io::stdin().read_line(&mut String::new())?;
 
@@ -61,11 +79,18 @@ async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn send(
-    client: chat_runtime::BaseClient,
-    scope: Scope,
-    request: TurnRequest,
-) -> serde_json::Value {
+/// Sends one message and prints its events until the turn is settled.
+async fn show(client: &BaseClient, scope: &Scope, request: TurnRequest) -> anyhow::Result<()> {
+    let turn = client.send_message(scope, request).await?;
+    let mut events = turn.events(Cursor::default()).await?;
+    while let Some(event) = events.next().await {
+        println!("{}", serde_json::to_string(&*event?)?);
+    }
+    turn.settled().await;
+    Ok(())
+}
+
+async fn send(client: BaseClient, scope: Scope, request: TurnRequest) -> serde_json::Value {
     let sent = async {
         let turn = client.send_message(&scope, request).await?;
         let outcome = turn.outcome().await?;

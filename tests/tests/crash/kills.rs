@@ -59,6 +59,8 @@ const WANTED: [Hit; 5] =
 /// One process that was killed, with what the journal said right after.
 pub(crate) struct Victim {
     pub(crate) key: String,
+    /// How often the provider may have been called for it.
+    pub(crate) calls_max: usize,
     pub(crate) told: Told,
     pub(crate) seen: Option<SeenTurn>,
     pub(crate) hit: Option<Hit>,
@@ -183,7 +185,7 @@ fn kill_one(scene: &Scene, number: usize, aim: Aim, rng: &mut Rng) -> Victim {
     let told = sending.kill();
     let seen = scene.journal.find(&key);
     let hit = told.was_killed().then(|| hit_of(&told, seen.as_ref())).flatten();
-    Victim { key, told, seen, hit }
+    Victim { key, calls_max: 1, told, seen, hit }
 }
 
 /// None if somebody recovered the turn before the journal was read.

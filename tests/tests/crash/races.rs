@@ -10,6 +10,7 @@ use std::time::Duration;
 use chat_types::{EventKind, Money};
 use serde_json::Value;
 
+use crate::engine::{Engine, on_every_engine};
 use crate::scene::Scene;
 use crate::victim::{Sending, Sign};
 
@@ -65,9 +66,13 @@ fn of<'a>(answers: &'a [Value], key: &str) -> BTreeSet<&'a str> {
     answers.iter().filter_map(|answer| answer.get(key)?.as_str()).collect()
 }
 
-#[test]
-fn one_key_in_two_processes_is_one_call_and_one_reply() {
-    let scene = Scene::of_the_living();
+on_every_engine! {
+    one_key_in_two_processes_is_one_call_and_one_reply,
+    a_balance_of_ten_holds_pays_ten_of_256_calls,
+}
+
+fn one_key_in_two_processes_is_one_call_and_one_reply(engine: Engine) {
+    let scene = Scene::of_the_living(engine);
     let model = "openai/fake:chunks-40:delay_ms-5";
     let arguments = ["ada", "32", model, "100", "hello", "the-key"];
     let mut workers = [0, 1].map(|_| Worker::start(&scene.home.config(), &arguments));
@@ -91,7 +96,7 @@ fn one_key_in_two_processes_is_one_call_and_one_reply() {
     for worker in &mut workers {
         assert!(worker.child.wait().unwrap().success());
     }
-    let books = scene.journal.books(&[]);
+    let books = scene.journal.books();
     assert_eq!(books.turns.len(), 1);
     let messages: Vec<usize> = books.messages.values().map(Vec::len).collect();
     assert_eq!(messages, [2]);
@@ -99,13 +104,12 @@ fn one_key_in_two_processes_is_one_call_and_one_reply() {
     scene.audit();
 }
 
-#[test]
-fn a_balance_of_ten_holds_pays_ten_of_256_calls() {
+fn a_balance_of_ten_holds_pays_ten_of_256_calls(engine: Engine) {
     const MODEL: &str = "fake:stall_after-0";
     const HOLDS: i64 = 10;
-    let one = hold_of_one(MODEL);
+    let one = hold_of_one(engine, MODEL);
     let opening = Money::from_nano_usd(one.nano_usd() * HOLDS);
-    let scene = Scene::with_balance(opening);
+    let scene = Scene::with_balance(engine, opening);
     let model = format!("openai/{MODEL}");
     let arguments = ["ada", "128", &model, CAP_LEAST, "hello"];
     let mut workers = [0, 1].map(|_| Worker::start(&scene.home.config(), &arguments));
@@ -126,7 +130,7 @@ fn a_balance_of_ten_holds_pays_ten_of_256_calls() {
     let calls = |books: &chat_tests::fake_provider::LedgerSummary| books.totals.requests == 10;
     scene.provider.wait_until(PATIENCE, calls).unwrap();
     println!("{} refused, 10 calls, one hold is {one}", refused.len());
-    let books = scene.journal.books(&[]);
+    let books = scene.journal.books();
     assert_eq!(books.accounts.len(), 1);
     assert_eq!(books.accounts[0].held, opening);
     assert_eq!(books.accounts[0].available(), Ok(Money::ZERO));
@@ -134,7 +138,7 @@ fn a_balance_of_ten_holds_pays_ten_of_256_calls() {
     scene.recover();
     let charged = scene.provider.ledger().unwrap();
     assert_eq!(charged.totals.requests, 10);
-    let books = scene.journal.books(&[]);
+    let books = scene.journal.books();
     assert_eq!(books.usage.len(), 10);
     assert_eq!(books.accounts[0].held, Money::ZERO);
     assert!(books.accounts[0].posted <= opening);
@@ -142,8 +146,8 @@ fn a_balance_of_ten_holds_pays_ten_of_256_calls() {
 }
 
 /// What a call of this model holds: told by one that is paid for by somebody else.
-fn hold_of_one(model: &str) -> Money {
-    let scene = Scene::new();
+fn hold_of_one(engine: Engine, model: &str) -> Money {
+    let scene = Scene::new(engine);
     let cap = ["--max-tokens", CAP_LEAST];
     let mut sending = Sending::start_with(&scene, "probe", model, "hello", &cap);
     assert!(sending.wait_for(Sign::Attempt));

@@ -1,13 +1,14 @@
 //! One fake provider with prices, one store, one `chat` home: where a crash test plays.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use chat_tests::fake_provider::Prices;
 use chat_tests::{ChatHome, FakeProvider, FakeProviderOptions};
 use chat_types::Money;
 use tempfile::TempDir;
 
+use crate::engine::{Database, Engine};
 use crate::journal::Journal;
 
 /// The lease where processes die: short, so that recovery need not wait long.
@@ -23,29 +24,31 @@ pub(crate) struct Scene {
     pub(crate) provider: FakeProvider,
     pub(crate) home: ChatHome,
     pub(crate) journal: Journal,
+    pub(crate) database: Database,
     lease_ms: u64,
     _folder: TempDir,
 }
 
 impl Scene {
     /// Where processes die.
-    pub(crate) fn new() -> Self {
-        Self::with(LEASE_MS, "kind = \"unlimited\"")
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self::with(engine, LEASE_MS, "kind = \"unlimited\"")
     }
 
     /// Where processes live and meet.
-    pub(crate) fn of_the_living() -> Self {
-        Self::with(LONG_LEASE_MS, "kind = \"unlimited\"")
+    pub(crate) fn of_the_living(engine: Engine) -> Self {
+        Self::with(engine, LONG_LEASE_MS, "kind = \"unlimited\"")
     }
 
     /// The same with accounts that can run dry, opened with so much.
-    pub(crate) fn with_balance(opening: Money) -> Self {
+    pub(crate) fn with_balance(engine: Engine, opening: Money) -> Self {
         let accounts = format!("kind = \"limited\"\nopening_usd = \"0.{:09}\"", opening.nano_usd());
-        Self::with(LONG_LEASE_MS, &accounts)
+        Self::with(engine, LONG_LEASE_MS, &accounts)
     }
 
-    fn with(lease_ms: u64, accounts: &str) -> Self {
+    fn with(engine: Engine, lease_ms: u64, accounts: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let database = Database::fresh(engine, folder.path());
         let provider = FakeProvider::spawn_with(&FakeProviderOptions {
             ledger: Some(folder.path().join("fake-ledger.jsonl")),
             price_in: PRICES.input,
@@ -56,13 +59,14 @@ impl Scene {
         .unwrap();
         let home = ChatHome::new(
             folder.path(),
-            &config(folder.path(), &provider.base_url(), lease_ms, accounts),
+            &config(folder.path(), &database.url, &provider.base_url(), lease_ms, accounts),
         )
         .unwrap()
+        .with_store(&database.url)
         .with_variable("OPENAI_BASE_URL", &provider.base_url())
         .with_variable("OPENAI_API_KEY", "test-key");
-        let journal = Journal::new(home.store());
-        Self { provider, home, journal, lease_ms, _folder: folder }
+        let journal = Journal::new(&database.url);
+        Self { provider, home, journal, database, lease_ms, _folder: folder }
     }
 
     /// Runs `chat`, which must succeed; returns its stdout.
@@ -70,37 +74,6 @@ impl Scene {
         let output = self.home.run(arguments).unwrap();
         assert!(output.status.success(), "chat {arguments:?}: {}", told(&output));
         String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs statements in the database as an intruder would: with a tool that is not ours.
-    pub(crate) fn tamper(&self, statements: &str) {
-        const SCRIPT: &str = "import sqlite3, sys\n\
-            db = sqlite3.connect(sys.argv[1], timeout=5)\n\
-            db.executescript(sys.argv[2])\n\
-            db.commit()\n";
-        let output = self.python(SCRIPT, statements);
-        assert!(output.status.success(), "{}", told(&output));
-    }
-
-    /// Whether nobody holds the write lock at this moment.
-    pub(crate) fn can_be_written(&self) -> bool {
-        const SCRIPT: &str = "import sqlite3, sys\n\
-            db = sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None)\n\
-            db.execute(sys.argv[2])\n\
-            db.execute('ROLLBACK')\n";
-        let output = self.python(SCRIPT, "BEGIN IMMEDIATE");
-        let is_locked = String::from_utf8_lossy(&output.stderr).contains("database is locked");
-        assert!(output.status.success() || is_locked, "{}", told(&output));
-        !is_locked
-    }
-
-    fn python(&self, script: &str, statements: &str) -> Output {
-        Command::new("python3")
-            .args(["-c", script])
-            .arg(self.home.store())
-            .arg(statements)
-            .output()
-            .unwrap_or_else(|error| panic!("python3 is needed for this test: {error}"))
     }
 
     /// What `chat audit` says; it must be content, and have seen something.
@@ -121,7 +94,7 @@ impl Scene {
 }
 
 /// One provider, the fake one, with its own prices; leases are short.
-fn config(folder: &Path, base_url: &str, lease_ms: u64, accounts: &str) -> String {
+fn config(folder: &Path, store: &str, base_url: &str, lease_ms: u64, accounts: &str) -> String {
     let prices = folder.join("prices.toml");
     let usd = |pico: u64| format!("{}.{:06}", pico / 1_000_000, pico % 1_000_000);
     let book = format!(
@@ -133,11 +106,10 @@ fn config(folder: &Path, base_url: &str, lease_ms: u64, accounts: &str) -> Strin
     );
     std::fs::write(&prices, book).unwrap();
     format!(
-        "store = {:?}\nmodel = \"openai/fake\"\nprices = {:?}\n\n\
+        "store = {store:?}\nmodel = \"openai/fake\"\nprices = {:?}\n\n\
          [accounts]\n{accounts}\n\n\
          [providers.openai]\nkind = \"openai\"\nbase_url = \"{base_url}\"\n\n\
          [turns]\nlease_ms = {lease_ms}\n",
-        format!("sqlite:{}", folder.join("chat.db").display()),
         prices.display().to_string()
     )
 }

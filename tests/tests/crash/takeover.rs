@@ -7,6 +7,7 @@ use chat_persist::TurnRecord;
 use chat_tests::fake_provider::reply_text;
 use chat_types::{EventKind, StepState, TurnState, UsageSource};
 
+use crate::engine::{Engine, on_every_engine};
 use crate::scene::Scene;
 use crate::verdict::judge;
 use crate::victim::{Sending, Sign, signal};
@@ -25,9 +26,17 @@ fn last_state(record: &TurnRecord) -> Option<StepState> {
     record.steps.last().map(|step| step.state)
 }
 
-#[test]
-fn a_message_that_was_acknowledged_survives_a_kill_right_after() {
-    let scene = Scene::new();
+on_every_engine! {
+    a_message_that_was_acknowledged_survives_a_kill_right_after,
+    a_dispatched_call_is_billed_as_estimated_and_never_sent_again,
+    the_same_key_after_a_kill_attaches_and_calls_nobody,
+    a_settlement_that_is_done_again_posts_once,
+    a_turn_is_stopped_from_another_process,
+    a_process_that_was_taken_for_dead_writes_nothing_when_it_wakes,
+}
+
+fn a_message_that_was_acknowledged_survives_a_kill_right_after(engine: Engine) {
+    let scene = Scene::new(engine);
     let mut sending = Sending::start(&scene, "acknowledged", "fake:chunks-12", "keep me");
     assert!(sending.wait_for(Sign::Accepted));
     let turn = sending.turn();
@@ -35,7 +44,7 @@ fn a_message_that_was_acknowledged_survives_a_kill_right_after() {
     let seen = scene.journal.find("acknowledged").unwrap();
     assert_eq!(seen.record.turn.id.as_str(), turn);
     scene.recover();
-    let books = scene.journal.books(&[(seen.scope, seen.record.turn.id)]);
+    let books = scene.journal.books();
     let after = books.turn_of_key("acknowledged").unwrap();
     assert!(after.record.state.is_terminal());
     let messages = &books.messages[&after.record.turn.conversation];
@@ -43,9 +52,8 @@ fn a_message_that_was_acknowledged_survives_a_kill_right_after() {
     assert_eq!(kept.unwrap().text(), "keep me");
 }
 
-#[test]
-fn a_dispatched_call_is_billed_as_estimated_and_never_sent_again() {
-    let scene = Scene::new();
+fn a_dispatched_call_is_billed_as_estimated_and_never_sent_again(engine: Engine) {
+    let scene = Scene::new(engine);
     let model = "fake:header_delay_ms-30000";
     let mut sending = Sending::start(&scene, "dispatched", model, "dispatched says hello");
     assert!(sending.wait_for(Sign::Attempt));
@@ -58,7 +66,7 @@ fn a_dispatched_call_is_billed_as_estimated_and_never_sent_again() {
     scene.recover();
     let charged = scene.provider.ledger().unwrap();
     assert_eq!(charged.totals.requests, 1, "it was sent again");
-    let books = scene.journal.books(&[]);
+    let books = scene.journal.books();
     let after = books.turn_of_key("dispatched").unwrap();
     assert_eq!(after.record.state, TurnState::Interrupted);
     let rows: Vec<_> = books.usage.iter().map(|row| row.source).collect();
@@ -68,9 +76,8 @@ fn a_dispatched_call_is_billed_as_estimated_and_never_sent_again() {
     assert_eq!(last_state(&seen.record), Some(StepState::Dispatched));
 }
 
-#[test]
-fn the_same_key_after_a_kill_attaches_and_calls_nobody() {
-    let scene = Scene::new();
+fn the_same_key_after_a_kill_attaches_and_calls_nobody(engine: Engine) {
+    let scene = Scene::new(engine);
     let text = "again says hello";
     let mut sending = Sending::start(&scene, "again", SLOW, text);
     assert!(sending.wait_for(Sign::FirstText));
@@ -88,16 +95,15 @@ fn the_same_key_after_a_kill_attaches_and_calls_nobody() {
     let other = Sending::start(&scene, "again", SLOW, "another body").finish();
     assert!(other.stderr.contains("error[idempotency_conflict]"), "{}", other.stderr);
     scene.recover();
-    let books = scene.journal.books(&[]);
+    let books = scene.journal.books();
     assert_eq!(books.turns.len(), 1);
     assert_eq!(books.turn_of_key("again").unwrap().text(), told);
     assert_eq!(books.usage.len(), 1);
     scene.audit();
 }
 
-#[test]
-fn a_settlement_that_is_done_again_posts_once() {
-    let scene = Scene::new();
+fn a_settlement_that_is_done_again_posts_once(engine: Engine) {
+    let scene = Scene::new(engine);
     // The end is told before the ledger has it, and the mark comes after: some milliseconds to hit.
     let mut rng = fastrand::Rng::with_seed(crate::seed());
     let mut redone = 0;
@@ -119,21 +125,21 @@ fn a_settlement_that_is_done_again_posts_once() {
     println!("{redone} of {} kills left a posted settlement without its mark", keys.len());
     assert!(redone > 0, "no kill left a settlement without its mark");
     scene.recover();
-    let books = scene.journal.books(&[]);
+    let books = scene.journal.books();
     let charged = scene.provider.ledger().unwrap();
     judge(&[], &books, &charged, &[]).assert();
     for key in &keys {
         let turn = books.turn_of_key(key).unwrap();
-        assert_eq!(last_state(&turn.record), Some(StepState::Settled), "{key}");
+        let last = last_state(&turn.record);
+        assert_eq!(last, Some(StepState::Settled), "{key}: {:?}", turn.record);
         assert_eq!(turn.text(), reply_text(12));
     }
     assert_eq!(books.usage.len(), keys.len());
     scene.audit();
 }
 
-#[test]
-fn a_turn_is_stopped_from_another_process() {
-    let scene = Scene::of_the_living();
+fn a_turn_is_stopped_from_another_process(engine: Engine) {
+    let scene = Scene::of_the_living(engine);
     let mut sending = Sending::start(&scene, "stopped", SLOW, "stopped says hello");
     assert!(sending.wait_for(Sign::FirstText));
     let turn = sending.turn();
@@ -158,9 +164,8 @@ fn a_turn_is_stopped_from_another_process() {
     assert!(charged.requests[0].chunks_sent < SLOW_CHUNKS, "{charged:?}");
 }
 
-#[test]
-fn a_process_that_was_taken_for_dead_writes_nothing_when_it_wakes() {
-    let scene = Scene::new();
+fn a_process_that_was_taken_for_dead_writes_nothing_when_it_wakes(engine: Engine) {
+    let scene = Scene::new(engine);
     let mut sending = Sending::start(&scene, "zombie", SLOW, "zombie says hello");
     assert!(sending.wait_for(Sign::FirstText));
     let id = sending.turn();
@@ -168,7 +173,7 @@ fn a_process_that_was_taken_for_dead_writes_nothing_when_it_wakes() {
     std::thread::sleep(Duration::from_millis(400));
     freeze(&scene, pid);
     scene.recover();
-    let before = scene.journal.books(&[]);
+    let before = scene.journal.books();
     let turn = before.turn_of_key("zombie").unwrap();
     assert_eq!(turn.record.turn.id.as_str(), id);
     assert_eq!((turn.record.state, turn.record.epoch), (TurnState::Interrupted, 2));
@@ -180,16 +185,16 @@ fn a_process_that_was_taken_for_dead_writes_nothing_when_it_wakes() {
     assert!(!told.was_killed());
     // Another reap, by another process, finds nothing either.
     scene.recover();
-    assert_eq!(scene.journal.books(&[]), before);
+    assert_eq!(scene.journal.books(), before);
     scene.audit();
 }
 
-/// Stops a process outside of a transaction: one that is frozen with SQLite's write lock in its hand
-/// stops every writer of the file, whatever anybody's lease says.
+/// Stops a process outside of a transaction: one that is frozen with a lock in its hand (in SQLite the only
+/// one there is) stops others who need it, whatever anybody's lease says.
 fn freeze(scene: &Scene, pid: u32) {
     for _ in 0..50 {
         signal(pid, "STOP");
-        if scene.can_be_written() {
+        if scene.database.is_at_rest() {
             return;
         }
         signal(pid, "CONT");

@@ -1,10 +1,11 @@
 //! Somebody changes an amount behind the program's back: the audit names the row.
 
+use crate::engine::{Engine, Tampered, on_every_engine};
 use crate::scene::{Scene, told};
 use crate::victim::Sending;
 
-fn scene_with_a_turn() -> Scene {
-    let scene = Scene::of_the_living();
+fn scene_with_a_turn(engine: Engine) -> Scene {
+    let scene = Scene::of_the_living(engine);
     for key in ["one", "two", "three"] {
         let sent = Sending::start(&scene, key, "fake:chunks-12", "hello").finish();
         assert!(sent.status.success(), "{}", sent.stderr);
@@ -21,27 +22,27 @@ fn audit_names(scene: &Scene, row: &str) {
     println!("{}", said.trim());
 }
 
-#[test]
-fn a_tampered_entry_is_named_by_the_audit() {
-    let scene = scene_with_a_turn();
-    let books = scene.journal.books(&[]);
+on_every_engine! {
+    a_tampered_entry_is_named_by_the_audit,
+    a_tampered_usage_row_is_named_by_the_audit,
+}
+
+fn a_tampered_entry_is_named_by_the_audit(engine: Engine) {
+    let scene = scene_with_a_turn(engine);
+    let books = scene.journal.books();
     let entry = books.entries.last().unwrap();
     let reference = entry.reference.clone();
-    scene.tamper(&format!(
-        "DROP TRIGGER entries_are_never_changed;\
-             UPDATE entries SET amount = amount + 1 WHERE reference = '{reference}';"
-    ));
+    scene.database.tamper(Tampered::Entry(&reference));
     // An entry and its hold leg share ACCOUNT/TURN/STEP; which of the two is wrong nobody can know.
     let (leg, _attempt) = reference.rsplit_once('/').unwrap();
     audit_names(&scene, leg);
 }
 
-#[test]
-fn a_tampered_usage_row_is_named_by_the_audit() {
-    let scene = scene_with_a_turn();
-    let books = scene.journal.books(&[]);
+fn a_tampered_usage_row_is_named_by_the_audit(engine: Engine) {
+    let scene = scene_with_a_turn(engine);
+    let books = scene.journal.books();
     let row = books.usage.last().unwrap();
     let turn = row.key.step.turn.as_str();
-    scene.tamper(&format!("UPDATE usage SET amount = amount - 1 WHERE turn = '{turn}';"));
+    scene.database.tamper(Tampered::Usage(turn));
     audit_names(&scene, &format!("{turn}/1/1"));
 }

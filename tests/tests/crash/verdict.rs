@@ -64,7 +64,7 @@ fn judge_victim(
         .filter(|one| names(one, key))
         .filter_map(|one| charged.request(&one.id))
         .collect();
-    broken.check(calls.len() <= 1, || {
+    broken.check(calls.len() <= victim.calls_max, || {
         format!("{key}: the provider was called {} times", calls.len())
     });
     let Some(turn) = books.turn_of_key(key) else {
@@ -77,24 +77,30 @@ fn judge_victim(
     judge_reply(broken, victim, turn, books);
     let rows: Vec<_> =
         books.usage.iter().filter(|row| row.key.step.turn == turn.record.turn.id).collect();
-    broken.check(rows.len() <= 1, || format!("{key}: {} usage rows", rows.len()));
-    match (calls.first(), rows.first()) {
-        (Some(call), None) => broken.check(call.charge_nano_usd == 0, || {
-            format!("{key}: {} was charged and nobody was billed", call.id)
-        }),
-        (Some(call), Some(row)) if row.source == UsageSource::Provider => {
-            broken.check(
-                row.provider_request_id.as_deref() == Some(call.id.as_str())
-                    && call.outcome == Some(Outcome::Finished)
-                    && u64::try_from(row.amount.nano_usd()) == Ok(call.charge_nano_usd),
-                || format!("{key}: billed {row:?}, charged {call:?}"),
-            );
-        }
-        (_, Some(row)) => broken.check(row.source == UsageSource::Estimated, || {
-            format!("{key}: billed as {:?} without a call", row.source)
-        }),
-        (None, None) => {}
+    broken.check(rows.len() <= victim.calls_max, || format!("{key}: {} usage rows", rows.len()));
+    let (reported, estimated): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|row| row.source == UsageSource::Provider);
+    for row in &reported {
+        let call = calls.iter().find(|call| row.provider_request_id.as_ref() == Some(&call.id));
+        let is_as_charged = call.is_some_and(|call| {
+            call.outcome == Some(Outcome::Finished)
+                && u64::try_from(row.amount.nano_usd()) == Ok(call.charge_nano_usd)
+        });
+        broken.check(is_as_charged, || format!("{key}: billed {row:?}, charged {call:?}"));
     }
+    for row in &estimated {
+        broken.check(row.source == UsageSource::Estimated, || {
+            format!("{key}: billed as {:?} without a call", row.source)
+        });
+    }
+    let is_reported = |call: &&RequestRecord| {
+        reported.iter().any(|row| row.provider_request_id.as_ref() == Some(&call.id))
+    };
+    let others = calls.iter().copied().filter(|call| call.charge_nano_usd > 0);
+    let unreported = others.filter(|call| !is_reported(call)).count();
+    broken.check(unreported <= estimated.len(), || {
+        format!("{key}: {unreported} calls were charged and {} estimated", estimated.len())
+    });
 }
 
 /// The request asks on behalf of this key: its text begins with it.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,10 +11,13 @@ use chat_types::{ContentPart, EventKind, PartAssembler, TurnEvent};
 
 use crate::scene::Scene;
 
-/// A turn here takes two seconds at most.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A turn here takes two seconds at most, but MongoDB keeps the transaction of a killed process, and its locks,
+/// for up to a minute.
+const PATIENCE: Duration = Duration::from_secs(100);
 /// SIGKILL.
 const KILLED: i32 = 9;
+/// SIGABRT: what a failpoint does.
+const ABORTED: i32 = 6;
 
 /// Which sign of life the deadly delay is counted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +66,11 @@ impl Told {
         self.status.signal() == Some(KILLED)
     }
 
+    /// It ended itself at its failpoint.
+    pub(crate) fn was_at_its_failpoint(&self) -> bool {
+        self.status.signal() == Some(ABORTED)
+    }
+
     pub(crate) fn saw(&self, sign: Sign) -> bool {
         self.events.iter().any(|event| sign.is(&event.event))
     }
@@ -104,7 +112,12 @@ impl Sending {
         let model = format!("openai/{model}");
         let arguments = ["--model", &model, "send", "--json", "--idempotency-key", key, text];
         let arguments = arguments.iter().chain(more);
-        let mut child = scene.home.command(arguments).spawn().unwrap();
+        Self::spawn(scene.home.command(arguments))
+    }
+
+    /// Starts a program that prints its turn's events as `chat send --json` does.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let mut stderr = child.stderr.take().unwrap();
         // Some hundred events a turn: the reader never waits for us.
@@ -180,6 +193,6 @@ impl Sending {
 /// Sends a signal that only stops or continues.
 pub(crate) fn signal(pid: u32, name: &str) {
     let command = format!("kill -{name} {pid}");
-    let status = std::process::Command::new("sh").args(["-c", &command]).status();
+    let status = Command::new("sh").args(["-c", &command]).status();
     assert!(status.unwrap().success(), "{command}");
 }
