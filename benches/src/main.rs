@@ -1,7 +1,7 @@
 //! Benchmarks: every figure beside its target, as ratios taken side by side in one run.
 //!
-//! `chat-bench [turn|history|tokens|local]…`, all of them without arguments. Writes JSON to
-//! `target/bench/`. Run by `cargo xtask bench`, which builds in release mode.
+//! `chat-bench [turn|history|tokens|local|store|store-ENGINE]…`; without arguments all that need no
+//! server. Writes JSON to `target/bench/`. Run by `cargo xtask bench`, which builds in release mode.
 
 #![expect(clippy::print_stdout, reason = "standard output is this program's result")]
 
@@ -9,6 +9,9 @@ mod cpu;
 mod history;
 mod local;
 mod rig;
+mod store;
+mod store_engine;
+mod store_scene;
 mod table;
 mod tokens;
 mod turn;
@@ -16,6 +19,8 @@ mod turn;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+
+use crate::store_engine::Engine;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -27,19 +32,39 @@ async fn main() -> anyhow::Result<()> {
         .map_or_else(|| repository.join("target"), PathBuf::from)
         .join("bench");
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    let all = ["turn", "history", "tokens", "local"].map(str::to_owned).to_vec();
-    for name in if asked.is_empty() { all } else { asked } {
+    for name in names(asked) {
         let table = match name.as_str() {
             "turn" => as_a_task(turn::run()).await?,
             "history" => as_a_task(history::run()).await?,
             "tokens" => tokens::run(&repository)?,
             "local" => local::run().await?,
-            other => anyhow::bail!("there is no bench {other}: turn, history, tokens, local"),
+            other => match Engine::of_bench(other) {
+                Some(engine) => as_a_task(store::run(engine)).await?,
+                None => anyhow::bail!(
+                    "there is no bench {other}: turn, history, tokens, local, store, \
+                     store-sqlite, store-postgres, store-mongo"
+                ),
+            },
         };
         print!("{}", table.text());
         table.save(&results)?;
     }
     Ok(())
+}
+
+/// What is to be measured: everything that needs no server unless something is named. `store` means
+/// all engines.
+fn names(asked: Vec<String>) -> Vec<String> {
+    let asked = if asked.is_empty() {
+        ["turn", "history", "tokens", "local", "store-sqlite"].map(str::to_owned).to_vec()
+    } else {
+        asked
+    };
+    let engines = || Engine::ALL.iter().map(|engine| engine.bench().to_owned()).collect();
+    asked
+        .into_iter()
+        .flat_map(|name| if name == "store" { engines() } else { vec![name] })
+        .collect()
 }
 
 /// Runs a bench where a server's handlers run: on the runtime's workers, not beside them.
