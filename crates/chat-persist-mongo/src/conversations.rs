@@ -18,7 +18,7 @@ use crate::record::{
 };
 use crate::refusal::{page_rows, refused};
 use crate::scans::{Position, scanned_after};
-use crate::unit::{Cut, Seen, Unit};
+use crate::unit::{Cut, Unit};
 use crate::{journal, messages};
 
 pub(crate) fn indexes() -> Vec<Index> {
@@ -228,9 +228,8 @@ pub(crate) async fn touch_for_turn(
         "chatRuntime.head": head.as_str(),
     } };
     let fields = Some(doc! { "expiredAt": 1 });
-    let touched = unit
-        .find_one_and_update(CONVERSATIONS, one(scope, &if_new.id), update, Seen::After, fields)
-        .await?;
+    let touched =
+        unit.find_one_and_update(CONVERSATIONS, one(scope, &if_new.id), update, fields).await?;
     if let Some(touched) = touched {
         return Ok(Touched::of(&touched)?);
     }
@@ -282,9 +281,7 @@ pub(crate) async fn move_head(
         "updatedAt": time(now),
     } }];
     let fields = Some(doc! { "expiredAt": 1 });
-    let moved = unit
-        .find_one_and_update_by(CONVERSATIONS, one(scope, id), stages, Seen::After, fields)
-        .await?;
+    let moved = unit.find_one_and_update_by(CONVERSATIONS, one(scope, id), stages, fields).await?;
     Ok(moved.as_ref().map(Touched::of).transpose()?)
 }
 

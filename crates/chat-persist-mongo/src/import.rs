@@ -39,7 +39,7 @@ pub(crate) async fn import(
     if let Some(head) = &conversation.head
         && touched.is_none()
         && !arriving.contains(head)
-        && !taken.get(head).is_some_and(|stored| stored.message.conversation == conversation.id)
+        && taken.get(head).is_none_or(|stored| stored.message.conversation != conversation.id)
     {
         let detail = format!("the head {head} is not among the messages");
         return refused(PersistErrorKind::ParentMissing, OPERATION, detail);

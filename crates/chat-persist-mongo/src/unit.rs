@@ -52,15 +52,6 @@ impl Cut {
     }
 }
 
-/// Whether an update sees the document before or after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// As it was.
-    Before,
-    /// As it is now.
-    After,
-}
-
 /// Runs a driver call with the unit's session, if it has one.
 macro_rules! in_session {
     ($unit:ident, $call:expr) => {
@@ -243,20 +234,16 @@ impl Unit<'_> {
         Ok(in_session!(self, collection.update_many(filter, update)))
     }
 
-    /// Changes one document and returns it, or none if none matched.
+    /// Changes one document and returns it as it is now, or none if none matched.
     pub(crate) async fn find_one_and_update(
         &mut self,
         collection: &'static str,
         filter: Document,
         update: Document,
-        seen: Seen,
         fields: Option<Document>,
     ) -> EngineResult<Option<Document>> {
         let options = FindOneAndUpdateOptions::builder()
-            .return_document(match seen {
-                Seen::Before => ReturnDocument::Before,
-                Seen::After => ReturnDocument::After,
-            })
+            .return_document(ReturnDocument::After)
             .projection(fields)
             .build();
         let collection = self.collection(collection);
@@ -270,14 +257,10 @@ impl Unit<'_> {
         collection: &'static str,
         filter: Document,
         stages: Vec<Document>,
-        seen: Seen,
         fields: Option<Document>,
     ) -> EngineResult<Option<Document>> {
         let options = FindOneAndUpdateOptions::builder()
-            .return_document(match seen {
-                Seen::Before => ReturnDocument::Before,
-                Seen::After => ReturnDocument::After,
-            })
+            .return_document(ReturnDocument::After)
             .projection(fields)
             .build();
         let collection = self.collection(collection);

@@ -1,5 +1,6 @@
 //! A fresh MongoDB database keeps what the ports promise, on a replica set and on one server.
 
+#![expect(dead_code, reason = "what the suites need of a fresh database is not all of it")]
 #![expect(
     clippy::expect_used,
     clippy::panic,

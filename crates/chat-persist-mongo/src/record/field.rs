@@ -79,22 +79,12 @@ impl<'d> Fields<'d> {
         u64::try_from(self.integer(name)?).map_err(|_| Self::wrong(name))
     }
 
-    /// A small whole number that is not below zero.
-    pub(crate) fn small(self, name: &str) -> EngineResult<u32> {
-        u32::try_from(self.integer(name)?).map_err(|_| Self::wrong(name))
-    }
-
     /// True only if it is there and true.
     pub(crate) fn flag(self, name: &str) -> bool {
         self.get(name).and_then(Bson::as_bool).unwrap_or(false)
     }
 
-    /// A moment.
-    pub(crate) fn time(self, name: &str) -> EngineResult<Timestamp> {
-        Self::needed(self.optional_time(name)?, name)
-    }
-
-    /// The same, if there.
+    /// A moment, if there.
     pub(crate) fn optional_time(self, name: &str) -> EngineResult<Option<Timestamp>> {
         self.get(name)
             .map(|value| {

@@ -44,7 +44,6 @@ impl Fresh {
     }
 
     /// The database itself, as another program sees it.
-    #[expect(dead_code, reason = "not every test file looks underneath")]
     pub(crate) fn database(&self) -> mongodb::Database {
         self.client.database(&self.name)
     }

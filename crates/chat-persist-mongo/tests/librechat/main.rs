@@ -1,5 +1,6 @@
 //! A database of LibreChat's own models is opened and continued, and those models read it after.
 
+#![expect(dead_code, reason = "LibreChat runs on a replica set here, on no standalone server")]
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,

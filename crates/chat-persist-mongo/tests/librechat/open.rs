@@ -146,7 +146,7 @@ async fn its_conversations_are_listed_with_their_branches() {
 
     let mut listed = list(&store, &scope).await;
     listed.sort_by(|a, b| a.id.cmp(&b.id));
-    let shown: Vec<(&str, &str, Option<&MessageId>, Option<String>, bool)> = listed
+    let shown: Vec<_> = listed
         .iter()
         .map(|found| {
             let model = found.model.as_ref().map(ToString::to_string);
@@ -320,7 +320,7 @@ async fn documents_are_stored_like_this() {
     whole_turn(&store, &scope, &new, None, 71).await;
     let mut shown = serde_json::Map::new();
     for name in ["conversations", "messages"] {
-        let documents = peer.fresh.client.database(&peer.fresh.name).collection(name);
+        let documents = peer.fresh.database().collection(name);
         let found: mongodb::bson::Document = documents
             .find_one(mongodb::bson::doc! { "conversationId": new.id.as_str() })
             .sort(mongodb::bson::doc! { "_id": -1 })
