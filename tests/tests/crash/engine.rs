@@ -104,9 +104,9 @@ impl Database {
             Engine::Mongo => {
                 let (collection, filter, change) = match what {
                     Tampered::Entry(reference) => {
-                        ("runtime_entries", doc! { "reference": reference }, 1_i64)
+                        ("runtime_entries", doc! { "_id.reference": reference }, 1_i64)
                     }
-                    Tampered::Usage(turn) => ("runtime_usage", doc! { "turn": turn }, -1_i64),
+                    Tampered::Usage(turn) => ("runtime_usage", doc! { "_id.turn": turn }, -1_i64),
                 };
                 let work = async {
                     let rows = self.mongo().await.collection::<Document>(collection);
