@@ -94,7 +94,28 @@ impl Mongo {
             let message = reply.message.unwrap_or_default();
             return Err(ServiceError::Refused { command: "replSetInitiate".to_owned(), message });
         }
-        self.wait_for_primary().map(drop)
+        self.wait_for_primary()?;
+        self.wait_for_members()
+    }
+
+    /// Waits until every node takes part and has a checkpoint on its disk: one that is killed before that
+    /// refuses to start again.
+    fn wait_for_members(&self) -> Result<(), ServiceError> {
+        let give_up = Instant::now() + PRIMARY_PATIENCE;
+        for node in &self.nodes {
+            let takes_part =
+                || node.hello().is_some_and(|reply| reply.is_primary || reply.is_secondary);
+            while !takes_part() {
+                if Instant::now() > give_up {
+                    let why = format!("no member within {PRIMARY_PATIENCE:?}");
+                    return Err(not_serving("a node", why, &node.folder));
+                }
+                std::thread::sleep(POLL_INTERVAL);
+            }
+            mongo_wire::run(node.address(), vec![("fsync", Value::Int(1))])
+                .map_err(ServiceError::system("writing a checkpoint"))?;
+        }
+        Ok(())
     }
 
     /// The connection string, without a database.

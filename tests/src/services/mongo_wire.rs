@@ -1,6 +1,6 @@
 //! The few words of MongoDB's wire protocol that setting up a replica set takes: commands as `OP_MSG`.
 //!
-//! No driver is linked for them. One connection a command; replies are read as far as the three fields that
+//! No driver is linked for them. One connection a command; replies are read as far as the few fields that
 //! are asked for. Not here: anything a store does.
 
 use std::io::{self, Read, Write};
@@ -31,6 +31,7 @@ pub(crate) enum Value {
 pub(crate) struct Reply {
     pub(crate) is_ok: bool,
     pub(crate) is_primary: bool,
+    pub(crate) is_secondary: bool,
     pub(crate) message: Option<String>,
 }
 
@@ -117,6 +118,7 @@ fn reply(document: &[u8]) -> io::Result<Reply> {
         match (name, kind) {
             (b"ok", 0x01) => reply.is_ok = f64::from_le_bytes(first(bytes)?) > 0.5,
             (b"isWritablePrimary", 0x08) => reply.is_primary = bytes == [1],
+            (b"secondary", 0x08) => reply.is_secondary = bytes == [1],
             (b"errmsg", 0x02) => {
                 let text = bytes.get(4..size.saturating_sub(1)).unwrap_or_default();
                 reply.message = Some(String::from_utf8_lossy(text).into_owned());
@@ -176,7 +178,8 @@ mod tests {
     fn a_reply_is_read_past_what_nobody_asked_for() {
         let bytes = b"....\x03d\0\x05\0\0\0\0\x08isWritablePrimary\0\x01\x09t\0\0\0\0\0\0\0\0\0\
             \x02errmsg\0\x03\0\0\0no\0\x01ok\0\0\0\0\0\0\0\xF0\x3F\0";
-        let read = Reply { is_ok: true, is_primary: true, message: Some("no".to_owned()) };
+        let message = Some("no".to_owned());
+        let read = Reply { is_ok: true, is_primary: true, is_secondary: false, message };
         assert_eq!(reply(bytes).unwrap(), read);
         assert_eq!(reply(b"....\0").unwrap(), Reply::default());
         assert!(reply(b"....\x02errmsg\0\xFF\0\0\0no\0").is_err());
