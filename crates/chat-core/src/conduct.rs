@@ -6,13 +6,12 @@
 
 use std::sync::Arc;
 
-use chat_persist::{NewStep, PersistErrorKind};
+use chat_persist::{Fence, NewStep, PersistError, PersistErrorKind};
 use chat_provider::{CallPermit, CompletionStream, Prepared};
-use chat_types::{EventKind, Purpose, StepKey};
+use chat_types::{AttemptKey, EventKind, Purpose, StepKey, Timestamp};
 use chat_usage::GrantRequest;
 use tokio::time::{Duration, Instant};
 
-use crate::TurnError;
 use crate::conductor::{Conductor, Opened, REPLY_STEP};
 use crate::ending::{End, FencedOut, StepRow};
 use crate::gate::JournalGate;
@@ -24,6 +23,7 @@ use crate::narrate::Narrator;
 use crate::patience::persistently;
 use crate::plan::{BuiltPrompt, Plan};
 use crate::turn_log::{Pace, TurnLog};
+use crate::{TurnError, lease};
 
 /// Conducts a turn to its end. Never fails: every way out closes the turn, or leaves it to the
 /// owner that took it over.
@@ -133,6 +133,7 @@ impl Conductor<'_> {
             accounts: Vec::new(),
             at: now,
         };
+        let leased_until = lease::held_until(self.inner);
         let (granted, journaled) = futures::join!(
             self.inner.grant(scope, request),
             persistently(|| self.inner.store.open_step(&plan.fence, &step)),
@@ -150,6 +151,13 @@ impl Conductor<'_> {
             Ok(granted) => granted,
             Err(error) => return Ok(Err(End::before_call(&error, StepRow::Open))),
         };
+        if let Some(error) = fence_broken(self.inner, leased_until, &plan.fence, &key).await {
+            self.inner.release(scope, &key).await;
+            if error.kind() == PersistErrorKind::Fenced {
+                return Err(FencedOut);
+            }
+            return Ok(Err(End::before_call(&error.into(), StepRow::Open)));
+        }
         let terms = grant.terms();
         self.log.append(vec![
             EventKind::Held {
@@ -212,4 +220,19 @@ impl Conductor<'_> {
         )
         .await
     }
+}
+
+/// Asks the journal again if the lease that held when the attempt was journaled may have lapsed.
+/// Who took the turn over before the hold was there has concluded that no byte left, so none may.
+async fn fence_broken(
+    inner: &Inner,
+    leased_until: Timestamp,
+    fence: &Fence,
+    key: &StepKey,
+) -> Option<PersistError> {
+    if inner.clock.now() < leased_until {
+        return None;
+    }
+    let attempt = AttemptKey { step: key.clone(), attempt: 1 };
+    persistently(|| inner.store.dispatch(fence, &attempt)).await.err()
 }

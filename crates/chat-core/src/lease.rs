@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use chat_types::Timestamp;
+
 use crate::Result;
 use crate::inner::Inner;
 use crate::patience::persistently;
@@ -11,6 +13,11 @@ pub(crate) const BEATS_PER_LEASE: u32 = 3;
 
 /// Where a lease ends that was never taken: a process that only reads writes none.
 pub(crate) const NEVER_LEASED: i64 = i64::MIN;
+
+/// Until when nobody else can take this process's turns over.
+pub(crate) fn held_until(inner: &Inner) -> Timestamp {
+    Timestamp::from_unix_ms(inner.lease_until.load(Ordering::SeqCst))
+}
 
 /// Makes sure that a turn accepted now has a living owner. Writes at most once per third of a
 /// lease.

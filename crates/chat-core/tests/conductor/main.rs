@@ -12,6 +12,7 @@ mod cases;
 mod events;
 mod hooks;
 mod idempotency;
+mod ledgers;
 mod money;
 mod processes;
 mod properties;

@@ -10,10 +10,12 @@ use chat_types::{
     UsageSource,
 };
 use futures::StreamExt;
+use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant};
 
 use crate::common::*;
 use crate::hooks::NeverAnswers;
+use crate::ledgers::{Stuck, StuckLedger};
 
 fn slow_reply() -> ScriptedReply {
     ScriptedReply::new(vec![
@@ -237,4 +239,33 @@ async fn a_burst_of_sends_starts_no_more_turns_than_are_allowed() {
     let refused = sent.iter().filter_map(|sent| sent.as_ref().err());
     assert!(refused.clone().all(|error| error.code() == "overloaded"));
     assert_eq!(refused.count(), 61);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_was_taken_over_while_it_waited_for_the_hold_sends_nothing() {
+    let world = World::saying(&["never"]).with_credit(1_000_000_000);
+    let go_on = Arc::new(Semaphore::new(0));
+    let slow = StuckLedger(world.ledger.clone(), Stuck::Holds(Arc::clone(&go_on)));
+    let owner = world.builder_over(Arc::new(slow)).start().await.expect("starts");
+    let heir = world.start().await;
+    let turn = send(&owner, TurnRequest::text("hi")).await;
+    while world.record(&ada(), turn.id()).await.steps.is_empty() {
+        tokio::task::yield_now().await;
+    }
+
+    // The attempt is journaled, the hold is on its way: the heir sees that no byte can have left.
+    world.let_leases_lapse();
+    let recovered = heir.recover().await.expect("recovers");
+    assert_eq!(recovered.turns, 1);
+    let closed = world.record(&ada(), turn.id()).await;
+    assert_eq!((closed.state, closed.epoch), (TurnState::Failed, 2));
+    assert_eq!(closed.failure.expect("says why").code, "not_started");
+
+    go_on.close();
+    turn.settled().await;
+    assert_eq!(world.provider.calls(), vec![]);
+    world.let_leases_lapse();
+    heir.recover().await.expect("recovers");
+    assert_eq!(world.rows(&ada()).await, vec![]);
+    assert_sound(&heir).await;
 }

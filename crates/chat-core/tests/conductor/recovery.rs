@@ -4,21 +4,18 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use chat_balance::{
-    Account, AccountSpec, BalanceAdapter, Credit, Entry, Hold, HoldRequest, HoldState,
-    LedgerMaintenance, LegRequest, MemoryLedger, Settlement,
-};
+use chat_balance::{AccountSpec, BalanceAdapter, HoldRequest, HoldState, LegRequest};
 use chat_core::{BaseClient, Recovered, Turn, TurnRequest};
 use chat_persist::{Fence, NewStep, PersistenceAdapter};
 use chat_provider::{Exposure, ProviderEvent, ScriptedReply, ScriptedStep};
 use chat_types::{
-    AccountId, Clock, ConversationId, Cursor, Folded, Message, MessageId, Money, Purpose, Scope,
-    StepKey, StepState, TenantId, Timestamp, Tokens, TurnId, TurnState, UsageSource,
+    AccountId, Clock, ConversationId, Cursor, Folded, Message, MessageId, Money, Purpose, StepKey,
+    StepState, Tokens, TurnId, TurnState, UsageSource,
 };
 
 use crate::common::*;
 use crate::hooks::NeverAnswers;
+use crate::ledgers::{Stuck, StuckLedger};
 
 /// What is known of a turn whose process died.
 struct Died {
@@ -306,7 +303,7 @@ fn streaming_with_a_snapshot_of_the_provider_is_billed_by_it() {
 #[test]
 fn settling_is_settled_from_the_stored_amounts() {
     let world = World::saying(&["Hel", "lo"]).with_credit(1_000_000_000);
-    let stuck = StuckLedger(world.ledger.clone());
+    let stuck = StuckLedger(world.ledger.clone(), Stuck::Settlements);
     let died = in_process(async {
         let client = world.builder_over(Arc::new(stuck)).start().await;
         let client = client.expect("starts");
@@ -393,95 +390,4 @@ fn a_thousand_lapsed_turns_are_all_recovered_in_the_end() {
         assert_sound(&client).await;
     });
     assert_eq!(rows(&world).len(), 1_000);
-}
-
-/// A ledger that takes holds and never answers a settlement.
-#[derive(Debug)]
-struct StuckLedger(MemoryLedger);
-
-#[async_trait]
-impl BalanceAdapter for StuckLedger {
-    async fn open_account(
-        &self,
-        scope: &Scope,
-        spec: &AccountSpec,
-        at: Timestamp,
-    ) -> chat_balance::Result<Account> {
-        self.0.open_account(scope, spec, at).await
-    }
-
-    async fn account(
-        &self,
-        scope: &Scope,
-        id: &AccountId,
-    ) -> chat_balance::Result<Option<Account>> {
-        self.0.account(scope, id).await
-    }
-
-    async fn credit(&self, scope: &Scope, credit: &Credit) -> chat_balance::Result<Entry> {
-        self.0.credit(scope, credit).await
-    }
-
-    async fn hold(&self, scope: &Scope, request: &HoldRequest) -> chat_balance::Result<Hold> {
-        self.0.hold(scope, request).await
-    }
-
-    async fn extend(
-        &self,
-        scope: &Scope,
-        key: &StepKey,
-        attempt: u32,
-        extra: Money,
-        at: Timestamp,
-    ) -> chat_balance::Result<Hold> {
-        self.0.extend(scope, key, attempt, extra, at).await
-    }
-
-    async fn settle(&self, _: &Scope, _: &Settlement) -> chat_balance::Result<Hold> {
-        std::future::pending().await
-    }
-
-    async fn release(
-        &self,
-        scope: &Scope,
-        key: &StepKey,
-        at: Timestamp,
-    ) -> chat_balance::Result<Hold> {
-        self.0.release(scope, key, at).await
-    }
-
-    async fn hold_of(&self, scope: &Scope, key: &StepKey) -> chat_balance::Result<Option<Hold>> {
-        self.0.hold_of(scope, key).await
-    }
-}
-
-#[async_trait]
-impl LedgerMaintenance for StuckLedger {
-    async fn open_holds(&self, before: Timestamp, limit: u32) -> chat_balance::Result<Vec<Hold>> {
-        self.0.open_holds(before, limit).await
-    }
-
-    async fn scan_accounts(
-        &self,
-        after: Option<&(TenantId, AccountId)>,
-        limit: u32,
-    ) -> chat_balance::Result<Vec<(TenantId, Account)>> {
-        self.0.scan_accounts(after, limit).await
-    }
-
-    async fn scan_holds(
-        &self,
-        after: Option<&(TenantId, StepKey)>,
-        limit: u32,
-    ) -> chat_balance::Result<Vec<Hold>> {
-        self.0.scan_holds(after, limit).await
-    }
-
-    async fn scan_entries(&self, after: u64, limit: u32) -> chat_balance::Result<Vec<Entry>> {
-        self.0.scan_entries(after, limit).await
-    }
-
-    async fn restore(&self, rows: &chat_balance::LedgerRows) -> chat_balance::Result<()> {
-        self.0.restore(rows).await
-    }
 }
