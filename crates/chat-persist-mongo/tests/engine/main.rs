@@ -2,12 +2,12 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
     reason = "a test opens its own store and looks underneath"
 )]
 
+mod cost;
 #[path = "../fresh/mod.rs"]
 mod fresh;
 mod journal;
