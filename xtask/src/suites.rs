@@ -72,24 +72,13 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "postgres",
-        runs: Runs::Parts(&[
-            Part::Package("chat-persist-postgres"),
-            Part::File("chat-tests", "turns_on_postgres"),
-        ]),
+        runs: Runs::Parts(&[Part::Package("chat-persist-postgres")]),
         needs: &[POSTGRES],
     },
     Suite {
         name: "mongo",
-        runs: Runs::Parts(&[
-            Part::Package("chat-persist-mongo"),
-            Part::File("chat-tests", "turns_on_mongo"),
-        ]),
+        runs: Runs::Parts(&[Part::Package("chat-persist-mongo")]),
         needs: &[MONGO, MONGO_STANDALONE, Need::LibreChatModels],
-    },
-    Suite {
-        name: "traces",
-        runs: Runs::Parts(&[Part::File("chat-tests", "traces")]),
-        needs: &[POSTGRES, MONGO],
     },
     Suite {
         name: "librechat",

@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use mongodb::options::{
-    ReadConcern, ReadPreference, SelectionCriteria, TransactionOptions,
-};
+use mongodb::options::{ReadConcern, ReadPreference, SelectionCriteria, TransactionOptions};
 use mongodb::{Client, ClientSession, Database};
 use tokio::sync::Semaphore;
 

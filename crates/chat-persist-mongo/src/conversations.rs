@@ -309,6 +309,18 @@ pub(crate) async fn correct_head(
     Ok(())
 }
 
+/// Writes to the conversation's document, so that a deletion and a turn that is accepted meanwhile
+/// meet there: one of the two runs again and sees what the other did.
+pub(crate) async fn lock_tree(
+    unit: &mut Unit<'_>,
+    scope: &Scope,
+    id: &ConversationId,
+) -> Outcome<()> {
+    let update = doc! { "$inc": { "chatRuntime.deletions": 1_i64 } };
+    unit.update_one(CONVERSATIONS, one(scope, id), update).await?;
+    Ok(())
+}
+
 /// Deletes up to `limit` conversations whose time was over at `now`, with everything that belongs
 /// to them, and returns how many. One with unfinished business is spared.
 pub(crate) async fn sweep(unit: &mut Unit<'_>, now: Timestamp, limit: i64) -> Outcome<u64> {

@@ -252,6 +252,7 @@ pub(crate) async fn delete_subtree(
     if !is_there(unit, scope, conversation, message).await? {
         return Ok(0);
     }
+    conversations::lock_tree(unit, scope, conversation).await?;
     let cut = Cut::sorted(doc! { "_id": 1 }, 0)
         .only(doc! { "_id": 0, "messageId": 1, "parentMessageId": 1 });
     let documents = unit.find(MESSAGES, all_of(scope, conversation), cut).await?;

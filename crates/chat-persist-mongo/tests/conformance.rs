@@ -10,7 +10,8 @@
 
 mod fresh;
 
-use chat_testkit::{Harness, LedgerHarness, UsageHarness};
+use chat_testkit::traces::TraceHarness;
+use chat_testkit::{Harness, LedgerHarness, Ports, UsageHarness};
 use fresh::{Fresh, Server};
 
 async fn open(server: Server) -> Harness {
@@ -28,11 +29,17 @@ async fn open_usage() -> UsageHarness {
     UsageHarness::new(fresh.open().await).guarded_by(fresh)
 }
 
+async fn open_all() -> TraceHarness {
+    let fresh = Fresh::on(Server::ReplicaSet).await;
+    TraceHarness::new(Ports::of(fresh.open().await)).guarded_by(fresh)
+}
+
 mod replica_set {
     use super::*;
     chat_testkit::ledger_suite!(open_ledger());
     chat_testkit::persistence_suite!(open(Server::ReplicaSet));
     chat_testkit::usage_suite!(open_usage());
+    chat_testkit::archive_suite!(open_all());
 }
 
 mod standalone {

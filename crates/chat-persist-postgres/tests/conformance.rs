@@ -9,7 +9,8 @@ mod database;
 use std::sync::Arc;
 
 use chat_persist_postgres::PostgresStore;
-use chat_testkit::{Harness, LedgerHarness, UsageHarness};
+use chat_testkit::traces::TraceHarness;
+use chat_testkit::{Harness, LedgerHarness, Ports, UsageHarness};
 use database::Database;
 
 async fn open() -> (Arc<PostgresStore>, Database) {
@@ -32,6 +33,12 @@ async fn open_usage() -> UsageHarness {
     UsageHarness::new(store).guarded_by(database)
 }
 
+async fn open_all() -> TraceHarness {
+    let (store, database) = open().await;
+    TraceHarness::new(Ports::of(store)).guarded_by(database)
+}
+
 chat_testkit::persistence_suite!(open_store());
 chat_testkit::ledger_suite!(open_ledger());
 chat_testkit::usage_suite!(open_usage());
+chat_testkit::archive_suite!(open_all());

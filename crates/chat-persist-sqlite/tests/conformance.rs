@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use chat_persist_sqlite::{SqliteConfig, SqliteStore};
-use chat_testkit::{Harness, LedgerHarness, UsageHarness};
+use chat_testkit::traces::TraceHarness;
+use chat_testkit::{Harness, LedgerHarness, Ports, UsageHarness};
 
 async fn open() -> (Arc<SqliteStore>, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -29,6 +30,12 @@ async fn open_usage() -> UsageHarness {
     UsageHarness::new(store).guarded_by(folder)
 }
 
+async fn open_all() -> TraceHarness {
+    let (store, folder) = open().await;
+    TraceHarness::new(Ports::of(store)).guarded_by(folder)
+}
+
 chat_testkit::persistence_suite!(open_store());
 chat_testkit::ledger_suite!(open_ledger());
 chat_testkit::usage_suite!(open_usage());
+chat_testkit::archive_suite!(open_all());

@@ -192,6 +192,8 @@ impl Node {
             // Many small servers share a machine.
             .args(["--wiredTigerCacheSizeGB", "0.25", "--quiet"])
             .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])
+            // What a killed process held locked is free after this long; see docs/storage.md.
+            .args(["--setParameter", "transactionLifetimeLimitSeconds=5"])
             .args(["--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100"]);
         if let Some(set) = set {
             command.args(["--replSet", set, "--oplogSize", "256"]);

@@ -93,7 +93,8 @@ fn image(part: &ContentPart) -> Option<Document> {
 fn open_call<'c>(content: &'c mut Array, call_id: &str) -> Option<&'c mut Document> {
     content.iter_mut().rev().find_map(|entry| {
         let call = entry.as_document_mut()?.get_document_mut("tool_call").ok()?;
-        let is_open = call.get_str("id").is_ok_and(|id| id == call_id) && !call.contains_key("output");
+        let is_open =
+            call.get_str("id").is_ok_and(|id| id == call_id) && !call.contains_key("output");
         is_open.then_some(call)
     })
 }
@@ -153,10 +154,10 @@ fn read_content(parts: &mut Vec<ContentPart>, entry: &Bson, place: usize, id: &M
     let entry = Fields(document);
     match kind(document) {
         "text" => parts.extend(value_of(entry, "text").map(ContentPart::text)),
-        "think" => parts.extend(value_of(entry, "think").map(|text| ContentPart::Reasoning {
-            text: text.to_owned(),
-            opaque: None,
-        })),
+        "think" => parts.extend(
+            value_of(entry, "think")
+                .map(|text| ContentPart::Reasoning { text: text.to_owned(), opaque: None }),
+        ),
         "tool_call" => {
             if let Ok(call) = document.get_document("tool_call") {
                 read_call(parts, Fields(call), place);
@@ -306,11 +307,7 @@ mod tests {
     }
 
     fn call(id: &str, name: &str, arguments: &str) -> ContentPart {
-        ContentPart::ToolCall {
-            call_id: id.into(),
-            name: name.into(),
-            arguments: arguments.into(),
-        }
+        ContentPart::ToolCall { call_id: id.into(), name: name.into(), arguments: arguments.into() }
     }
 
     #[test]
@@ -363,8 +360,7 @@ mod tests {
         let good = doc! { "content": [{ "type": "summary", "content": [text.clone()] }] };
         let found = summary(read(&good)).expect("one summary");
         assert_eq!((found.text.as_str(), found.covers_to.as_str()), ("so far", "m-1"));
-        let failed =
-            doc! { "content": [{ "type": "summary", "failed": true, "content": [text] }] };
+        let failed = doc! { "content": [{ "type": "summary", "failed": true, "content": [text] }] };
         assert_eq!(read(&failed), []);
         let legacy = doc! { "summary": "long ago", "summaryTokenCount": 3 };
         assert_eq!(summary(read(&legacy)).expect("one summary").text, "long ago");

@@ -3,9 +3,7 @@
 //! The head is ours as long as `updatedAt` is what we wrote last; when LibreChat has written since,
 //! it is the newest message.
 
-use chat_types::{
-    Conversation, ConversationId, ModelOptions, ModelRef, Scope, Timestamp, Tokens,
-};
+use chat_types::{Conversation, ConversationId, ModelOptions, ModelRef, Scope, Timestamp, Tokens};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 
@@ -71,9 +69,7 @@ pub(crate) fn patched_fields(
     let always = ["updatedAt", "chatRuntime.writtenAt", "chatRuntime.head"];
     let set: Document = set
         .into_iter()
-        .filter(|(name, value)| {
-            always.contains(&name.as_str()) || was_set.get(name) != Some(value)
-        })
+        .filter(|(name, value)| always.contains(&name.as_str()) || was_set.get(name) != Some(value))
         .collect();
     let unset: Document = unset
         .into_iter()
@@ -166,9 +162,7 @@ pub(crate) fn conversation_of(document: &Document) -> EngineResult<Found> {
             Some(ours) if head_holds => ours.optional_parsed("head")?,
             _ => None,
         },
-        model: exact_model
-            .filter(shown)
-            .or_else(|| model_of(text("endpoint"), text("model"))),
+        model: exact_model.filter(shown).or_else(|| model_of(text("endpoint"), text("model"))),
         instructions: text("promptPrefix").or_else(|| text("system")).map(str::to_owned),
         options: options_of(fields, ours)?,
         archived: fields.flag("isArchived"),

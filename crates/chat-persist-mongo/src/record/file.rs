@@ -69,14 +69,12 @@ pub(crate) fn file_of(document: &Document) -> EngineResult<FileRecord> {
         Some(hash) => ContentHash::from_stored(hash.to_owned()),
         None => ContentHash::of(["librechat", id.as_str()]),
     };
-    let first_seen = document.get_object_id("_id").map_or(0, |id| id.timestamp().timestamp_millis());
+    let first_seen =
+        document.get_object_id("_id").map_or(0, |id| id.timestamp().timestamp_millis());
     let size = fields.optional_float("bytes").map_or(0, |_| fields.unsigned("bytes").unwrap_or(0));
     Ok(FileRecord {
         name: fields.optional_text("filename")?.unwrap_or(id.as_str()).to_owned(),
-        media_type: fields
-            .optional_text("type")?
-            .unwrap_or("application/octet-stream")
-            .to_owned(),
+        media_type: fields.optional_text("type")?.unwrap_or("application/octet-stream").to_owned(),
         size_bytes: size,
         content,
         created_at: fields

@@ -6,8 +6,8 @@
 
 use chat_persist::stored::{MessageRow, message_record};
 use chat_types::{
-    ContentHash, ConversationId, FinishReason, Message, MessageId, MessageStatus,
-    Provenance, Role, Scope, Timestamp, TokenCount, TokenizerId, Tokens,
+    ContentHash, ConversationId, FinishReason, Message, MessageId, MessageStatus, Provenance, Role,
+    Scope, Timestamp, TokenCount, TokenizerId, Tokens,
 };
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Array, Bson, Document, doc};
@@ -95,9 +95,7 @@ fn sender(message: &Message) -> &str {
         Role::User => "User",
         Role::System => "System",
         Role::Tool => "Tool",
-        Role::Assistant => {
-            message.model.as_ref().map_or("Assistant", |model| model.model.as_str())
-        }
+        Role::Assistant => message.model.as_ref().map_or("Assistant", |model| model.model.as_str()),
     }
 }
 
@@ -173,9 +171,8 @@ pub(crate) fn count_update(document: &Document, records: Vec<Bson>) -> Vec<(Docu
     let by_id = doc! { "_id": document.get("_id") };
     let seen = seen_of(document);
     let ours = document.get_document(OURS).ok();
-    let is_current = ours.is_some_and(|ours| {
-        seen.iter().all(|(name, hash)| ours.get(name) == Some(hash))
-    });
+    let is_current =
+        ours.is_some_and(|ours| seen.iter().all(|(name, hash)| ours.get(name) == Some(hash)));
     if is_current {
         return records
             .into_iter()
@@ -248,30 +245,23 @@ pub(crate) fn message_of(document: &Document) -> EngineResult<Stored> {
         && !edit.is_any()
         && let Some(record) = ours.optional_text("exact")?
     {
-        let row = MessageRow {
-            id: id.as_str(),
-            role: role.as_str(),
-            record,
-            token_counts: "[]",
-        };
-        let mut message = row
-            .read(&conversation, parent)
-            .map_err(|error| Failure::corrupt(error.to_string()))?;
+        let row = MessageRow { id: id.as_str(), role: role.as_str(), record, token_counts: "[]" };
+        let mut message =
+            row.read(&conversation, parent).map_err(|error| Failure::corrupt(error.to_string()))?;
         message.token_counts = counts_of(ours)?;
         return Ok(Stored { object_id, message, is_ours: true });
     }
     let text_wins = edit.text && !edit.content && content_text(fields) != shown_text(document);
     let finish = fields.optional_text("finish_reason").ok().flatten();
-    let is_partial = fields.flag("unfinished") || fields.flag("error") || finish == Some("incomplete");
+    let is_partial =
+        fields.flag("unfinished") || fields.flag("error") || finish == Some("incomplete");
     let message = Message {
         parts: parts_of(fields, &id, text_wins),
         id,
         conversation,
         parent,
         role,
-        created_at: fields
-            .optional_time("createdAt")?
-            .unwrap_or_else(|| written_at(object_id)),
+        created_at: fields.optional_time("createdAt")?.unwrap_or_else(|| written_at(object_id)),
         turn: ours.map(|ours| ours.optional_parsed("turn")).transpose()?.flatten(),
         model: model_of(
             fields.optional_text("endpoint").ok().flatten(),
@@ -373,11 +363,8 @@ mod tests {
 
     #[test]
     fn what_librechat_can_say_is_said_once() {
-        let call = ContentPart::ToolCall {
-            call_id: "c".into(),
-            name: "n".into(),
-            arguments: "{}".into(),
-        };
+        let call =
+            ContentPart::ToolCall { call_id: "c".into(), name: "n".into(), arguments: "{}".into() };
         let result =
             ContentPart::ToolResult { call_id: "c".into(), text: "42".into(), is_error: false };
         let reply = Message {

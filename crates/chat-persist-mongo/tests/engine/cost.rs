@@ -45,7 +45,8 @@ fn message(number: i64) -> Message {
 /// Documents and index keys that reads of `messages` have looked at since profiling began.
 async fn looked_at(fresh: &Fresh) -> i64 {
     let profile = fresh.database().collection::<Document>("system.profile");
-    let reads = doc! { "ns": format!("{}.messages", fresh.name), "op": { "$in": ["query", "command"] } };
+    let reads =
+        doc! { "ns": format!("{}.messages", fresh.name), "op": { "$in": ["query", "command"] } };
     let rows: Vec<Document> =
         profile.find(reads).await.expect("reads").try_collect().await.expect("reads");
     assert!(!rows.is_empty(), "nothing was profiled");
