@@ -70,6 +70,8 @@ fn build() -> Result<PathBuf, ProgramError> {
         "chat-cli",
         "--bin",
         "chat",
+        "--features",
+        "chat-cli/postgres,chat-cli/mongo",
     ];
     build_program("chat", SELECTION)
 }

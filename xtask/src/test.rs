@@ -140,6 +140,8 @@ fn prepare(suite: &Suite, servers: &mut Services) -> anyhow::Result<Vec<Variable
                     shell::cargo(["build", "--package", "chat-tests", "--bin", "fake-provider"]);
                 if Part::Package("chat-cli").exists(&shell::root()) {
                     build.args(["--package", "chat-cli", "--bin", "chat"]);
+                    // Its own features too: what it does on one engine alone is behind them.
+                    build.args(["--features", "chat-cli/postgres,chat-cli/mongo"]);
                     // Built just now: the tests need not build it again.
                     let program = shell::target_folder().join("debug").join(CHAT);
                     variables.push(("CHAT_BIN", program.into_os_string()));

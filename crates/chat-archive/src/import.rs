@@ -3,7 +3,7 @@
 //! A page is a few hundred rows or a few megabytes, so a conversation of any length is never held
 //! in memory whole. Every write may be repeated: an import that was stopped is run again and goes
 //! on, and one that was done changes nothing. Nothing that is there is overwritten; what differs is
-//! refused. Not here: reading (`reader`), and turns that run meanwhile (stop them first).
+//! refused, or left as it is where that was asked for (`kept`). Not here: reading (`reader`), and turns that run meanwhile (stop them first).
 
 use std::io::BufRead;
 
@@ -15,7 +15,7 @@ use chat_types::{
 use chat_usage::UsageRow;
 
 use crate::error::{ArchiveError, ArchiveErrorKind, Lines};
-use crate::{ArchiveLine, ArchiveReader, Counts, Result, Stores};
+use crate::{ArchiveLine, ArchiveReader, Counts, Result, Stores, kept};
 
 /// Rows of one page: few enough for one transaction of any engine, enough to hide its latency.
 const PAGE_ROWS_MAX: usize = 500;
@@ -31,6 +31,9 @@ pub struct ImportOptions {
     pub dry_run: bool,
     /// Leave accounts, holds and entries out instead of refusing them where there is no ledger.
     pub leave_ledger_out: bool,
+    /// Messages and files that are there and differ stay as they are and are counted, instead of
+    /// refusing the page: the source goes on, and what was carried over may be edited in it.
+    pub keep_what_differs: bool,
 }
 
 /// What an import read and found.
@@ -47,6 +50,11 @@ pub struct ImportReport {
     pub turns_homeless: u64,
     /// Accounts, openings, holds and entries left out because that was asked for.
     pub ledger_left_out: u64,
+    /// Messages that differ from those that are there, which stay: see
+    /// [`ImportOptions::keep_what_differs`]. A dry run does not compare.
+    pub messages_kept: u64,
+    /// Files of which the same is true.
+    pub files_kept: u64,
 }
 
 /// Called with the counts so far, after every page.
@@ -268,8 +276,14 @@ impl Importer {
         if self.options.dry_run {
             return Ok(());
         }
-        let written = self.stores.persistence.import(&open.scope, &conversation, &messages).await;
-        written.map_err(|error| ArchiveError::from(error).at(place))
+        let store = &self.stores.persistence;
+        let mut written = store.import(&open.scope, &conversation, &messages).await.map(|()| 0);
+        if self.options.keep_what_differs && is_conflict(&written) {
+            written = kept::import_rest(store.as_ref(), &open.scope, &conversation, messages).await;
+        }
+        let kept = written.map_err(|error| ArchiveError::from(error).at(place))?;
+        self.report.messages_kept = self.report.messages_kept.saturating_add(kept);
+        Ok(())
     }
 
     /// Writes the rest of a conversation, then its head if that came late.
@@ -356,8 +370,14 @@ impl Importer {
         let written = match page.rows {
             Rows::None => Ok(()),
             Rows::Files(scope, files) => {
-                let kept = self.stores.persistence.keep_files(&scope, &files).await;
-                kept.map_err(ArchiveError::from)
+                let store = &self.stores.persistence;
+                let mut written = store.keep_files(&scope, &files).await.map(|()| 0);
+                if self.options.keep_what_differs && is_conflict(&written) {
+                    written = kept::keep_rest(store.as_ref(), &scope, files).await;
+                }
+                written.map_err(ArchiveError::from).map(|kept| {
+                    self.report.files_kept = self.report.files_kept.saturating_add(kept);
+                })
             }
             Rows::Turns(turns) => self.restore_turns(&turns).await,
             Rows::Ledger(rows) => match &self.stores.ledger {
@@ -392,6 +412,10 @@ impl Importer {
     fn refused(&self, error: chat_persist::PersistError) -> ArchiveError {
         ArchiveError::from(error).at(Lines::one(self.line))
     }
+}
+
+fn is_conflict<T>(outcome: &chat_persist::Result<T>) -> bool {
+    outcome.as_ref().is_err_and(|error| error.kind() == PersistErrorKind::Conflict)
 }
 
 /// A ledger that has moved on since it was imported cannot be merged with what it was.

@@ -4,6 +4,7 @@ mod counts;
 mod error;
 mod export;
 mod import;
+mod kept;
 mod line;
 mod reader;
 mod record;

@@ -3,6 +3,8 @@
 //   node models.js write  URL                      a small database; prints what it is about
 //   node models.js read   URL USER CONVERSATION    what the models see of a conversation
 //   node models.js go-on  URL USER CONVERSATION PARENT MESSAGE   edits MESSAGE, adds one below PARENT
+//   node models.js more   URL USER                 a second user who is in debt, credit for USER, and
+//                                                  a conversation whose id no other store takes
 //
 // The folder with their node_modules is named by CHAT_TEST_LIBRECHAT_MODELS.
 'use strict';
@@ -110,6 +112,32 @@ async function goOn(methods, user, conversationId, parentMessageId, messageId) {
   return { saved: saved?.messageId ?? null };
 }
 
+async function more(models, methods, user) {
+  const bob = await models.User.create({
+    name: 'Bob', username: 'bob', email: 'bob@example.com', emailVerified: true,
+    provider: 'local', password: 'not-a-password',
+  });
+  const context = { userId: String(bob._id), isTemporary: false, interfaceConfig: {} };
+  const say = async (conversationId, messageId, title) => {
+    await methods.saveMessage(context, {
+      messageId, conversationId, parentMessageId: ROOT, sender: 'User', text: title,
+      isCreatedByUser: true, endpoint: 'openAI', unfinished: false, error: false,
+    }, { context: 'peer' });
+    await methods.saveConvo(context, {
+      conversationId, endpoint: 'openAI', model: 'gpt-4o', title,
+    }, { context: 'peer' });
+  };
+  await say(uuid(4), uuid(40), 'A dog');
+  await models.Conversation.create({
+    conversationId: 'no id', user: context.userId, endpoint: 'openAI', title: 'Strange',
+  });
+  await models.Balance.create({ user: bob._id, tokenCredits: -50 });
+  await models.Transaction.create({
+    user, tokenType: 'credits', context: 'admin', rawAmount: 1000, tokenValue: 1000,
+  });
+  return { user: context.userId };
+}
+
 async function main([command, url, ...rest]) {
   await mongoose.connect(url, { autoIndex: false });
   const models = schemas.createModels(mongoose);
@@ -125,6 +153,7 @@ async function main([command, url, ...rest]) {
     write: () => write(models, methods),
     read: () => read(methods, ...rest),
     'go-on': () => goOn(methods, ...rest),
+    more: () => more(models, methods, ...rest),
   };
   const answer = await commands[command]();
   await mongoose.disconnect();

@@ -226,7 +226,8 @@ fn server(variable: &str) -> String {
 
 async fn postgres(url: &str, statement: &str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
-    // PostgreSQL's only difference: a trigger is dropped from its table.
+    sqlx::query("SET search_path TO chat").execute(&mut connection).await.unwrap();
+    // PostgreSQL's only other difference: a trigger is dropped from its table.
     let statement = match statement.strip_prefix("DROP TRIGGER ") {
         Some(trigger) => format!("DROP TRIGGER {trigger} ON entries"),
         None => statement.to_owned(),

@@ -104,7 +104,13 @@ fn the_same_key_after_a_kill_attaches_and_calls_nobody(engine: Engine) {
 
 fn a_settlement_that_is_done_again_posts_once(engine: Engine) {
     let scene = Scene::new(engine);
-    // The end is told before the ledger has it, and the mark comes after: some milliseconds to hit.
+    // The end is told before the ledger has it, and the mark comes after: some milliseconds to hit,
+    // as many as the engine's commits take.
+    let longest_us = match engine {
+        Engine::Sqlite => 5_000,
+        Engine::Postgres => 15_000,
+        Engine::Mongo => 80_000,
+    };
     let mut rng = fastrand::Rng::with_seed(crate::seed());
     let mut redone = 0;
     let mut keys = Vec::new();
@@ -113,7 +119,7 @@ fn a_settlement_that_is_done_again_posts_once(engine: Engine) {
         let text = format!("{key} says hello");
         let mut sending = Sending::start(&scene, &key, "fake:chunks-12", &text);
         sending.wait_for(Sign::Ended);
-        std::thread::sleep(Duration::from_micros(rng.u64(..5_000)));
+        std::thread::sleep(Duration::from_micros(rng.u64(..longest_us)));
         let told = sending.kill();
         let seen = scene.journal.find(&key).unwrap();
         let posted = |hold: &Hold| hold.state == HoldState::Posted;

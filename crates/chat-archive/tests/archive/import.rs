@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use chat_archive::{ArchiveErrorKind, ArchiveLine, Counts, ImportOptions, ImportReport, Importer};
 use chat_balance::{AccountKind, AccountSpec, BalanceAdapter, Credit, CreditKind};
 use chat_persist::PersistenceAdapter;
-use chat_types::{Change, ConversationPatch, Money, Role};
+use chat_types::{Change, ContentPart, ConversationPatch, Money, Role};
 
 use crate::common::{
     Memory, ada, archive_of, assert_stopped, at, conversation, everything, id, lines_of,
@@ -76,7 +76,7 @@ async fn large_messages_make_small_pages() {
     let mut pages = 0;
     for n in 0..10 {
         let mut large = message("c", &format!("m-{n}"), None, Role::User);
-        large.parts = vec![chat_types::ContentPart::text("x".repeat(1024 * 1024))];
+        large.parts = vec![ContentPart::text("x".repeat(1024 * 1024))];
         let wrote = importer.take(ArchiveLine::Message { message: large }).await.expect("takes");
         pages += usize::from(wrote);
     }
@@ -143,6 +143,59 @@ async fn what_a_store_refuses_is_named_by_its_lines() {
     let stopped = assert_stopped(stopped, ArchiveErrorKind::Store);
     assert_eq!(stopped.source.to_string(), "lines 2 to 4: the store refused");
     assert!(!stopped.source.is_transient());
+}
+
+#[tokio::test]
+async fn what_differs_is_refused_or_stays_and_the_rest_is_added() {
+    let source = everything().await;
+    let archive = source.export().await;
+    let edited = |line: ArchiveLine| match line {
+        ArchiveLine::Message { mut message } if message.conversation.as_str() == "tree" => {
+            message.parts = vec![ContentPart::text("edited since")];
+            ArchiveLine::Message { message }
+        }
+        ArchiveLine::File { scope, mut file } => {
+            file.name.push_str(" renamed since");
+            ArchiveLine::File { scope, file }
+        }
+        line => line,
+    };
+    let lines = lines_of(&archive).expect("reads");
+    let is_edited = |line: &ArchiveLine| edited(line.clone()) != *line;
+    let messages = lines.iter().filter(|line| is_edited(line));
+    let (messages, files): (Vec<_>, Vec<_>) =
+        messages.partition(|line| matches!(line, ArchiveLine::Message { .. }));
+    assert!(messages.len() > 2 && !files.is_empty(), "{messages:?} {files:?}");
+    // One of the edited messages is not there yet, and is a leaf.
+    let Some(ArchiveLine::Message { message: leaf }) = messages.last() else {
+        panic!("a message");
+    };
+    let target = Memory::default();
+    let without_leaf = |line: &ArchiveLine| !matches!(line, ArchiveLine::Message { message } if message.id == leaf.id);
+    let stopped =
+        archive_of(&lines.iter().filter(|line| without_leaf(line)).cloned().collect::<Vec<_>>());
+    target.import(&stopped).await.expect("imports");
+    let edited = archive_of(&lines.iter().cloned().map(edited).collect::<Vec<_>>());
+    assert_stopped(target.import(&edited).await, ArchiveErrorKind::Store);
+
+    let options = ImportOptions { keep_what_differs: true, ..ImportOptions::default() };
+    let report = target.import_with(&edited, options).await.expect("imports");
+    let kept = (report.messages_kept, report.files_kept);
+    let expected = (messages.len() - 1, files.len());
+    assert_eq!(kept, (expected.0.try_into().expect("few"), expected.1.try_into().expect("few")));
+    let now = target.export().await;
+    let differing: Vec<&str> = now
+        .lines()
+        .zip(archive.lines())
+        .filter(|(now, then)| now != then)
+        .map(|(now, _)| now)
+        .collect();
+    let [new] = differing.as_slice() else {
+        panic!("one line is another: {differing:?}");
+    };
+    assert!(new.contains("edited since") && new.contains(leaf.id.as_str()), "{new}");
+    assert_eq!(target.import_with(&edited, options).await.expect("imports").messages_kept, kept.0);
+    assert_eq!(target.export().await, now);
 }
 
 #[tokio::test]

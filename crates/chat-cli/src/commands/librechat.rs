@@ -88,6 +88,8 @@ impl Moved {
         let options = ImportOptions {
             dry_run: arguments.dry_run,
             leave_ledger_out: arguments.without_ledger,
+            // LibreChat goes on, and its users edit.
+            keep_what_differs: true,
         };
         let mut ports = store.ports();
         if arguments.without_ledger {

@@ -92,8 +92,12 @@ pub(crate) async fn import(
     };
     let access = if import.dry_run { Access::Reads } else { Access::Writes };
     let store = Store::open(&store_url(settings, access, output)?).await?;
-    let options =
-        archive::ImportOptions { dry_run: import.dry_run, leave_ledger_out: import.without_ledger };
+    let options = archive::ImportOptions {
+        dry_run: import.dry_run,
+        leave_ledger_out: import.without_ledger,
+        // An archive does not go on: what differs is another thing with the same name.
+        keep_what_differs: false,
+    };
     let mut ports = store.ports();
     if import.without_ledger {
         ports = ports.without_ledger();
@@ -183,6 +187,8 @@ pub(crate) fn imported(report: &ImportReport, dry_run: bool) -> Report {
     note(report.conversations_there, "conversations were there before; only what is new was added");
     note(report.turns_homeless, "turns were left out: their conversation is not in the archive");
     note(report.ledger_left_out, "ledger rows were left out");
+    note(report.messages_kept, "messages differ from those that are there, which stay");
+    note(report.files_kept, "files differ from those that are there, which stay");
     let verb = if dry_run { "would import" } else { "imported" };
     Report {
         sentence: format!("{verb} {}", counted(&report.lines)),
@@ -192,6 +198,8 @@ pub(crate) fn imported(report: &ImportReport, dry_run: bool) -> Report {
             "conversations_there": report.conversations_there,
             "turns_homeless": report.turns_homeless,
             "ledger_left_out": report.ledger_left_out,
+            "messages_kept": report.messages_kept,
+            "files_kept": report.files_kept,
             "dry_run": dry_run,
         }),
     }
