@@ -1,0 +1,63 @@
+//! Writing beside what is there and differs: it stays, and the rest of the page is written.
+//!
+//! For sources that go on and are edited between two imports. Not here: pages, and when this is
+//! asked for (`import`).
+
+use chat_persist::{PersistError, PersistenceAdapter};
+use chat_types::{Conversation, FileRecord, Message, Scope};
+
+/// Writes the messages that the conversation does not have, and returns how many of the others
+/// differ from those it has.
+///
+/// # Errors
+/// As `PersistenceAdapter::import`: an id that stands for a message of another conversation is a
+/// conflict all the same.
+pub(crate) async fn import_rest(
+    store: &dyn PersistenceAdapter,
+    scope: &Scope,
+    conversation: &Conversation,
+    messages: Vec<Message>,
+) -> Result<u64, PersistError> {
+    let mut differing = 0_u64;
+    let mut rest = Vec::new();
+    for message in messages {
+        match store.message(scope, &conversation.id, &message.id).await? {
+            None => rest.push(message),
+            Some(there) if is_same(&there, &message) => {}
+            Some(_) => differing = differing.saturating_add(1),
+        }
+    }
+    store.import(scope, conversation, &rest).await?;
+    Ok(differing)
+}
+
+/// The same for what is known of files.
+///
+/// # Errors
+/// As `PersistenceAdapter::keep_files`.
+pub(crate) async fn keep_rest(
+    store: &dyn PersistenceAdapter,
+    scope: &Scope,
+    files: Vec<FileRecord>,
+) -> Result<u64, PersistError> {
+    let ids: Vec<_> = files.iter().map(|file| file.id.clone()).collect();
+    let there = store.files(scope, &ids).await?;
+    let mut differing = 0_u64;
+    let mut rest = Vec::new();
+    for file in files {
+        match there.iter().find(|there| there.id == file.id) {
+            None => rest.push(file),
+            Some(there) if *there == file => {}
+            Some(_) => differing = differing.saturating_add(1),
+        }
+    }
+    store.keep_files(scope, &rest).await?;
+    Ok(differing)
+}
+
+/// The same message: counts are added later, and only the store that ran its turn knows it.
+fn is_same(there: &Message, arriving: &Message) -> bool {
+    let content =
+        |message: &Message| Message { token_counts: Vec::new(), turn: None, ..message.clone() };
+    content(there) == content(arriving)
+}
