@@ -8,7 +8,11 @@ use crate::program::{Program, each};
 /// The model of the conversations; the temporary one's own is of a provider that is not set up.
 const MODEL: &str = "openai/gpt-4o";
 
-/// What the model's chat format puts around a reply: it is part of what a message takes.
+/// What is asked, and the tokens of it in the model's own vocabulary.
+const TOKENS: [(&str, usize); 4] =
+    [("Is it a tom?", 5), ("Dark grey?", 3), ("And me", 2), ("Good morning", 2)];
+
+/// What the model's chat format puts around a message: it is part of what one takes.
 const FRAME_TOKENS: usize = 4;
 
 /// The ids of the newest turn's two messages, as the store has them.
@@ -35,10 +39,11 @@ fn shown(message: &Value) -> Value {
 /// A question of ours as LibreChat's models see it.
 fn question(peer: &Peer, place: (&str, &str, &str), text: &str, is_temporary: bool) -> Value {
     let (conversation, id, parent) = place;
+    let tokens = TOKENS.iter().find(|(known, _)| *known == text).unwrap().1 + FRAME_TOKENS;
     json!({
         "messageId": id, "conversationId": conversation, "user": peer.user,
         "parentMessageId": parent, "sender": "User", "text": text, "isCreatedByUser": true,
-        "model": null, "unfinished": false, "error": false,
+        "tokenCount": tokens, "model": null, "unfinished": false, "error": false,
         "isTemporary": is_temporary, "expires": is_temporary,
     })
 }

@@ -22,6 +22,7 @@ use crate::error::{EngineResult, Failure};
 /// LibreChat's parent of a message that has none.
 const ROOT: &str = "00000000-0000-0000-0000-000000000000";
 
+const SHOWN_COUNT: &str = "tokenCount";
 const COUNTS: &str = "chatRuntime.tokenCounts";
 const TOKENIZERS: &str = "chatRuntime.tokenCounts.tokenizer";
 const EXACT: &str = "chatRuntime.exact";
@@ -71,7 +72,7 @@ pub(crate) fn new_message(
     }
     document.insert("model", model.map(|model| model.model.as_str()));
     if let Some(count) = shown_count(&message.token_counts) {
-        document.insert("tokenCount", count);
+        document.insert(SHOWN_COUNT, count);
     }
     if let Some(reason) = message.finish_reason {
         document.insert("finish_reason", finish_name(reason));
@@ -174,13 +175,18 @@ pub(crate) fn count_update(document: &Document, records: Vec<Bson>) -> Vec<(Docu
     let is_current =
         ours.is_some_and(|ours| seen.iter().all(|(name, hash)| ours.get(name) == Some(hash)));
     if is_current {
+        let shown = count_to_show(document, &records);
         return records
             .into_iter()
             .filter_map(|record| {
                 let tokenizer = record.as_document()?.get("tokenizer")?.clone();
                 let mut filter = by_id.clone();
                 filter.insert(TOKENIZERS, doc! { "$ne": tokenizer });
-                Some((filter, doc! { "$push": { COUNTS: record } }))
+                let mut update = doc! { "$push": { COUNTS: record } };
+                if let Some(shown) = &shown {
+                    update.insert("$set", doc! { SHOWN_COUNT: shown.clone() });
+                }
+                Some((filter, update))
             })
             .collect();
     }
@@ -188,6 +194,17 @@ pub(crate) fn count_update(document: &Document, records: Vec<Bson>) -> Vec<(Docu
         seen.into_iter().map(|(name, hash)| (format!("{OURS}.{name}"), hash)).collect();
     set.insert(COUNTS, records);
     vec![(by_id, doc! { "$set": set, "$unset": { EXACT: "" } })]
+}
+
+/// The count LibreChat gets to see of a message of ours that was written before it was counted.
+/// What LibreChat wrote itself, it counts itself.
+fn count_to_show(document: &Document, records: &[Bson]) -> Option<Bson> {
+    let is_ours = document.get_document(OURS).is_ok_and(|ours| Fields(ours).flag("own"));
+    if !is_ours || document.contains_key(SHOWN_COUNT) {
+        return None;
+    }
+    let counts: Vec<TokenCount> = records.iter().filter_map(|one| count_of(one).ok()).collect();
+    shown_count(&counts)
 }
 
 /// 128 bits tell an edit from none.
