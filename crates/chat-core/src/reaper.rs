@@ -51,6 +51,8 @@ pub(crate) async fn resolve_holds(inner: &Inner) -> Result<u64> {
 
 async fn resolve(inner: &Inner, hold: &Hold, step: Option<OpenStep>) -> bool {
     match step {
+        // Whoever runs the turn may be about to open the step: only he, or his heir, can tell.
+        None if !has_ended(inner, hold).await => return false,
         None => inner.release(&hold.scope, &hold.key).await,
         Some(open) => match open.step.state {
             StepState::Held | StepState::Dispatched | StepState::Streaming => return false,
@@ -60,6 +62,17 @@ async fn resolve(inner: &Inner, hold: &Hold, step: Option<OpenStep>) -> bool {
         },
     }
     true
+}
+
+/// Whether the hold's turn has ended or never was; not knowing is no.
+async fn has_ended(inner: &Inner, hold: &Hold) -> bool {
+    match inner.store.turn(&hold.scope, &hold.key.turn).await {
+        Ok(turn) => turn.is_none_or(|turn| turn.state.is_terminal()),
+        Err(error) => {
+            tracing::warn!(code = error.code(), "a turn was not read");
+            false
+        }
+    }
 }
 
 /// A step younger than this may still be settled by its own task.

@@ -99,7 +99,8 @@ fn judge_victim(
     let others = calls.iter().copied().filter(|call| call.charge_nano_usd > 0);
     let unreported = others.filter(|call| !is_reported(call)).count();
     broken.check(unreported <= estimated.len(), || {
-        format!("{key}: {unreported} calls were charged and {} estimated", estimated.len())
+        let count = estimated.len();
+        format!("{key}: {unreported} calls were charged and {count} estimated: {turn:?}")
     });
 }
 

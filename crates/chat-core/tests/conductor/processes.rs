@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use chat_balance::{BalanceAdapter as _, HoldRequest, HoldState, LegRequest};
 use chat_core::TurnRequest;
 use chat_persist::StopAck;
 use chat_provider::{ProviderEvent, ScriptedReply, ScriptedStep};
 use chat_types::{
-    Cursor, EventKind, FinishReason, Folded, MessageStatus, Money, ResetReason, TurnState,
-    UsageSource,
+    AccountId, Clock as _, Cursor, EventKind, FinishReason, Folded, MessageStatus, Money,
+    ResetReason, StepKey, TurnState, UsageSource,
 };
 use futures::StreamExt;
 use tokio::sync::Semaphore;
@@ -268,4 +269,35 @@ async fn an_owner_that_was_taken_over_while_it_waited_for_the_hold_sends_nothing
     heir.recover().await.expect("recovers");
     assert_eq!(world.rows(&ada()).await, vec![]);
     assert_sound(&heir).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_whose_step_is_on_its_way_is_left_to_the_turns_owner() {
+    let world = World::new(vec![ScriptedReply::new(vec![say("one "), ScriptedStep::Hang])])
+        .with_credit(1_000_000_000);
+    let (owner, other) = (world.start().await, world.start().await);
+    let turn = send(&owner, TurnRequest::text("hi")).await;
+    read_until(&turn, "one").await;
+    let key = StepKey { turn: turn.id().clone(), step: 2 };
+    let leg = LegRequest {
+        account: AccountId::new("ada").expect("valid"),
+        amount: Money::from_nano_usd(10),
+        floor: Money::ZERO,
+    };
+    let request = HoldRequest { key: key.clone(), legs: vec![leg], at: world.clock.now() };
+    world.ledger.hold(&ada(), &request).await.expect("holds");
+
+    // Three leases later the owner is alive: it has renewed its own.
+    world.let_leases_lapse();
+    tokio::time::sleep(Duration::from_millis(world.config.lease_ms.into())).await;
+    let recovered = other.recover().await.expect("recovers");
+    assert_eq!((recovered.turns, recovered.holds), (0, 0));
+    let state = world.ledger.hold_of(&ada(), &key).await.expect("reads").map(|hold| hold.state);
+    assert_eq!(state, Some(HoldState::Open));
+
+    turn.stop().await.expect("asked");
+    end_of(&turn).await;
+    let recovered = other.recover().await.expect("recovers");
+    assert_eq!(recovered.holds, 1);
+    assert_sound(&other).await;
 }
