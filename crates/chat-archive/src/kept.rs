@@ -3,7 +3,7 @@
 //! For sources that go on and are edited between two imports. Not here: pages, and when this is
 //! asked for (`import`).
 
-use chat_persist::{PersistError, PersistenceAdapter};
+use chat_persist::{PersistError, PersistErrorKind, PersistenceAdapter};
 use chat_types::{Conversation, FileRecord, Message, Scope};
 
 /// Writes the messages that the conversation does not have, and returns how many of the others
@@ -60,4 +60,9 @@ fn is_same(there: &Message, arriving: &Message) -> bool {
     let content =
         |message: &Message| Message { token_counts: Vec::new(), turn: None, ..message.clone() };
     content(there) == content(arriving)
+}
+
+/// Something that is there differs from what arrives.
+pub(crate) fn is_conflict<T>(outcome: &chat_persist::Result<T>) -> bool {
+    outcome.as_ref().is_err_and(|error| error.kind() == PersistErrorKind::Conflict)
 }

@@ -173,7 +173,7 @@ impl PersistenceAdapter for MongoStore {
     }
 
     async fn accept(&self, scope: &Scope, accept: &Accept) -> Result<Accepted> {
-        let _lane = self.enter_lane(scope, &accept.turn.conversation).await;
+        let _lane = self.enter_conversation(scope, &accept.turn.conversation).await;
         let input = (scope.clone(), accept.clone(), ObjectId::new());
         self.write("accept turn", input, |unit, (scope, accept, call)| {
             Box::pin(journal::accept(unit, scope, accept, *call))
@@ -223,7 +223,7 @@ impl PersistenceAdapter for MongoStore {
 
     async fn close_turn(&self, fence: &Fence, close: &TurnClose) -> Result<()> {
         let _lane = match &close.message {
-            Some(message) => self.enter_lane(&fence.scope, &message.conversation).await,
+            Some(message) => self.enter_conversation(&fence.scope, &message.conversation).await,
             None => None,
         };
         let input = (fence.clone(), close.clone(), ObjectId::new());

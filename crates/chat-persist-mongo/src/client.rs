@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat_types::{ConversationId, Scope};
 use futures::future::BoxFuture;
 use mongodb::options::{ReadConcern, ReadPreference, SelectionCriteria, TransactionOptions};
 use mongodb::{Client, ClientSession, Database};
@@ -15,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::MongoConfig;
 use crate::error::{EngineResult, Failure, FailureKind, Outcome, PortError, Stop};
-use crate::journal::ConversationLanes;
+use crate::lanes::{Lanes, Pass};
 use crate::ledger::Books;
 use crate::object_ids::ObjectIds;
 use crate::open::{self, Topology};
@@ -45,7 +46,7 @@ struct Inner {
     topology: Topology,
     object_ids: ObjectIds,
     books: Books,
-    conversation_lanes: ConversationLanes,
+    conversations: Lanes,
     operations: Semaphore,
     operations_max: u32,
     read_timeout: Duration,
@@ -83,7 +84,7 @@ impl MongoStore {
             topology: opened.topology,
             object_ids: ObjectIds::default(),
             books: Books::default(),
-            conversation_lanes: ConversationLanes::default(),
+            conversations: Lanes::default(),
             operations: Semaphore::new(usize::try_from(operations_max).unwrap_or(1)),
             operations_max,
             read_timeout: Duration::from_millis(u64::from(config.read_timeout_ms)),
@@ -110,8 +111,17 @@ impl MongoStore {
         }
     }
 
-    pub(crate) fn conversation_lanes(&self) -> &ConversationLanes {
-        &self.inner.conversation_lanes
+    /// Waits until no other turn of this process is accepted or ended in the conversation: both
+    /// move its head. None on a server where writes do not abort each other.
+    pub(crate) async fn enter_conversation(
+        &self,
+        scope: &Scope,
+        conversation: &ConversationId,
+    ) -> Option<Pass> {
+        if !self.has_transactions() {
+            return None;
+        }
+        Some(self.inner.conversations.enter([(scope, conversation)]).await)
     }
 
     pub(crate) fn books(&self) -> &Books {

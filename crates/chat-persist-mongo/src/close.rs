@@ -16,9 +16,10 @@ use crate::conversations;
 use crate::error::Outcome;
 use crate::journal::pending;
 use crate::messages::{self, Where};
-use crate::record::turn::{
-    SegmentDocument, TurnDocument, amounts_array, date, document, failure_document, int64, unsigned,
-};
+use crate::record::event_log::SegmentDocument;
+use crate::record::plain::{date, document, int64, unsigned};
+use crate::record::step::amounts_array;
+use crate::record::turn::{TurnDocument, failure_document};
 use crate::refusal::refused;
 use crate::steps::{check_close, closed_as};
 use crate::turns::without_log;

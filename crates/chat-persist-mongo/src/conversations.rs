@@ -281,7 +281,7 @@ pub(crate) async fn move_head(
         "updatedAt": time(now),
     } }];
     let fields = Some(doc! { "expiredAt": 1 });
-    let moved = unit.find_one_and_update_by(CONVERSATIONS, one(scope, id), stages, fields).await?;
+    let moved = unit.find_one_and_update(CONVERSATIONS, one(scope, id), stages, fields).await?;
     Ok(moved.as_ref().map(Touched::of).transpose()?)
 }
 

@@ -21,15 +21,13 @@ use crate::error::{EngineResult, Outcome, Stop};
 use crate::events;
 use crate::indexes::Index;
 use crate::messages::{self, Stored, Where};
-use crate::record::turn::{TurnDocument, document};
+use crate::record::plain::document;
+use crate::record::turn::TurnDocument;
 use crate::refusal::refused;
 use crate::turns::{changed_meanwhile, follows, key, read, without_log};
 use crate::unit::{Cut, Unit};
 
-mod lanes;
 pub(crate) mod pending;
-
-pub(crate) use lanes::ConversationLanes;
 
 const OPERATION: &str = "accept turn";
 

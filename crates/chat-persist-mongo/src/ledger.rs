@@ -17,7 +17,7 @@ use crate::MongoStore;
 use crate::collections::{ACCOUNTS, ENTRIES, HOLDS};
 use crate::error::{EngineResult, Failure, FailureKind, PortError, Stop};
 use crate::indexes::Index;
-use crate::ledger_lanes::Lanes;
+use crate::lanes::{Lanes, Pass};
 use crate::ledger_places::{Place, Places, behind, place_of, written_order};
 use crate::ledger_restore::restore;
 use crate::ledger_rows::{account_id, account_of, entry_of, hold_id, hold_of};
@@ -34,6 +34,13 @@ pub(crate) struct Books {
     lanes: Lanes,
     entries: Places,
     pub(crate) usage: Places,
+}
+
+impl Books {
+    /// Waits until nobody in this process writes on any of the accounts.
+    async fn enter(&self, scope: &Scope, accounts: &[AccountId]) -> Pass {
+        self.lanes.enter(accounts.iter().map(|account| (&scope.tenant, account))).await
+    }
 }
 
 /// Accounts and entries are found by their ids.
@@ -64,7 +71,7 @@ impl MongoStore {
         if let Some(answer) = by.repeat(&hold)? {
             return Ok(answer);
         }
-        let pass = books.lanes.enter(&scope.tenant, &rules::accounts_of_hold(&hold)).await;
+        let pass = books.enter(scope, &rules::accounts_of_hold(&hold)).await;
         let call = ChangeHold { change: by, hold, _pass: pass };
         self.write(operation, call, |unit, call| Box::pin(change_hold(unit, call))).await
     }
@@ -79,7 +86,7 @@ impl BalanceAdapter for MongoStore {
         at: Timestamp,
     ) -> Result<Account> {
         let books = self.money::<BalanceError>("open account")?;
-        let pass = books.lanes.enter(&scope.tenant, std::slice::from_ref(&spec.id)).await;
+        let pass = books.enter(scope, std::slice::from_ref(&spec.id)).await;
         let call = OpenAccount { scope: scope.clone(), spec: spec.clone(), at, _pass: pass };
         self.write("open account", call, |unit, call| Box::pin(open_account(unit, call))).await
     }
@@ -96,14 +103,14 @@ impl BalanceAdapter for MongoStore {
 
     async fn credit(&self, scope: &Scope, credit: &Credit) -> Result<Entry> {
         let books = self.money::<BalanceError>("credit")?;
-        let pass = books.lanes.enter(&scope.tenant, std::slice::from_ref(&credit.account)).await;
+        let pass = books.enter(scope, std::slice::from_ref(&credit.account)).await;
         let call = GiveCredit { scope: scope.clone(), credit: credit.clone(), _pass: pass };
         self.write("credit", call, |unit, call| Box::pin(give_credit(unit, call))).await
     }
 
     async fn hold(&self, scope: &Scope, request: &HoldRequest) -> Result<Hold> {
         let books = self.money::<BalanceError>("hold")?;
-        let pass = books.lanes.enter(&scope.tenant, &rules::accounts_of(request)).await;
+        let pass = books.enter(scope, &rules::accounts_of(request)).await;
         let call = PlaceHold { scope: scope.clone(), request: request.clone(), _pass: pass };
         self.write("hold", call, |unit, call| Box::pin(place_hold(unit, call))).await
     }

@@ -15,7 +15,7 @@ use mongodb::bson::{Document, doc};
 
 use crate::collections::{ACCOUNTS, ENTRIES, HOLDS};
 use crate::error::{EngineResult, Failure, FailureKind, Stop};
-use crate::ledger_lanes::Pass;
+use crate::lanes::Pass;
 use crate::ledger_places::Written;
 use crate::ledger_rows::{
     account_document, account_id, account_of, account_totals, entry_document, entry_id, entry_of,

@@ -2,11 +2,14 @@
 
 mod content;
 mod conversation;
+pub(crate) mod event_log;
 mod field;
 mod file;
 mod message;
 mod model;
+pub(crate) mod plain;
 mod scope;
+pub(crate) mod step;
 pub(crate) mod turn;
 
 pub(crate) use conversation::{Found, conversation_of, new_conversation, patched_fields};

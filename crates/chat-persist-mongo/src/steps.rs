@@ -10,9 +10,9 @@ use mongodb::bson::{Document, doc};
 use crate::collections::TURNS;
 use crate::error::Outcome;
 use crate::events;
-use crate::record::turn::{
-    SegmentDocument, StepDocument, amounts_array, document, int64, unsigned,
-};
+use crate::record::event_log::SegmentDocument;
+use crate::record::plain::{document, int64, unsigned};
+use crate::record::step::{StepDocument, amounts_array};
 use crate::refusal::refused;
 use crate::turns::{OPEN_STEP, changed_meanwhile, fence_holds, fenced, follows, is_open};
 use crate::unit::Unit;
@@ -171,7 +171,7 @@ pub(crate) async fn close_step(
         "$$step",
     ] } } };
     let stages = vec![doc! { "$set": { "steps": steps } }];
-    if unit.update_one_by(TURNS, filter, stages).await?.matched_count == 1 {
+    if unit.update_one(TURNS, filter, stages).await?.matched_count == 1 {
         return Ok(());
     }
     let turn = fenced(unit, fence, OPERATION).await?;

@@ -14,7 +14,8 @@ use crate::MongoStore;
 use crate::collections::TURNS;
 use crate::error::{EngineResult, Failure, FailureKind, Outcome, Stop};
 use crate::journal::pending;
-use crate::record::turn::{TurnDocument, TurnKey, document, int64};
+use crate::record::plain::{document, int64};
+use crate::record::turn::{TurnDocument, TurnKey};
 use crate::refusal::refused;
 use crate::unit::{Cut, Unit};
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
-use mongodb::options::{FindOneAndUpdateOptions, FindOneOptions, FindOptions, ReturnDocument};
+use mongodb::options::{
+    FindOneAndUpdateOptions, FindOneOptions, FindOptions, ReturnDocument, UpdateModifications,
+};
 use mongodb::results::UpdateResult;
 use mongodb::{ClientSession, Collection, Database};
 
@@ -162,12 +164,13 @@ impl Unit<'_> {
         Ok(())
     }
 
-    /// Changes one document: `update` holds operators (`$set`, …), never a whole document.
+    /// Changes one document. `update` holds operators (`$set`, …), never a whole document; or it is
+    /// a pipeline, whose values may depend on what is stored.
     pub(crate) async fn update_one(
         &mut self,
         collection: &'static str,
         filter: Document,
-        update: Document,
+        update: impl Into<UpdateModifications>,
     ) -> EngineResult<UpdateResult> {
         let collection = self.collection(collection);
         Ok(in_session!(self, collection.update_one(filter, update)))
@@ -182,17 +185,6 @@ impl Unit<'_> {
     ) -> EngineResult<UpdateResult> {
         let collection = self.collection(collection);
         Ok(in_session!(self, collection.update_one(filter, update).upsert(true)))
-    }
-
-    /// Changes one document by a pipeline, whose values may depend on what is stored.
-    pub(crate) async fn update_one_by(
-        &mut self,
-        collection: &'static str,
-        filter: Document,
-        stages: Vec<Document>,
-    ) -> EngineResult<UpdateResult> {
-        let collection = self.collection(collection);
-        Ok(in_session!(self, collection.update_one(filter, stages)))
     }
 
     /// Changes each document that a filter finds; up to some hundred per command.
@@ -234,12 +226,13 @@ impl Unit<'_> {
         Ok(in_session!(self, collection.update_many(filter, update)))
     }
 
-    /// Changes one document and returns it as it is now, or none if none matched.
+    /// Changes one document, as [`Unit::update_one`] does, and returns it as it is now, or none if
+    /// none matched.
     pub(crate) async fn find_one_and_update(
         &mut self,
         collection: &'static str,
         filter: Document,
-        update: Document,
+        update: impl Into<UpdateModifications>,
         fields: Option<Document>,
     ) -> EngineResult<Option<Document>> {
         let options = FindOneAndUpdateOptions::builder()
@@ -248,23 +241,6 @@ impl Unit<'_> {
             .build();
         let collection = self.collection(collection);
         let call = collection.find_one_and_update(filter, update).with_options(options);
-        Ok(in_session!(self, call))
-    }
-
-    /// The same by a pipeline.
-    pub(crate) async fn find_one_and_update_by(
-        &mut self,
-        collection: &'static str,
-        filter: Document,
-        stages: Vec<Document>,
-        fields: Option<Document>,
-    ) -> EngineResult<Option<Document>> {
-        let options = FindOneAndUpdateOptions::builder()
-            .return_document(ReturnDocument::After)
-            .projection(fields)
-            .build();
-        let collection = self.collection(collection);
-        let call = collection.find_one_and_update(filter, stages).with_options(options);
         Ok(in_session!(self, call))
     }
 

@@ -16,8 +16,9 @@ use crate::conversations;
 use crate::error::{EngineResult, Failure, Outcome};
 use crate::indexes::Index;
 use crate::journal::{is_busy, remove_events, remove_turns};
+use crate::record::event_log::{LOG_EXPIRING, LOG_KEPT};
 use crate::record::owned;
-use crate::record::turn::{LOG_EXPIRING, LOG_KEPT, date};
+use crate::record::plain::date;
 use crate::refusal::page_rows;
 use crate::unit::{Cut, Unit};
 

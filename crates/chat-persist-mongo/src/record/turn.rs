@@ -1,33 +1,23 @@
 //! A turn as one document: the journal row, its steps, and the newest segments of its event log.
 //!
-//! Numbers are Int64, moments are BSON dates, names are those of the words' `as_str`. Reading
-//! ignores fields it does not know and takes a missing list as empty, so that a projection may
-//! leave the log out. Not here: filters and updates (`journal`, `turns`, `steps`, `close`).
+//! Reading ignores fields it does not know and takes a missing list as empty, so that a projection
+//! may leave the log out. Not here: filters and updates (`journal`, `turns`, `steps`, `close`).
 
-use std::str::FromStr;
-
-use chat_persist::stored;
-use chat_persist::{
-    AttemptAmount, EventSegment, NewStep, NewTurn, OpenStep, StepRecord, TurnRecord,
-};
+use chat_persist::{EventSegment, NewTurn, OpenStep, TurnRecord, stored};
 use chat_types::{
-    Conversation, Message, Money, Purpose, Scope, StepKey, StepState, TenantId, Timestamp, Tokens,
-    TurnFailure, TurnId, TurnKind, TurnState, Usage, UsageSource,
+    Conversation, Message, Scope, TenantId, TurnFailure, TurnId, TurnKind, TurnState,
 };
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Bson, DateTime, Document, deserialize_from_document, serialize_to_document};
+use mongodb::bson::{DateTime, Document, deserialize_from_document};
 use serde::{Deserialize, Serialize};
 
+use super::event_log::{LOG_KEPT, SegmentDocument};
+use super::plain::{date, document, int64, moment, named, parse, unsigned};
+use super::step::StepDocument;
 use crate::error::{EngineResult, Failure, FailureKind};
 
 /// The version of this shape; a reader refuses a higher one.
 const VERSION: i32 = 1;
-
-/// `log` of a turn whose events are all there.
-pub(crate) const LOG_KEPT: &str = "kept";
-
-/// `log` of a turn whose events are being deleted; without the field they are gone.
-pub(crate) const LOG_EXPIRING: &str = "expiring";
 
 /// `_id` of a turn: unique within its tenant, ordered by tenant, then turn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,113 +115,8 @@ struct FailureDocument {
     retryable: bool,
 }
 
-/// One of `steps`, which are in the order of their numbers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct StepDocument {
-    pub(crate) step: i64,
-    purpose: String,
-    model: String,
-    state: String,
-    attempts: i64,
-    input_bound: i64,
-    input_estimate: i64,
-    opened_at: DateTime,
-    /// Since when the ledger owes it; only in state `settling`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    settling_since: Option<DateTime>,
-    amounts: Vec<AmountDocument>,
-}
-
-/// One of a step's `amounts`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct AmountDocument {
-    attempt: i64,
-    input_uncached: i64,
-    cache_read: i64,
-    cache_write: i64,
-    output: i64,
-    reasoning: i64,
-    source: String,
-    nano_usd: i64,
-    price_version: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    provider_request_id: Option<String>,
-}
-
-/// A segment of the event log, in a turn's `tail` or as the body of a document of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SegmentDocument {
-    pub(crate) first_seq: i64,
-    pub(crate) last_seq: i64,
-    pub(crate) payload: String,
-}
-
-/// What a reader of the event log needs of a turn.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct LogDocument {
-    state: String,
-    pub(crate) last_seq: i64,
-    pub(crate) epoch: i64,
-    #[serde(default)]
-    pub(crate) log: Option<String>,
-    /// As much of the tail as was asked for.
-    #[serde(default)]
-    pub(crate) tail: Vec<SegmentDocument>,
-    /// The first event of the whole tail.
-    #[serde(default)]
-    pub(crate) tail_from: Option<i64>,
-}
-
-impl LogDocument {
-    pub(crate) fn read(document: Document) -> EngineResult<Self> {
-        deserialize_from_document(document)
-            .map_err(|_| Failure::corrupt("a stored turn cannot be read"))
-    }
-
-    pub(crate) fn state(&self) -> EngineResult<TurnState> {
-        named(&self.state, TurnState::from_stored)
-    }
-}
-
-/// A number as it is stored.
-pub(crate) fn int64(number: u64) -> EngineResult<i64> {
-    i64::try_from(number)
-        .map_err(|_| Failure::new(FailureKind::TooLarge, "a number is beyond 64 signed bits"))
-}
-
-/// A stored number that cannot be negative.
-pub(crate) fn unsigned(number: i64) -> EngineResult<u64> {
-    u64::try_from(number).map_err(|_| Failure::corrupt("a stored number is negative"))
-}
-
-fn small(number: i64) -> EngineResult<u32> {
-    u32::try_from(number).map_err(|_| Failure::corrupt("a stored number is out of its range"))
-}
-
-/// A moment as it is stored.
-pub(crate) fn date(at: Timestamp) -> DateTime {
-    DateTime::from_millis(at.unix_ms())
-}
-
-fn moment(date: DateTime) -> Timestamp {
-    Timestamp::from_unix_ms(date.timestamp_millis())
-}
-
-fn parse<T: FromStr>(text: &str) -> EngineResult<T> {
-    text.parse().map_err(|_| Failure::corrupt("a stored id or name breaks the rule of its kind"))
-}
-
-fn named<T>(name: &str, from_stored: impl Fn(&str) -> Option<T>) -> EngineResult<T> {
-    from_stored(name).ok_or_else(|| Failure::corrupt(format!("a stored name is unknown: {name}")))
-}
-
 fn stored_form(error: &stored::StoredError) -> Failure {
     Failure::corrupt(error.to_string())
-}
-
-/// Any of these records as a document.
-pub(crate) fn document<T: Serialize>(record: &T) -> EngineResult<Document> {
-    serialize_to_document(record).map_err(|_| Failure::corrupt("a record has no BSON form"))
 }
 
 impl TurnKey {
@@ -404,149 +289,6 @@ impl FailureDocument {
 /// A turn's `failure`.
 pub(crate) fn failure_document(failure: &TurnFailure) -> EngineResult<Document> {
     document(&FailureDocument::of(failure))
-}
-
-impl StepDocument {
-    /// A step as it is first written.
-    pub(crate) fn opened(step: &NewStep) -> EngineResult<Self> {
-        let (state, attempts) =
-            if step.dispatched { (StepState::Dispatched, 1) } else { (StepState::Held, 0) };
-        Ok(Self {
-            step: i64::from(step.step),
-            purpose: step.purpose.as_str().to_owned(),
-            model: step.model.to_string(),
-            state: state.as_str().to_owned(),
-            attempts,
-            input_bound: int64(step.input_bound.get())?,
-            input_estimate: int64(step.input_estimate.get())?,
-            opened_at: date(step.opened_at),
-            settling_since: None,
-            amounts: Vec::new(),
-        })
-    }
-
-    fn of(step: &StepRecord, settling_since: Option<DateTime>) -> EngineResult<Self> {
-        Ok(Self {
-            step: i64::from(step.key.step),
-            purpose: step.purpose.as_str().to_owned(),
-            model: step.model.to_string(),
-            state: step.state.as_str().to_owned(),
-            attempts: i64::from(step.attempts),
-            input_bound: int64(step.input_bound.get())?,
-            input_estimate: int64(step.input_estimate.get())?,
-            opened_at: date(step.opened_at),
-            settling_since: settling_since.filter(|_| step.state == StepState::Settling),
-            amounts: step.amounts.iter().map(AmountDocument::of).collect::<EngineResult<_>>()?,
-        })
-    }
-
-    pub(crate) fn record(&self, turn: &TurnId) -> EngineResult<StepRecord> {
-        Ok(StepRecord {
-            key: StepKey { turn: turn.clone(), step: small(self.step)? },
-            purpose: named(&self.purpose, Purpose::from_stored)?,
-            model: parse(&self.model)?,
-            state: self.state()?,
-            attempts: self.attempts()?,
-            input_bound: Tokens::new(unsigned(self.input_bound)?),
-            input_estimate: Tokens::new(unsigned(self.input_estimate)?),
-            opened_at: moment(self.opened_at),
-            amounts: self.amounts()?,
-        })
-    }
-
-    pub(crate) fn number(&self) -> EngineResult<u32> {
-        small(self.step)
-    }
-
-    pub(crate) fn state(&self) -> EngineResult<StepState> {
-        named(&self.state, StepState::from_stored)
-    }
-
-    pub(crate) fn attempts(&self) -> EngineResult<u32> {
-        small(self.attempts)
-    }
-
-    pub(crate) fn amounts(&self) -> EngineResult<Vec<AttemptAmount>> {
-        self.amounts.iter().map(AmountDocument::amount).collect()
-    }
-
-    /// Whether it was opened by this same call. Not its state: it may have moved on.
-    pub(crate) fn is_opened_by(&self, step: &NewStep) -> EngineResult<bool> {
-        let opened = Self::opened(step)?;
-        Ok(self.purpose == opened.purpose
-            && self.model == opened.model
-            && self.input_bound == opened.input_bound
-            && self.input_estimate == opened.input_estimate
-            && self.opened_at == opened.opened_at)
-    }
-}
-
-impl AmountDocument {
-    fn of(amount: &AttemptAmount) -> EngineResult<Self> {
-        Ok(Self {
-            attempt: i64::from(amount.attempt),
-            input_uncached: int64(amount.usage.input_uncached.get())?,
-            cache_read: int64(amount.usage.cache_read.get())?,
-            cache_write: int64(amount.usage.cache_write.get())?,
-            output: int64(amount.usage.output.get())?,
-            reasoning: int64(amount.usage.reasoning.get())?,
-            source: amount.source.as_str().to_owned(),
-            nano_usd: amount.amount.nano_usd(),
-            price_version: amount.price_version.clone(),
-            provider_request_id: amount.provider_request_id.clone(),
-        })
-    }
-
-    fn amount(&self) -> EngineResult<AttemptAmount> {
-        let tokens = |number| unsigned(number).map(Tokens::new);
-        Ok(AttemptAmount {
-            attempt: small(self.attempt)?,
-            usage: Usage {
-                input_uncached: tokens(self.input_uncached)?,
-                cache_read: tokens(self.cache_read)?,
-                cache_write: tokens(self.cache_write)?,
-                output: tokens(self.output)?,
-                reasoning: tokens(self.reasoning)?,
-            },
-            source: named(&self.source, UsageSource::from_stored)?,
-            amount: Money::from_nano_usd(self.nano_usd),
-            price_version: self.price_version.clone(),
-            provider_request_id: self.provider_request_id.clone(),
-        })
-    }
-}
-
-/// A step's `amounts`.
-pub(crate) fn amounts_array(amounts: &[AttemptAmount]) -> EngineResult<Bson> {
-    let amounts = amounts
-        .iter()
-        .map(|amount| Ok(Bson::Document(document(&AmountDocument::of(amount)?)?)))
-        .collect::<EngineResult<Vec<Bson>>>()?;
-    Ok(Bson::Array(amounts))
-}
-
-impl SegmentDocument {
-    /// Reads a segment that is a document of its own.
-    pub(crate) fn read(document: Document) -> EngineResult<Self> {
-        deserialize_from_document(document)
-            .map_err(|_| Failure::corrupt("a stored segment of events cannot be read"))
-    }
-
-    pub(crate) fn of(segment: &EventSegment) -> EngineResult<Self> {
-        Ok(Self {
-            first_seq: int64(segment.first_seq)?,
-            last_seq: int64(segment.last_seq)?,
-            payload: segment.payload.clone(),
-        })
-    }
-
-    pub(crate) fn segment(self) -> EngineResult<EventSegment> {
-        Ok(EventSegment {
-            first_seq: unsigned(self.first_seq)?,
-            last_seq: unsigned(self.last_seq)?,
-            payload: self.payload,
-        })
-    }
 }
 
 /// A turn's `kind`: the shared JSON form as a document.
