@@ -99,6 +99,7 @@ impl Read for LapsedTurns {
                     scope: Scope::new(columns.parsed()?, columns.parsed()?),
                     turn: columns.parsed()?,
                     epoch: columns.unsigned()?,
+                    at: self.now,
                 })
             })
             .collect()
@@ -115,14 +116,22 @@ impl Write for TakeOver {
     type Output = Option<Fence>;
 
     async fn apply(&self, session: &mut Session) -> EngineResult<Self::Output> {
-        let LapsedTurn { scope, turn, epoch: seen } = &self.lapsed;
+        let LapsedTurn { scope, turn, epoch: seen, at } = &self.lapsed;
         let Some(epoch) = seen.checked_add(1) else {
             return Ok(None);
         };
+        // The turn first: an owner that beats after the next statement began opens its step behind
+        // this lock, and finds the epoch raised.
+        sqlx::query("SELECT 1 FROM turns WHERE tenant = $1 AND id = $2 FOR NO KEY UPDATE")
+            .bind(scope.tenant.as_str())
+            .bind(turn.as_str())
+            .execute(session.begin().await?)
+            .await?;
         let raised = sqlx::query(
-            "UPDATE turns SET epoch = $5, owner = $6
-              WHERE tenant = $1 AND id = $3 AND user_id || '' = $2 AND epoch = $4
-                AND closed_at IS NULL",
+            "UPDATE turns t SET epoch = $5, owner = $6
+              WHERE t.tenant = $1 AND t.id = $3 AND t.user_id || '' = $2 AND t.epoch = $4
+                AND t.closed_at IS NULL AND NOT EXISTS
+                  (SELECT 1 FROM owners o WHERE o.id = t.owner AND o.lease_until > $7)",
         )
         .bind(scope.tenant.as_str())
         .bind(scope.user.as_str())
@@ -130,7 +139,8 @@ impl Write for TakeOver {
         .bind(stored(*seen)?)
         .bind(stored(epoch)?)
         .bind(self.owner.as_str())
-        .execute(session.alone())
+        .bind(at.unix_ms())
+        .execute(session.begin().await?)
         .await?;
         let is_ours = raised.rows_affected() == 1
             || (session.is_repeat() && self.has_won(session, epoch).await?);

@@ -201,6 +201,7 @@ impl Read for LapsedTurns {
                     scope: Scope::new(columns.parsed()?, columns.parsed()?),
                     turn: columns.parsed()?,
                     epoch: columns.unsigned()?,
+                    at: self.now,
                 })
             })
             .collect()
@@ -224,7 +225,9 @@ impl Write for TakeOver {
         let raised = sqlx::query(
             "UPDATE turns SET epoch = $5, owner = $6
               WHERE tenant = $1 AND id = $3 AND epoch = $4 AND closed_at IS NULL
-                AND scope = (SELECT pk FROM scopes WHERE tenant = $1 AND user = $2)",
+                AND scope = (SELECT pk FROM scopes WHERE tenant = $1 AND user = $2)
+                AND NOT EXISTS
+                  (SELECT 1 FROM owners o WHERE o.id = turns.owner AND o.lease_until > $7)",
         )
         .bind(self.lapsed.scope.tenant.as_str())
         .bind(self.lapsed.scope.user.as_str())
@@ -232,6 +235,7 @@ impl Write for TakeOver {
         .bind(stored(self.lapsed.epoch)?)
         .bind(stored(epoch)?)
         .bind(self.owner.as_str())
+        .bind(self.lapsed.at.unix_ms())
         .execute(connection)
         .await?;
         let LapsedTurn { scope, turn, .. } = self.lapsed.clone();

@@ -27,8 +27,11 @@ pub trait Maintenance: fmt::Debug + Send + Sync + 'static {
     /// Up to `limit` running turns whose owner has no lease beyond `now`.
     async fn lapsed_turns(&self, now: Timestamp, limit: u32) -> Result<Vec<LapsedTurn>>;
 
-    /// Raises the epoch of a lapsed turn and makes `owner` its owner, unless somebody was faster
-    /// or the turn has ended: then none.
+    /// Raises the epoch of a lapsed turn and makes `owner` its owner, unless somebody was faster,
+    /// the turn has ended, or its owner has a lease beyond [`LapsedTurn::at`] by now: then none.
+    ///
+    /// Lease and epoch are judged as one: whoever opens a step under a lease that is durable by
+    /// then is either seen alive here, or finds the epoch raised.
     async fn take_over(&self, lapsed: &LapsedTurn, owner: &OwnerId) -> Result<Option<Fence>>;
 
     /// Up to `limit` steps in state `settling` since before `before`: the ledger may not have them.

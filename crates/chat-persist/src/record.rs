@@ -341,6 +341,8 @@ pub struct LapsedTurn {
     pub turn: TurnId,
     /// The epoch it was seen at.
     pub epoch: u64,
+    /// The moment its owner had no lease beyond.
+    pub at: Timestamp,
 }
 
 /// Where a page of conversations starts: after this one.

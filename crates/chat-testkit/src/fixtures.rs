@@ -7,8 +7,8 @@ use std::future::Future;
 use std::str::FromStr;
 
 use chat_persist::{
-    Accept, Accepted, AttemptAmount, Checkpoint, EventPage, EventSegment, Fence, MessagePage,
-    NewStep, NewTurn, PersistErrorKind, StepClose, TurnClose, TurnRecord,
+    Accept, Accepted, AttemptAmount, Checkpoint, EventPage, EventSegment, Fence, LapsedTurn,
+    MessagePage, NewStep, NewTurn, PersistErrorKind, StepClose, TurnClose, TurnRecord,
 };
 use chat_types::{
     AttemptKey, ContentPart, Conversation, ConversationId, EVENT_VERSION, EventKind, Message,
@@ -202,6 +202,12 @@ impl Sent {
 
     pub(crate) fn fence(&self) -> Fence {
         Fence { scope: self.scope.clone(), turn: self.id().clone(), epoch: 1 }
+    }
+
+    /// As `lapsed_turns` lists it at its first epoch.
+    pub(crate) fn lapsed(&self, at_ms: i64) -> LapsedTurn {
+        let (scope, turn) = (self.scope.clone(), self.id().clone());
+        LapsedTurn { scope, turn, epoch: 1, at: at(at_ms) }
     }
 
     pub(crate) fn step_key(&self, step: u32) -> StepKey {

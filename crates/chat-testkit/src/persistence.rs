@@ -136,6 +136,7 @@ macro_rules! persistence_suite {
                     a_lease_protects_until_it_ends,
                     retiring_ends_a_lease,
                     the_new_owners_lease_counts,
+                    take_over_leaves_a_living_owner_its_turns,
                     only_running_turns_lapse,
                     a_stop_reaches_the_owner,
                     a_stop_follows_the_takeover,

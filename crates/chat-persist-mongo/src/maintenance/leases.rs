@@ -84,12 +84,13 @@ pub(super) async fn lapsed_turns(
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    // An owner whose first heartbeat came between the two reads beat before it accepted the turn.
+    // An owner whose first heartbeat came between the two reads is alive.
     let owners = found.iter().map(|turn| Bson::from(turn.owner.as_str())).collect();
     let live = live_owners(unit, now, Some(owners)).await?;
     let lapsed = found.iter().filter(|turn| !live.contains(&Bson::from(turn.owner.as_str())));
     let lapsed = lapsed.map(|turn| {
-        Ok(LapsedTurn { scope: turn.scope()?, turn: turn.id()?, epoch: unsigned(turn.epoch)? })
+        let epoch = unsigned(turn.epoch)?;
+        Ok(LapsedTurn { scope: turn.scope()?, turn: turn.id()?, epoch, at: now })
     });
     Ok(lapsed.collect::<EngineResult<_>>()?)
 }
@@ -122,17 +123,7 @@ pub(super) async fn take_over(
     let Some(epoch) = lapsed.epoch.checked_add(1) else {
         return Ok(None);
     };
-    let LapsedTurn { scope, turn, .. } = lapsed.clone();
-    let mut filter = by_id(&scope, &turn)?;
-    filter.insert("epoch", int64(lapsed.epoch)?);
-    filter.insert("state", doc! { "$in": OPEN_TURN.to_vec() });
-    filter.insert("pending", Bson::Null);
-    let raised = doc! {
-        "epoch": int64(epoch)?, "owner": owner.as_str(), "calls.take_over": call,
-    };
-    if unit.update_one(TURNS, filter, doc! { "$set": raised }).await?.matched_count == 1 {
-        return Ok(Some(Fence { scope, turn, epoch }));
-    }
+    let LapsedTurn { scope, turn, at, .. } = lapsed.clone();
     let Some(found) = read(unit, &scope, &turn).await? else {
         return Ok(None);
     };
@@ -141,8 +132,24 @@ pub(super) async fn take_over(
     if is_own {
         return Ok(Some(Fence { scope, turn, epoch }));
     }
-    if unsigned(found.epoch)? == lapsed.epoch && !found.state()?.is_terminal() {
-        return Err(changed_meanwhile());
+    if unsigned(found.epoch)? != lapsed.epoch || found.state()?.is_terminal() {
+        return Ok(None);
     }
-    Ok(None)
+    let present = vec![Bson::from(found.owner.as_str())];
+    if !live_owners(unit, at, Some(present)).await?.is_empty() {
+        return Ok(None);
+    }
+    let mut filter = by_id(&scope, &turn)?;
+    filter.insert("epoch", int64(lapsed.epoch)?);
+    filter.insert("state", doc! { "$in": OPEN_TURN.to_vec() });
+    filter.insert("pending", Bson::Null);
+    // An owner that beat since its lease was read may have opened a step since the turn was read.
+    filter.insert("steps", doc! { "$size": i64::try_from(found.steps.len()).unwrap_or(i64::MAX) });
+    let raised = doc! {
+        "epoch": int64(epoch)?, "owner": owner.as_str(), "calls.take_over": call,
+    };
+    if unit.update_one(TURNS, filter, doc! { "$set": raised }).await?.matched_count == 1 {
+        return Ok(Some(Fence { scope, turn, epoch }));
+    }
+    Err(changed_meanwhile())
 }

@@ -12,6 +12,12 @@ use crate::{Expired, Fence, LapsedTurn, Maintenance, OpenStep, Result, TurnRecor
 
 use super::{MemoryStore, State, StepRow, TurnRow, page_rows};
 
+impl State {
+    fn lives(&self, owner: &OwnerId, now: Timestamp) -> bool {
+        self.leases.get(owner).is_some_and(|until| *until > now)
+    }
+}
+
 #[async_trait]
 impl Maintenance for MemoryStore {
     async fn heartbeat(&self, owner: &OwnerId, lease_until: Timestamp) -> Result<()> {
@@ -36,12 +42,13 @@ impl Maintenance for MemoryStore {
 
     async fn lapsed_turns(&self, now: Timestamp, limit: u32) -> Result<Vec<LapsedTurn>> {
         Ok(self.with(|state| {
-            let lives = |owner: &OwnerId| state.leases.get(owner).is_some_and(|until| *until > now);
-            let lapsed = state.turns.values().filter(|t| t.is_running() && !lives(&t.owner));
+            let lapsed =
+                state.turns.values().filter(|t| t.is_running() && !state.lives(&t.owner, now));
             let lapsed = lapsed.map(|turn| LapsedTurn {
                 scope: turn.scope.clone(),
                 turn: turn.record.turn.id.clone(),
                 epoch: turn.record.epoch,
+                at: now,
             });
             lapsed.take(page_rows(limit)).collect()
         }))
@@ -50,6 +57,10 @@ impl Maintenance for MemoryStore {
     async fn take_over(&self, lapsed: &LapsedTurn, owner: &OwnerId) -> Result<Option<Fence>> {
         Ok(self.with(|state| {
             let name = (lapsed.scope.tenant.clone(), lapsed.turn.clone());
+            let present = state.turns.get(&name).map(|turn| turn.owner.clone())?;
+            if state.lives(&present, lapsed.at) {
+                return None;
+            }
             let turn = state.turns.get_mut(&name).filter(|turn| {
                 turn.scope == lapsed.scope && turn.is_running() && turn.record.epoch == lapsed.epoch
             })?;

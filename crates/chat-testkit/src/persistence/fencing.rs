@@ -11,7 +11,7 @@ use crate::fixtures::{
 };
 
 fn lapsed(sent: &Sent) -> LapsedTurn {
-    LapsedTurn { scope: sent.scope.clone(), turn: sent.id().clone(), epoch: 1 }
+    sent.lapsed(9_000)
 }
 
 /// A running turn that `o-2` has taken over, and all that is there.

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use chat_persist::{ConversationPage, ConversationQuery, Fence, MessagePage, PersistErrorKind};
+use chat_persist::{
+    ConversationPage, ConversationQuery, Fence, LapsedTurn, MessagePage, PersistErrorKind,
+};
 use chat_types::{
     Change, Conversation, ConversationPatch, Provenance, Scope, TokenCount, TokenizerId, Tokens,
 };
@@ -109,8 +111,7 @@ pub async fn strangers_write_to_no_turn(store: &Arc<dyn Store>) {
 /// A stranger's takeover of somebody's turn finds nothing.
 pub async fn takeovers_name_the_right_scope(store: &Arc<dyn Store>) {
     check_strangers(store, async |store, stranger, sent| {
-        let lapsed =
-            chat_persist::LapsedTurn { scope: stranger.clone(), turn: sent.id().clone(), epoch: 1 };
+        let lapsed = LapsedTurn { scope: stranger.clone(), ..sent.lapsed(9_000) };
         assert_eq!(store.take_over(&lapsed, &id("o-2")).await.expect("answers"), None);
     })
     .await;

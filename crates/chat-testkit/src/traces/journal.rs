@@ -8,7 +8,7 @@ use chat_types::{
 
 use super::operation::Operation;
 use super::world::{Run, Step, Talk, World};
-use crate::fixtures::id;
+use crate::fixtures::{at, id};
 
 impl World {
     pub(super) fn begin_turn(&mut self) -> Option<Operation> {
@@ -134,6 +134,8 @@ impl World {
                     scope: scope.clone(),
                     turn: accept.turn.id.clone(),
                     epoch: *epoch,
+                    // Beyond every lease of a trace, else what is modelled here may not happen.
+                    at: at(i64::MAX),
                 };
                 if self.chance(20) {
                     lapsed.epoch += 1;
