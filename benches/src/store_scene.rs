@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use chat_balance::{AccountKind, AccountSpec, HoldRequest, LegRequest, Posting, Settlement};
+use chat_balance::{
+    AccountKind, AccountSpec, AccountUnit, HoldRequest, LegRequest, Posting, Settlement,
+};
 use chat_persist::{
     Accept, AttemptAmount, Checkpoint, EventSegment, Fence, NewStep, NewTurn, StepClose, TurnClose,
 };
@@ -60,6 +62,8 @@ impl TurnMaker {
             owner: Some(scope.user.clone()),
             kind: AccountKind::Limited,
             opening: Money::from_usd(1_000_000)?,
+            unit: AccountUnit::Usd,
+            refill: None,
         };
         opened.ports().ledger.open_account(&scope, &spec, Timestamp::from_unix_ms(0)).await?;
         let owner = OwnerId::new(format!("owner-{user}"))?;
@@ -83,6 +87,7 @@ impl TurnMaker {
                 account: self.account.clone(),
                 amount: Money::from_nano_usd(9_000_000),
                 floor: Money::from_nano_usd(1_000_000),
+                refill: None,
             }],
             at,
         };
@@ -100,8 +105,11 @@ impl TurnMaker {
         let checkpoint = Checkpoint { segment: segment(&turn, 2, delta)?, streaming_step: Some(1) };
         let close = self.close(&accept, text, at)?;
         let amount = Money::from_nano_usd(8_200_000);
-        let settlement =
-            Settlement { key: key.clone(), postings: vec![Posting { attempt: 1, amount }], at };
+        let settlement = Settlement {
+            key: key.clone(),
+            postings: vec![Posting { attempt: 1, amount, tokens: Tokens::ZERO }],
+            at,
+        };
         let row = self.row(&key, &accept.conversation.id, at);
 
         let start = Instant::now();

@@ -7,7 +7,7 @@ use std::io::{Write as _, stdout};
 use std::sync::Arc;
 
 use chat_archive::{Counts, ExportScope, ImportOptions, LedgerPorts, Stores, export, import};
-use chat_balance::{AccountKind, AccountSpec, MemoryLedger};
+use chat_balance::{AccountKind, AccountSpec, AccountUnit, MemoryLedger};
 use chat_persist::MemoryStore;
 use chat_types::{
     AccountId, ContentPart, Conversation, ConversationId, Message, MessageId, MessageStatus, Money,
@@ -53,6 +53,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             owner: Some(scope.user.clone()),
             kind: AccountKind::Limited,
             opening: Money::from_usd(10)?,
+            unit: AccountUnit::Usd,
+            refill: None,
         };
         ledger.balance.open_account(&scope, &spec, now).await?;
     }

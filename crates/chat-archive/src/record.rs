@@ -7,7 +7,8 @@
 use std::borrow::Cow;
 
 use chat_balance::{
-    Account, AccountKind, AccountSpec, Entry, EntryKind, Hold, HoldLeg, HoldState, Side,
+    Account, AccountKind, AccountSpec, AccountState, AccountUnit, Entry, EntryKind, Hold, HoldLeg,
+    HoldState, Side,
 };
 use chat_persist::{AttemptAmount, NewTurn, StepRecord, TurnRecord};
 use chat_types::{
@@ -116,11 +117,15 @@ struct AccountRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     owner: Option<UserId>,
     kind: AccountKind,
+    #[serde(default, skip_serializing_if = "is_default")]
+    unit: AccountUnit,
     granted: Money,
     refunded: Money,
     held: Money,
     posted: Money,
     expired: Money,
+    #[serde(default, skip_serializing_if = "is_default")]
+    state: AccountState,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -130,6 +135,8 @@ pub(crate) struct Opening {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     owner: Option<UserId>,
     kind: AccountKind,
+    #[serde(default, skip_serializing_if = "is_default")]
+    unit: AccountUnit,
     opening: Money,
     at: Timestamp,
 }
@@ -176,6 +183,10 @@ pub(crate) struct UsageRecord {
     at: Timestamp,
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 impl<'a> From<&'a ArchiveLine> for LineRecord<'a> {
     fn from(line: &'a ArchiveLine) -> Self {
         match line {
@@ -193,6 +204,7 @@ impl<'a> From<&'a ArchiveLine> for LineRecord<'a> {
                     id: spec.id.clone(),
                     owner: spec.owner.clone(),
                     kind: spec.kind,
+                    unit: spec.unit,
                     opening: spec.opening,
                     at: *at,
                 };
@@ -235,8 +247,9 @@ impl From<LineRecord<'_>> for Read {
                 ArchiveLine::Account { tenant, account: row.into() }
             }
             LineRecord::Opening(owned) => {
-                let (scope, Opening { id, owner, kind, opening, at }) = owned.split();
-                ArchiveLine::Opening { scope, spec: AccountSpec { id, owner, kind, opening }, at }
+                let (scope, Opening { id, owner, kind, unit, opening, at }) = owned.split();
+                let spec = AccountSpec { id, owner, kind, unit, opening, refill: None };
+                ArchiveLine::Opening { scope, spec, at }
             }
             LineRecord::Hold(owned) => {
                 let (scope, row) = owned.split();
@@ -335,15 +348,17 @@ impl From<Turn> for TurnRecord {
 
 impl From<&Account> for AccountRow {
     fn from(account: &Account) -> Self {
-        let Account { id, owner, kind, granted, refunded, held, posted, expired } = account.clone();
-        Self { id, owner, kind, granted, refunded, held, posted, expired }
+        let Account { id, owner, kind, unit, granted, refunded, held, posted, expired, state } =
+            account.clone();
+        Self { id, owner, kind, unit, granted, refunded, held, posted, expired, state }
     }
 }
 
 impl From<AccountRow> for Account {
     fn from(row: AccountRow) -> Self {
-        let AccountRow { id, owner, kind, granted, refunded, held, posted, expired } = row;
-        Self { id, owner, kind, granted, refunded, held, posted, expired }
+        let AccountRow { id, owner, kind, unit, granted, refunded, held, posted, expired, state } =
+            row;
+        Self { id, owner, kind, unit, granted, refunded, held, posted, expired, state }
     }
 }
 

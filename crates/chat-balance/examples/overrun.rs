@@ -5,10 +5,10 @@
 use std::error::Error;
 
 use chat_balance::{
-    AccountKind, AccountSpec, BalanceAdapter, HoldRequest, LedgerAudit, LedgerMaintenance,
-    LegRequest, MemoryLedger, Posting, Settlement,
+    AccountKind, AccountSpec, AccountUnit, BalanceAdapter, HoldRequest, LedgerAudit,
+    LedgerMaintenance, LegRequest, MemoryLedger, Posting, Settlement,
 };
-use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp, TurnId, UserId};
+use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp, Tokens, TurnId, UserId};
 
 #[tokio::main(flavor = "current_thread")]
 #[expect(clippy::print_stdout, reason = "an example shows what it did")]
@@ -22,14 +22,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         owner: Some(scope.user.clone()),
         kind: AccountKind::Limited,
         opening: Money::from_usd(5)?,
+        unit: AccountUnit::Usd,
+        refill: None,
     };
     ledger.open_account(&scope, &spec, now).await?;
 
     let key = StepKey { turn: TurnId::new("t-1")?, step: 1 };
     let held = Money::from_usd(4)?;
-    let leg = LegRequest { account: wallet.clone(), amount: held, floor: held };
+    let leg = LegRequest { account: wallet.clone(), amount: held, floor: held, refill: None };
     ledger.hold(&scope, &HoldRequest { key: key.clone(), legs: vec![leg], at: now }).await?;
-    let postings = vec![Posting { attempt: 1, amount: Money::from_usd(6)? }];
+    let postings = vec![Posting { attempt: 1, amount: Money::from_usd(6)?, tokens: Tokens::ZERO }];
     ledger.settle(&scope, &Settlement { key, postings, at: now }).await?;
 
     let mut audit = LedgerAudit::new();

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp};
+use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 
 use crate::{
-    Account, AccountSpec, Credit, Entry, Hold, HoldRequest, LedgerRows, Result, Settlement,
+    Account, AccountSpec, Credit, Entry, Extension, Hold, HoldRequest, LedgerRows, Refill, Result,
+    Settlement,
 };
 
 /// A ledger of accounts, holds and entries.
@@ -27,36 +28,43 @@ pub trait BalanceAdapter: fmt::Debug + Send + Sync + 'static {
         at: Timestamp,
     ) -> Result<Account>;
 
-    /// Reads an account.
+    /// Reads an account as it was left: what has fallen due since is not in it.
     async fn account(&self, scope: &Scope, id: &AccountId) -> Result<Option<Account>>;
 
-    /// Grants or refunds.
+    /// Brings an account up to date and reads it: grants that have run out expire, refills that are
+    /// due are given, each once under any concurrency. None if it is not there.
     ///
     /// # Errors
-    /// `NotFound`; `InvalidAmount` if it is not above zero; `Conflict` if the key was used with
-    /// another amount.
+    /// `InvalidAmount` if an amount does not fit.
+    async fn refresh(
+        &self,
+        scope: &Scope,
+        id: &AccountId,
+        refill: Option<&Refill>,
+        at: Timestamp,
+    ) -> Result<Option<Account>>;
+
+    /// Grants, refunds or adjusts.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidAmount` as [`rules::credit`](crate::rules::credit) says; `Conflict` if
+    /// the key was used with another amount.
     async fn credit(&self, scope: &Scope, credit: &Credit) -> Result<Entry>;
 
-    /// Reserves on all accounts or on none. Concurrent holds never exceed what is available.
+    /// Reserves on all accounts or on none, after what is due on them by then. Concurrent holds
+    /// never exceed what is available.
     ///
     /// # Errors
     /// `InsufficientFunds` naming the first account that cannot give its floor; `NotFound`;
     /// `InvalidAmount` for no legs, a double account or a floor above its amount.
     async fn hold(&self, scope: &Scope, request: &HoldRequest) -> Result<Hold>;
 
-    /// Reserves `extra` more on every leg before attempt number `attempt`; an extension for the
-    /// same or an older attempt changes nothing.
+    /// Reserves more on every leg before another attempt; an extension for the same or an older
+    /// attempt changes nothing.
     ///
     /// # Errors
     /// `InsufficientFunds` (nothing changed); `NotFound`; `Conflict` if the hold is resolved.
-    async fn extend(
-        &self,
-        scope: &Scope,
-        key: &StepKey,
-        attempt: u32,
-        extra: Money,
-        at: Timestamp,
-    ) -> Result<Hold>;
+    async fn extend(&self, scope: &Scope, key: &StepKey, extension: &Extension) -> Result<Hold>;
 
     /// Posts what the step cost and gives the rest back. What exceeds the hold becomes one
     /// `Overrun` entry per leg. Settling twice returns the first result, whatever the amounts.

@@ -4,11 +4,15 @@ use std::error::Error as StdError;
 
 use chat_types::{AccountId, Money, MoneyOverflow, Timestamp};
 
+use crate::AccountUnit;
+
 /// Which account is short of what: enough to tell the user, no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The account that is short.
     pub account: AccountId,
+    /// What it counts.
+    pub unit: AccountUnit,
     /// The least that would have been accepted.
     pub need: Money,
     /// Balance less open holds.
@@ -58,9 +62,13 @@ impl BalanceError {
     /// An account is short.
     #[must_use]
     pub fn refused(operation: &'static str, refusal: Refusal) -> Self {
+        let show = |amount| refusal.unit.show(amount);
         let detail = format!(
             "account {} needs {} and has {} available ({} held)",
-            refusal.account, refusal.need, refusal.available, refusal.held
+            refusal.account,
+            show(refusal.need),
+            show(refusal.available),
+            show(refusal.held)
         );
         let refusal = Some(Box::new(refusal));
         Self { kind: BalanceErrorKind::InsufficientFunds, operation, detail, refusal, source: None }

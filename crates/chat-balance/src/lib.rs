@@ -5,6 +5,7 @@ mod audit;
 mod error;
 mod memory;
 mod record;
+mod refill;
 mod repeat;
 pub mod rules;
 
@@ -13,9 +14,11 @@ pub use audit::{AuditBreak, AuditReport, LedgerAudit};
 pub use error::{BalanceError, BalanceErrorKind, Refusal};
 pub use memory::MemoryLedger;
 pub use record::{
-    Account, AccountKind, AccountSpec, Credit, CreditKind, Entry, EntryKind, Hold, HoldLeg,
-    HoldRequest, HoldState, LedgerRows, LegRequest, Posting, Settlement, Side,
+    Account, AccountKind, AccountSpec, AccountState, AccountUnit, Credit, CreditKind, Entry,
+    EntryKind, Extension, Hold, HoldLeg, HoldRequest, HoldState, LOTS_MAX, LedgerRows, LegRequest,
+    Lot, PRIORITY, Posting, Settlement, Side,
 };
+pub use refill::{InvalidPeriod, Period, PeriodUnit, Refill, RefillMode};
 pub use repeat::{
     repeat_credit, repeat_hold, repeat_open, repeat_release, repeat_restore, repeat_settle,
 };

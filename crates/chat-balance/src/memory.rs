@@ -5,16 +5,16 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp};
+use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 
 use crate::rules::{
     accounts_of, accounts_of_hold, credit, credit_reference, extend, is_visible, open, place_hold,
-    refuse, release, settle,
+    refresh, refuse, release, settle,
 };
 use crate::{
-    Account, AccountSpec, BalanceAdapter, BalanceErrorKind, Credit, CreditKind, Entry, EntryKind,
-    Hold, HoldRequest, HoldState, LedgerMaintenance, LedgerRows, Result, Settlement, repeat_credit,
-    repeat_hold, repeat_open, repeat_release, repeat_restore, repeat_settle,
+    Account, AccountSpec, BalanceAdapter, BalanceErrorKind, Credit, Entry, EntryKind, Extension,
+    Hold, HoldRequest, HoldState, LedgerMaintenance, LedgerRows, Refill, Result, Settlement,
+    repeat_credit, repeat_hold, repeat_open, repeat_release, repeat_restore, repeat_settle,
 };
 
 /// A ledger in memory; clones share it. Every call is one step under one lock.
@@ -63,10 +63,11 @@ impl State {
         ids.iter().filter_map(|id| self.account(scope, id)).cloned().collect()
     }
 
-    fn store(&mut self, scope: &Scope, accounts: Vec<Account>) {
+    fn store(&mut self, scope: &Scope, accounts: Vec<Account>, entries: Vec<Entry>) {
         for account in accounts {
             self.accounts.insert((scope.tenant.clone(), account.id.clone()), account);
         }
+        entries.into_iter().for_each(|entry| self.append(entry));
     }
 
     fn hold(&self, operation: &'static str, scope: &Scope, key: &StepKey) -> Result<Hold> {
@@ -76,8 +77,8 @@ impl State {
             .ok_or_else(|| refuse(BalanceErrorKind::NotFound, operation, "no hold for this step"))
     }
 
-    fn store_hold(&mut self, hold: &Hold, accounts: Vec<Account>) -> Hold {
-        self.store(&hold.scope, accounts);
+    fn store_hold(&mut self, hold: &Hold, accounts: Vec<Account>, entries: Vec<Entry>) -> Hold {
+        self.store(&hold.scope, accounts, entries);
         self.holds.insert((hold.scope.tenant.clone(), hold.key.clone()), hold.clone());
         hold.clone()
     }
@@ -156,18 +157,31 @@ impl BalanceAdapter for MemoryLedger {
                 .account(scope, &wanted.account)
                 .cloned()
                 .ok_or_else(|| refuse(BalanceErrorKind::NotFound, "credit", "no such account"))?;
-            let kind = match wanted.kind {
-                CreditKind::Grant => EntryKind::Grant,
-                CreditKind::Refund => EntryKind::Refund,
-            };
             let reference = credit_reference(&wanted.account, &wanted.key);
-            if let Some(existing) = state.entry(&(scope.tenant.clone(), kind, reference)) {
+            let key = (scope.tenant.clone(), wanted.kind.entry_kind(), reference);
+            if let Some(existing) = state.entry(&key) {
                 return repeat_credit(existing, wanted);
             }
-            let entry = credit(scope, &mut account, wanted)?;
-            state.store(scope, vec![account]);
-            state.append(entry.clone());
-            Ok(entry)
+            let credited = credit(scope, &mut account, wanted)?;
+            state.store(scope, vec![account], credited.entries());
+            Ok(credited.entry)
+        })
+    }
+
+    async fn refresh(
+        &self,
+        scope: &Scope,
+        id: &AccountId,
+        refill: Option<&Refill>,
+        at: Timestamp,
+    ) -> Result<Option<Account>> {
+        self.with(|state| {
+            let Some(mut account) = state.account(scope, id).cloned() else {
+                return Ok(None);
+            };
+            let entries = refresh(scope, &mut account, refill, at)?;
+            state.store(scope, vec![account.clone()], entries);
+            Ok(Some(account))
         })
     }
 
@@ -178,24 +192,17 @@ impl BalanceAdapter for MemoryLedger {
                 return repeat_hold(scope, existing, request);
             }
             let mut accounts = state.load(scope, &accounts_of(request));
-            let hold = place_hold(scope, &mut accounts, request)?;
-            Ok(state.store_hold(&hold, accounts))
+            let (hold, entries) = place_hold(scope, &mut accounts, request)?;
+            Ok(state.store_hold(&hold, accounts, entries))
         })
     }
 
-    async fn extend(
-        &self,
-        scope: &Scope,
-        key: &StepKey,
-        attempt: u32,
-        extra: Money,
-        _at: Timestamp,
-    ) -> Result<Hold> {
+    async fn extend(&self, scope: &Scope, key: &StepKey, extension: &Extension) -> Result<Hold> {
         self.with(|state| {
             let mut hold = state.hold("extend", scope, key)?;
             let mut accounts = state.load(scope, &accounts_of_hold(&hold));
-            if extend(&mut hold, &mut accounts, attempt, extra)? {
-                state.store_hold(&hold, accounts);
+            if let Some(entries) = extend(&mut hold, &mut accounts, extension)? {
+                state.store_hold(&hold, accounts, entries);
             }
             Ok(hold)
         })
@@ -209,8 +216,7 @@ impl BalanceAdapter for MemoryLedger {
             }
             let mut accounts = state.load(scope, &accounts_of_hold(&hold));
             let entries = settle(&mut hold, &mut accounts, settlement)?;
-            entries.into_iter().for_each(|entry| state.append(entry));
-            Ok(state.store_hold(&hold, accounts))
+            Ok(state.store_hold(&hold, accounts, entries))
         })
     }
 
@@ -221,8 +227,8 @@ impl BalanceAdapter for MemoryLedger {
                 return Ok(first);
             }
             let mut accounts = state.load(scope, &accounts_of_hold(&hold));
-            release(&mut hold, &mut accounts, at)?;
-            Ok(state.store_hold(&hold, accounts))
+            let entries = release(&mut hold, &mut accounts, at)?;
+            Ok(state.store_hold(&hold, accounts, entries))
         })
     }
 

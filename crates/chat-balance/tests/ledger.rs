@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use chat_balance::{
-    Account, AccountKind, AccountSpec, BalanceAdapter, BalanceError, BalanceErrorKind, Credit,
-    CreditKind, EntryKind, Hold, HoldLeg, HoldRequest, HoldState, LedgerMaintenance, LegRequest,
-    MemoryLedger, Posting, Refusal, Settlement,
+    Account, AccountKind, AccountSpec, AccountUnit, BalanceAdapter, BalanceError, BalanceErrorKind,
+    Credit, CreditKind, EntryKind, Extension, Hold, HoldLeg, HoldRequest, HoldState,
+    LedgerMaintenance, LegRequest, MemoryLedger, PRIORITY, Posting, Refusal, Settlement,
 };
-use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp, TurnId, UserId};
+use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp, Tokens, TurnId, UserId};
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_000);
 
@@ -33,19 +33,33 @@ fn request(turn: &str, legs: &[(&str, i64, i64)]) -> HoldRequest {
         account: id(account),
         amount: nano(*amount),
         floor: nano(*floor),
+        refill: None,
     };
     HoldRequest { key: key(turn), legs: legs.iter().map(leg).collect(), at: NOW }
 }
 
+fn extension(attempt: u32, amount: i64) -> Extension {
+    Extension { attempt, amount: nano(amount), tokens: Tokens::ZERO, at: NOW }
+}
+
 fn settlement(turn: &str, postings: &[(u32, i64)]) -> Settlement {
-    let posting =
-        |(attempt, amount): &(u32, i64)| Posting { attempt: *attempt, amount: nano(*amount) };
+    let posting = |(attempt, amount): &(u32, i64)| Posting {
+        attempt: *attempt,
+        amount: nano(*amount),
+        tokens: Tokens::ZERO,
+    };
     Settlement { key: key(turn), postings: postings.iter().map(posting).collect(), at: NOW }
 }
 
 async fn open(ledger: &MemoryLedger, name: &str, kind: AccountKind, opening: i64) -> Account {
-    let spec =
-        AccountSpec { id: id(name), owner: Some(scope("u").user), kind, opening: nano(opening) };
+    let spec = AccountSpec {
+        id: id(name),
+        owner: Some(scope("u").user),
+        kind,
+        opening: nano(opening),
+        unit: AccountUnit::Usd,
+        refill: None,
+    };
     ledger.open_account(&scope("u"), &spec, NOW).await.unwrap()
 }
 
@@ -81,8 +95,14 @@ async fn an_owned_account_is_found_by_its_owner_only() {
     let ledger = ledger_with(&[("a", 10)]).await;
     let other = scope("other");
     assert_eq!(ledger.account(&other, &id("a")).await.unwrap(), None);
-    let spec =
-        AccountSpec { id: id("a"), owner: None, kind: AccountKind::Limited, opening: nano(0) };
+    let spec = AccountSpec {
+        id: id("a"),
+        owner: None,
+        kind: AccountKind::Limited,
+        opening: nano(0),
+        unit: AccountUnit::Usd,
+        refill: None,
+    };
     assert_eq!(kind_of(ledger.open_account(&other, &spec, NOW).await), BalanceErrorKind::Conflict);
     let hold = ledger.hold(&other, &request("t", &[("a", 1, 1)])).await;
     assert_eq!(kind_of(hold), BalanceErrorKind::NotFound);
@@ -92,6 +112,8 @@ async fn an_owned_account_is_found_by_its_owner_only() {
         key: "k".into(),
         amount: nano(1),
         at: NOW,
+        priority: PRIORITY,
+        expires_at: None,
     };
     assert_eq!(kind_of(ledger.credit(&other, &credit).await), BalanceErrorKind::NotFound);
 }
@@ -105,6 +127,8 @@ async fn a_credit_key_counts_once_and_keeps_its_amount() {
         key: "k".into(),
         amount: nano(5),
         at: NOW,
+        priority: PRIORITY,
+        expires_at: None,
     };
     let first = ledger.credit(&scope("u"), &credit).await.unwrap();
     credit.at = NOW.plus_ms(1);
@@ -124,9 +148,10 @@ async fn a_hold_gives_between_floor_and_amount_and_names_who_is_short() {
     let ledger = ledger_with(&[("a", 10), ("b", 100)]).await;
     let hold = ledger.hold(&scope("u"), &request("t", &[("b", 50, 1), ("a", 50, 1)])).await;
     let hold = hold.unwrap();
-    assert_eq!(hold.covered(), nano(10));
+    assert_eq!(hold.covered(AccountUnit::Usd), Some(nano(10)));
     let refused = ledger.hold(&scope("u"), &request("t2", &[("b", 50, 40), ("a", 50, 1)])).await;
     let expected = Refusal {
+        unit: AccountUnit::Usd,
         account: id("a"),
         need: nano(1),
         available: nano(0),
@@ -166,7 +191,7 @@ async fn an_unlimited_account_holds_and_posts_all_the_same() {
     let ledger = MemoryLedger::new();
     open(&ledger, "a", AccountKind::Unlimited, 0).await;
     let hold = ledger.hold(&scope("u"), &request("t", &[("a", 50, 50)])).await.unwrap();
-    assert_eq!(hold.covered(), nano(50));
+    assert_eq!(hold.covered(AccountUnit::Usd), Some(nano(50)));
     ledger.settle(&scope("u"), &settlement("t", &[(1, 20)])).await.unwrap();
     let account = read(&ledger, "a").await;
     assert_eq!((account.held, account.posted), (nano(0), nano(20)));
@@ -179,11 +204,11 @@ async fn an_extension_counts_once_per_attempt() {
     ledger.hold(&scope("u"), &request("t", &[("a", 4, 4)])).await.unwrap();
     let extend = |attempt, extra| {
         let ledger = ledger.clone();
-        async move { ledger.extend(&scope("u"), &key("t"), attempt, nano(extra), NOW).await }
+        async move { ledger.extend(&scope("u"), &key("t"), &extension(attempt, extra)).await }
     };
-    assert_eq!(extend(2, 3).await.unwrap().covered(), nano(7));
-    assert_eq!(extend(2, 3).await.unwrap().covered(), nano(7));
-    assert_eq!(extend(1, 3).await.unwrap().covered(), nano(7));
+    assert_eq!(extend(2, 3).await.unwrap().covered(AccountUnit::Usd), Some(nano(7)));
+    assert_eq!(extend(2, 3).await.unwrap().covered(AccountUnit::Usd), Some(nano(7)));
+    assert_eq!(extend(1, 3).await.unwrap().covered(AccountUnit::Usd), Some(nano(7)));
     assert_eq!(kind_of(extend(3, 4).await), BalanceErrorKind::InsufficientFunds);
     assert_eq!(read(&ledger, "a").await.held, nano(7));
     ledger.release(&scope("u"), &key("t"), NOW).await.unwrap();
@@ -197,8 +222,13 @@ async fn an_excess_over_several_attempts_is_one_named_overrun_per_leg() {
     let legs = [("a", 10, 10), ("b", 20, 20)];
     ledger.hold(&scope("u"), &request("t", &legs)).await.unwrap();
     let hold = ledger.settle(&scope("u"), &settlement("t", &[(1, 8), (2, 9), (4, 0)])).await;
-    let leg =
-        |account, amount| HoldLeg { account: id(account), amount: nano(amount), posted: nano(17) };
+    let leg = |account, amount| HoldLeg {
+        account: id(account),
+        amount: nano(amount),
+        posted: nano(17),
+        unit: AccountUnit::Usd,
+        lots: Vec::new(),
+    };
     let expected = Hold {
         scope: scope("u"),
         key: key("t"),
@@ -253,8 +283,14 @@ async fn a_hold_is_resolved_once() {
 #[tokio::test]
 async fn a_hold_is_found_by_its_own_user_and_tenant_only() {
     let ledger = MemoryLedger::new();
-    let spec =
-        AccountSpec { id: id("shared"), owner: None, kind: AccountKind::Limited, opening: nano(9) };
+    let spec = AccountSpec {
+        id: id("shared"),
+        owner: None,
+        kind: AccountKind::Limited,
+        opening: nano(9),
+        unit: AccountUnit::Usd,
+        refill: None,
+    };
     ledger.open_account(&scope("u"), &spec, NOW).await.unwrap();
     let first = ledger.hold(&scope("u"), &request("t", &[("shared", 5, 5)])).await.unwrap();
 
@@ -267,7 +303,7 @@ async fn a_hold_is_found_by_its_own_user_and_tenant_only() {
         assert_eq!(ledger.hold_of(&other, &key("t")).await.unwrap(), None);
         let not_found = BalanceErrorKind::NotFound;
         assert_eq!(kind_of(ledger.release(&other, &key("t"), NOW).await), not_found);
-        assert_eq!(kind_of(ledger.extend(&other, &key("t"), 2, nano(1), NOW).await), not_found);
+        assert_eq!(kind_of(ledger.extend(&other, &key("t"), &extension(2, 1)).await), not_found);
         assert_eq!(kind_of(ledger.settle(&other, &settlement("t", &[(1, 1)])).await), not_found);
     }
     assert_eq!(ledger.hold_of(&scope("u"), &key("t")).await.unwrap(), Some(first));
@@ -300,7 +336,7 @@ async fn the_turn_after_an_overrun_is_refused_unless_it_is_free() {
     let next = ledger.hold(&scope("u"), &request("t2", &[("a", 5, 1)])).await;
     assert_eq!(kind_of(next), BalanceErrorKind::InsufficientFunds);
     let free = ledger.hold(&scope("u"), &request("t3", &[("a", 0, 0)])).await.unwrap();
-    assert_eq!(free.covered(), nano(0));
+    assert_eq!(free.covered(AccountUnit::Usd), Some(nano(0)));
 }
 
 #[tokio::test]
@@ -313,6 +349,8 @@ async fn amounts_that_do_not_fit_are_refused_unchanged() {
         key: "k".into(),
         amount: nano(1),
         at: NOW,
+        priority: PRIORITY,
+        expires_at: None,
     };
     let refused = ledger.credit(&scope("u"), &credit).await;
     assert_eq!(kind_of(refused), BalanceErrorKind::InvalidAmount);

@@ -2,11 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use chat_balance::{
-    Account, AccountKind, AccountSpec, AuditReport, BalanceAdapter, Credit, CreditKind, Entry,
-    EntryKind, Hold, HoldRequest, HoldState, LedgerAudit, LedgerMaintenance, LegRequest,
-    MemoryLedger, Posting, Settlement, Side,
+    Account, AccountKind, AccountSpec, AccountUnit, AuditReport, BalanceAdapter, Credit,
+    CreditKind, Entry, EntryKind, Extension, Hold, HoldRequest, HoldState, LedgerAudit,
+    LedgerMaintenance, LegRequest, MemoryLedger, PRIORITY, Posting, Settlement, Side,
 };
-use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp, TurnId, UserId};
+use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp, Tokens, TurnId, UserId};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -64,8 +64,14 @@ async fn open_ledger() -> MemoryLedger {
         (1, AccountKind::Limited, 0),
         (2, AccountKind::Unlimited, 0),
     ] {
-        let spec =
-            AccountSpec { id: account_id(account), owner: None, kind, opening: nano(opening) };
+        let spec = AccountSpec {
+            id: account_id(account),
+            owner: None,
+            kind,
+            opening: nano(opening),
+            unit: AccountUnit::Usd,
+            refill: None,
+        };
         ledger.open_account(&scope(), &spec, Timestamp::default()).await.unwrap();
     }
     ledger
@@ -82,6 +88,8 @@ async fn apply(ledger: &MemoryLedger, op: &Op, at: Timestamp) -> String {
                 key: format!("k{key}"),
                 amount: nano(*amount),
                 at,
+                priority: PRIORITY,
+                expires_at: None,
             };
             format!("{:?}", ledger.credit(&scope(), &credit).await)
         }
@@ -90,20 +98,23 @@ async fn apply(ledger: &MemoryLedger, op: &Op, at: Timestamp) -> String {
                 account: account_id(*account),
                 amount: nano(*amount),
                 floor: nano(*floor),
+                refill: None,
             };
             let legs = legs.iter().map(leg).collect();
             let request = HoldRequest { key: step(*turn), legs, at };
             format!("{:?}", ledger.hold(&scope(), &request).await)
         }
         Op::Extend { turn, attempt, extra } => {
-            let extra = nano(*extra);
-            let hold = ledger.extend(&scope(), &step(*turn), *attempt, extra, at).await;
+            let (attempt, amount) = (*attempt, nano(*extra));
+            let extension = Extension { attempt, amount, tokens: Tokens::ZERO, at };
+            let hold = ledger.extend(&scope(), &step(*turn), &extension).await;
             format!("{hold:?}")
         }
         Op::Settle { turn, postings } => {
             let posting = |(attempt, amount): &(u32, i64)| Posting {
                 attempt: *attempt,
                 amount: nano(*amount),
+                tokens: Tokens::ZERO,
             };
             let postings = postings.iter().map(posting).collect();
             let settlement = Settlement { key: step(*turn), postings, at };
@@ -353,13 +364,13 @@ proptest! {
                         let leg = LegRequest {
                             account: account_id(0),
                             amount: nano(amount),
-                            floor: nano(floor),
+                            floor: nano(floor), refill: None
                         };
                         let at = Timestamp::default();
                         let request = HoldRequest { key: step(turn), legs: vec![leg], at };
                         start.wait();
                         block_on(ledger.hold(&scope(), &request))
-                            .map_or(0, |hold| hold.covered().nano_usd())
+                            .map_or(0, |hold| hold.covered(AccountUnit::Usd).map_or(0, Money::nano_usd))
                     })
                 })
                 .collect();

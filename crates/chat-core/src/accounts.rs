@@ -1,17 +1,31 @@
-//! Who pays for a turn.
+//! Who pays for a call.
 
 use std::fmt;
 
 use chat_balance::{AccountKind, AccountSpec};
-use chat_types::{AccountId, InvalidId, Money, Scope};
+use chat_types::{AccountId, ConversationId, InvalidId, ModelRef, Money, Purpose, Scope};
 
-/// Names the accounts that pay for a user's turns: all of them in full, or the turn is refused.
+/// A call that somebody has to pay for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaidCall<'a> {
+    /// On whose behalf.
+    pub scope: &'a Scope,
+    /// The conversation it is made for.
+    pub conversation: &'a ConversationId,
+    /// The model that is asked.
+    pub model: &'a ModelRef,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
+/// Names the accounts that pay for a call: all of them in full, or it is refused. One that counts
+/// something else than dollars is a quota.
 pub trait AccountPolicy: fmt::Debug + Send + Sync + 'static {
-    /// One or more accounts; opened with these values when they are first needed.
+    /// One to sixteen accounts; opened with these values when they are first needed.
     ///
     /// # Errors
-    /// `InvalidId` if the scope makes no valid account id.
-    fn accounts(&self, scope: &Scope) -> Result<Vec<AccountSpec>, InvalidId>;
+    /// `InvalidId` if the call makes no valid account id.
+    fn accounts(&self, call: &PaidCall<'_>) -> Result<Vec<AccountSpec>, InvalidId>;
 }
 
 /// One account per user, all opened alike. Its id is the user's.
@@ -33,15 +47,22 @@ impl OneAccountPerUser {
     pub fn limited(opening: Money) -> Self {
         Self { kind: AccountKind::Limited, opening }
     }
+
+    /// The account of a user.
+    ///
+    /// # Errors
+    /// `InvalidId` if the user's id is no account id.
+    pub fn account(&self, scope: &Scope) -> Result<AccountSpec, InvalidId> {
+        Ok(AccountSpec {
+            owner: Some(scope.user.clone()),
+            opening: self.opening,
+            ..AccountSpec::new(AccountId::new(scope.user.as_str())?, self.kind)
+        })
+    }
 }
 
 impl AccountPolicy for OneAccountPerUser {
-    fn accounts(&self, scope: &Scope) -> Result<Vec<AccountSpec>, InvalidId> {
-        Ok(vec![AccountSpec {
-            id: AccountId::new(scope.user.as_str())?,
-            owner: Some(scope.user.clone()),
-            kind: self.kind,
-            opening: self.opening,
-        }])
+    fn accounts(&self, call: &PaidCall<'_>) -> Result<Vec<AccountSpec>, InvalidId> {
+        Ok(vec![self.account(call.scope)?])
     }
 }

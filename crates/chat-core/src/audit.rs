@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use chat_balance::{AuditReport, HoldState, LedgerAudit};
+use chat_balance::{AccountUnit, AuditReport, HoldState, LedgerAudit};
 use chat_types::{AttemptKey, Money, Scope, StepKey, StepState, TenantId, UsageSource, UserId};
 
 use crate::{BaseClient, Result};
@@ -200,7 +200,11 @@ impl Audit<'_> {
             let hold = self.client.inner.ledger.hold_of(&scope, &step).await?;
             let is_posted = hold.is_some_and(|hold| {
                 hold.state == HoldState::Posted
-                    && hold.legs.iter().all(|leg| Some(leg.posted) == total)
+                    && hold
+                        .legs
+                        .iter()
+                        .filter(|leg| leg.unit == AccountUnit::Usd)
+                        .all(|leg| Some(leg.posted) == total)
             });
             for (key, _) in rows {
                 if is_posted {

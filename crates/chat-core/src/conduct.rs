@@ -135,7 +135,7 @@ impl Conductor<'_> {
         };
         let leased_until = lease::held_until(self.inner);
         let (granted, journaled) = futures::join!(
-            self.inner.grant(scope, request),
+            self.inner.grant(scope, &plan.turn.conversation, request),
             persistently(|| self.inner.store.open_step(&plan.fence, &step)),
         );
         if let Err(error) = journaled {

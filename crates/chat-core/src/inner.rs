@@ -16,7 +16,7 @@ use chat_types::{
 };
 use chat_usage::{GrantRequest, UsageError, UsageRecorder};
 
-use crate::accounts::AccountPolicy;
+use crate::accounts::{AccountPolicy, PaidCall};
 use crate::billing::ClosedStep;
 use crate::config::TurnConfig;
 use crate::hooks::{LifecycleEvent, LifecycleObserver, PromptGuard};
@@ -110,16 +110,18 @@ impl Inner {
     pub(crate) async fn grant(
         &self,
         scope: &Scope,
+        conversation: &ConversationId,
         mut request: GrantRequest,
     ) -> Result<(GrantRequest, StepGrant)> {
-        let specs = self.accounts.accounts(scope)?;
-        request.accounts = specs.iter().map(|spec| spec.id.clone()).collect();
+        let (model, purpose) = (&request.model, request.purpose);
+        let call = PaidCall { scope, conversation, model, purpose };
+        request.accounts = self.accounts.accounts(&call)?;
         let first = persistently(|| self.recorder.grant(scope, &request)).await;
         let missing = matches!(&first, Err(UsageError::Balance(error)) if error.code() == "account_not_found");
         if !missing {
             return Ok((request, first?));
         }
-        for spec in &specs {
+        for spec in &request.accounts {
             self.ledger.open_account(scope, spec, request.at).await?;
         }
         let grant = persistently(|| self.recorder.grant(scope, &request)).await?;

@@ -33,7 +33,7 @@ mod task_scope;
 mod turn;
 mod turn_log;
 
-pub use accounts::{AccountPolicy, OneAccountPerUser};
+pub use accounts::{AccountPolicy, OneAccountPerUser, PaidCall};
 pub use audit::{Audit, AuditSummary};
 pub use base_client::BaseClient;
 pub use builder::BaseClientBuilder;

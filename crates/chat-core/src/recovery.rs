@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use chat_balance::AccountUnit;
 use chat_persist::{
     AttemptAmount, EventSegment, Fence, LapsedTurn, PersistErrorKind, StepClose, StepRecord,
     TurnClose, TurnRecord,
@@ -159,7 +160,7 @@ async fn amounts(
         model: &step.model,
         opened_at: step.opened_at,
         input_estimate: step.input_estimate,
-        fallback: hold.covered(),
+        fallback: hold.covered(AccountUnit::Usd).unwrap_or(Money::ZERO),
     };
     let earlier = (1..step.attempts).map(|attempt| bill.unanswered(attempt));
     let last = bill.amount(&AttemptEnd {

@@ -7,10 +7,10 @@
 
 use async_trait::async_trait;
 use chat_balance::{
-    Account, AccountSpec, BalanceAdapter, BalanceError, BalanceErrorKind, Credit, Entry, Hold,
-    HoldRequest, LedgerMaintenance, LedgerRows, Result, Settlement, rules,
+    Account, AccountSpec, BalanceAdapter, BalanceError, BalanceErrorKind, Credit, Entry, Extension,
+    Hold, HoldRequest, LedgerMaintenance, LedgerRows, Refill, Result, Settlement, rules,
 };
-use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp};
+use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 use mongodb::bson::{Document, doc};
 
 use crate::MongoStore;
@@ -22,8 +22,8 @@ use crate::ledger_places::{Place, Places, behind, place_of, written_order};
 use crate::ledger_restore::restore;
 use crate::ledger_rows::{account_id, account_of, entry_of, hold_id, hold_of};
 use crate::ledger_writes::{
-    ChangeHold, GiveCredit, HoldMove, OpenAccount, PlaceHold, account_at, change_hold, give_credit,
-    hold_at, open_account, place_hold, refused,
+    ChangeHold, GiveCredit, HoldMove, OpenAccount, PlaceHold, RefreshAccount, account_at,
+    change_hold, give_credit, hold_at, open_account, place_hold, refresh_account, refused,
 };
 use crate::refusal::page_rows;
 use crate::unit::{Cut, Unit};
@@ -101,6 +101,21 @@ impl BalanceAdapter for MongoStore {
         Ok(found.filter(|account| rules::is_visible(account, scope)))
     }
 
+    async fn refresh(
+        &self,
+        scope: &Scope,
+        id: &AccountId,
+        refill: Option<&Refill>,
+        at: Timestamp,
+    ) -> Result<Option<Account>> {
+        let books = self.money::<BalanceError>("refresh account")?;
+        let pass = books.enter(scope, std::slice::from_ref(id)).await;
+        let (scope, id, refill) = (scope.clone(), id.clone(), refill.cloned());
+        let call = RefreshAccount { scope, id, refill, at, _pass: pass };
+        self.write("refresh account", call, |unit, call| Box::pin(refresh_account(unit, call)))
+            .await
+    }
+
     async fn credit(&self, scope: &Scope, credit: &Credit) -> Result<Entry> {
         let books = self.money::<BalanceError>("credit")?;
         let pass = books.enter(scope, std::slice::from_ref(&credit.account)).await;
@@ -115,15 +130,8 @@ impl BalanceAdapter for MongoStore {
         self.write("hold", call, |unit, call| Box::pin(place_hold(unit, call))).await
     }
 
-    async fn extend(
-        &self,
-        scope: &Scope,
-        key: &StepKey,
-        attempt: u32,
-        extra: Money,
-        _at: Timestamp,
-    ) -> Result<Hold> {
-        self.move_hold(scope, key, HoldMove::Extend { attempt, extra }).await
+    async fn extend(&self, scope: &Scope, key: &StepKey, extension: &Extension) -> Result<Hold> {
+        self.move_hold(scope, key, HoldMove::Extend(extension.clone())).await
     }
 
     async fn settle(&self, scope: &Scope, settlement: &Settlement) -> Result<Hold> {

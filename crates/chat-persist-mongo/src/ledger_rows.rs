@@ -5,7 +5,10 @@
 //! are 64-bit integers; a row with anything else in their place is corrupt, also if it could be read
 //! as one, because nobody can say what else a writer of doubles has rounded.
 
-use chat_balance::{Account, AccountKind, Entry, EntryKind, Hold, HoldLeg, HoldState, Side};
+use chat_balance::{
+    Account, AccountKind, AccountState, AccountUnit, Entry, EntryKind, Hold, HoldLeg, HoldState,
+    Lot, Side,
+};
 use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp};
 use mongodb::bson::{Bson, Document, doc};
 
@@ -82,6 +85,7 @@ pub(crate) fn account_document(tenant: &TenantId, account: &Account) -> Document
         "tenant": tenant.as_str(),
         "owner": account.owner.as_ref().map(|owner| owner.as_str()),
         "kind": account.kind.as_str(),
+        "unit": account.unit.as_str(),
     };
     document.extend(account_totals(account));
     document
@@ -95,7 +99,50 @@ pub(crate) fn account_totals(account: &Account) -> Document {
         "held": account.held.nano_usd(),
         "posted": account.posted.nano_usd(),
         "expired": account.expired.nano_usd(),
+        "as_of": account.state.as_of.unix_ms(),
+        "refilled_at": account.state.refilled_at.map(Timestamp::unix_ms),
+        "lots": lot_documents(&account.state.lots),
     }
+}
+
+fn lot_documents(lots: &[Lot]) -> Vec<Document> {
+    let document = |lot: &Lot| {
+        doc! {
+            "key": lot.key.as_str(),
+            "amount": lot.amount.nano_usd(),
+            "priority": i64::from(lot.priority),
+            "expires_at": lot.expires_at.map(Timestamp::unix_ms),
+            "granted_at": lot.granted_at.unix_ms(),
+        }
+    };
+    lots.iter().map(document).collect()
+}
+
+/// The lots of an account or a leg; a document of before there were any has none.
+fn lots_of(fields: &Exact<'_>) -> EngineResult<Vec<Lot>> {
+    let Some(lots) = fields.0.get("lots") else {
+        return Ok(Vec::new());
+    };
+    let lots = lots.as_array().ok_or_else(|| unfit("lots"))?;
+    lots.iter().map(lot_of).collect()
+}
+
+fn lot_of(lot: &Bson) -> EngineResult<Lot> {
+    let fields = Exact(lot.as_document().ok_or_else(|| unfit("lots"))?);
+    Ok(Lot {
+        key: fields.text("key")?.to_owned(),
+        amount: fields.money("amount")?,
+        priority: u8::try_from(fields.integer("priority")?).map_err(|_| unfit("priority"))?,
+        expires_at: fields.optional("expires_at", Exact::time)?,
+        granted_at: fields.time("granted_at")?,
+    })
+}
+
+/// A document of before there were units counts dollars.
+fn unit_of(fields: &Exact<'_>) -> EngineResult<AccountUnit> {
+    let unit =
+        fields.optional("unit", |fields, name| fields.named(name, AccountUnit::from_stored))?;
+    Ok(unit.unwrap_or_default())
 }
 
 pub(crate) fn account_of(document: &Document) -> EngineResult<(TenantId, Account)> {
@@ -105,11 +152,17 @@ pub(crate) fn account_of(document: &Document) -> EngineResult<(TenantId, Account
         id: id.parsed("account")?,
         owner: fields.optional("owner", Exact::parsed)?,
         kind: fields.named("kind", AccountKind::from_stored)?,
+        unit: unit_of(&fields)?,
         granted: fields.money("granted")?,
         refunded: fields.money("refunded")?,
         held: fields.money("held")?,
         posted: fields.money("posted")?,
         expired: fields.money("expired")?,
+        state: AccountState {
+            as_of: fields.optional("as_of", Exact::time)?.unwrap_or_default(),
+            refilled_at: fields.optional("refilled_at", Exact::time)?,
+            lots: lots_of(&fields)?,
+        },
     };
     Ok((id.parsed("tenant")?, account))
 }
@@ -135,11 +188,16 @@ pub(crate) fn hold_changes(hold: &Hold) -> Document {
         .legs
         .iter()
         .map(|leg| {
-            doc! {
+            let mut document = doc! {
                 "account": leg.account.as_str(),
+                "unit": leg.unit.as_str(),
                 "amount": leg.amount.nano_usd(),
                 "posted": leg.posted.nano_usd(),
+            };
+            if !leg.lots.is_empty() {
+                document.insert("lots", lot_documents(&leg.lots));
             }
+            document
         })
         .collect();
     doc! {
@@ -169,8 +227,10 @@ fn leg_of(leg: &Bson) -> EngineResult<HoldLeg> {
     let fields = Exact(leg.as_document().ok_or_else(|| unfit("legs"))?);
     Ok(HoldLeg {
         account: fields.parsed("account")?,
+        unit: unit_of(&fields)?,
         amount: fields.money("amount")?,
         posted: fields.money("posted")?,
+        lots: lots_of(&fields)?,
     })
 }
 

@@ -6,11 +6,11 @@
 //! nothing is refused because of it: a refusal is decided again on a fresh read.
 
 use chat_balance::{
-    Account, AccountSpec, BalanceError, BalanceErrorKind, Credit, CreditKind, Entry, EntryKind,
-    Hold, HoldRequest, HoldState, Result, Settlement, repeat_credit, repeat_hold, repeat_open,
-    repeat_release, repeat_settle, rules,
+    Account, AccountSpec, BalanceError, BalanceErrorKind, Credit, Entry, EntryKind, Extension,
+    Hold, HoldRequest, HoldState, Refill, Result, Settlement, repeat_credit, repeat_hold,
+    repeat_open, repeat_release, repeat_settle, rules,
 };
-use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp};
+use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 use mongodb::bson::{Document, doc};
 
 use crate::collections::{ACCOUNTS, ENTRIES, HOLDS};
@@ -51,6 +51,29 @@ pub(crate) async fn open_account(unit: &mut Unit<'_>, call: &OpenAccount) -> Out
     Ok(account)
 }
 
+pub(crate) struct RefreshAccount {
+    pub(crate) scope: Scope,
+    pub(crate) id: AccountId,
+    pub(crate) refill: Option<Refill>,
+    pub(crate) at: Timestamp,
+    pub(crate) _pass: Pass,
+}
+
+pub(crate) async fn refresh_account(
+    unit: &mut Unit<'_>,
+    call: &RefreshAccount,
+) -> Outcome<Option<Account>> {
+    let RefreshAccount { scope, id, refill, at, .. } = call;
+    let account = account_at(unit, &scope.tenant, id).await?;
+    let Some(mut account) = account.filter(|found| rules::is_visible(found, scope)) else {
+        return Ok(None);
+    };
+    let entries = rules::refresh(scope, &mut account, refill.as_ref(), *at)?;
+    update_accounts(unit, &scope.tenant, std::slice::from_ref(&account)).await?;
+    insert_entries(unit, &entries).await?;
+    Ok(Some(account))
+}
+
 pub(crate) struct GiveCredit {
     pub(crate) scope: Scope,
     pub(crate) credit: Credit,
@@ -63,18 +86,15 @@ pub(crate) async fn give_credit(unit: &mut Unit<'_>, call: &GiveCredit) -> Outco
     let Some(mut account) = account.filter(|found| rules::is_visible(found, scope)) else {
         return Ok(refused(BalanceErrorKind::NotFound, "credit", "no such account")?);
     };
-    let kind = match credit.kind {
-        CreditKind::Grant => EntryKind::Grant,
-        CreditKind::Refund => EntryKind::Refund,
-    };
+    let kind = credit.kind.entry_kind();
     let reference = rules::credit_reference(&credit.account, &credit.key);
     if let Some(existing) = entry_at(unit, &scope.tenant, kind, &reference).await? {
         return Ok(repeat_credit(&existing, credit)?);
     }
-    let entry = rules::credit(scope, &mut account, credit)?;
+    let credited = rules::credit(scope, &mut account, credit)?;
     update_accounts(unit, &scope.tenant, std::slice::from_ref(&account)).await?;
-    insert_entries(unit, std::slice::from_ref(&entry)).await?;
-    Ok(entry)
+    insert_entries(unit, &credited.entries()).await?;
+    Ok(credited.entry)
 }
 
 pub(crate) struct PlaceHold {
@@ -92,8 +112,8 @@ pub(crate) async fn place_hold(unit: &mut Unit<'_>, call: &PlaceHold) -> Outcome
         return Ok(repeat_hold(scope, &existing, request)?);
     }
     let mut accounts = accounts_at(unit, &scope.tenant, &rules::accounts_of(request)).await?;
-    let hold = match rules::place_hold(scope, &mut accounts, request) {
-        Ok(hold) => hold,
+    let (hold, entries) = match rules::place_hold(scope, &mut accounts, request) {
+        Ok(placed) => placed,
         Err(refusal) => {
             return Ok(match hold_at(unit, &scope.tenant, &request.key).await? {
                 Some(existing) => repeat_hold(scope, &existing, request)?,
@@ -103,12 +123,13 @@ pub(crate) async fn place_hold(unit: &mut Unit<'_>, call: &PlaceHold) -> Outcome
     };
     update_accounts(unit, &scope.tenant, &accounts).await?;
     unit.insert_one(HOLDS, &hold_document(&hold)).await?;
+    insert_entries(unit, &entries).await?;
     Ok(hold)
 }
 
 /// What can happen to a hold that is there.
 pub(crate) enum HoldMove {
-    Extend { attempt: u32, extra: Money },
+    Extend(Extension),
     Settle(Settlement),
     Release(Timestamp),
 }
@@ -116,7 +137,7 @@ pub(crate) enum HoldMove {
 impl HoldMove {
     pub(crate) const fn operation(&self) -> &'static str {
         match self {
-            Self::Extend { .. } => "extend",
+            Self::Extend(_) => "extend",
             Self::Settle(_) => "settle",
             Self::Release(_) => "release",
         }
@@ -125,7 +146,7 @@ impl HoldMove {
     /// The answer if it has happened already.
     pub(crate) fn repeat(&self, hold: &Hold) -> Result<Option<Hold>> {
         match self {
-            Self::Extend { .. } => Ok(None),
+            Self::Extend(_) => Ok(None),
             Self::Settle(_) => repeat_settle(hold),
             Self::Release(_) => repeat_release(hold),
         }
@@ -134,15 +155,9 @@ impl HoldMove {
     /// The entries to append; none if there is nothing to change.
     fn apply(&self, hold: &mut Hold, accounts: &mut [Account]) -> Result<Option<Vec<Entry>>> {
         match self {
-            Self::Extend { attempt, extra } => {
-                let is_changed = rules::extend(hold, accounts, *attempt, *extra)?;
-                Ok(is_changed.then(Vec::new))
-            }
+            Self::Extend(extension) => rules::extend(hold, accounts, extension),
             Self::Settle(settlement) => rules::settle(hold, accounts, settlement).map(Some),
-            Self::Release(at) => {
-                rules::release(hold, accounts, *at)?;
-                Ok(Some(Vec::new()))
-            }
+            Self::Release(at) => rules::release(hold, accounts, *at).map(Some),
         }
     }
 }
@@ -264,6 +279,9 @@ async fn update_hold(
 }
 
 async fn insert_entries(unit: &mut Unit<'_>, entries: &[Entry]) -> EngineResult<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
     let mut written = Written::by(unit)?;
     let documents: Vec<Document> =
         entries.iter().map(|entry| entry_document(entry, written.next())).collect();

@@ -6,10 +6,10 @@
 
 use async_trait::async_trait;
 use chat_balance::{
-    Account, AccountSpec, BalanceAdapter, Credit, Entry, Hold, HoldRequest, LedgerMaintenance,
-    LedgerRows, Result, Settlement, rules,
+    Account, AccountSpec, BalanceAdapter, Credit, Entry, Extension, Hold, HoldRequest,
+    LedgerMaintenance, LedgerRows, Refill, Result, Settlement, rules,
 };
-use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp};
+use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 
 use crate::PostgresStore;
 use crate::ledger_lanes::Lanes;
@@ -17,7 +17,9 @@ use crate::ledger_places::{Place, Places};
 use crate::ledger_restore::Restore;
 use crate::ledger_save::{Look, Rows, look_at_account, look_at_hold};
 use crate::ledger_scans::{OpenHolds, ScanAccounts, ScanEntries, ScanHolds};
-use crate::ledger_writes::{GiveCredit, HoldMove, Move, MoveHold, Moving, OpenAccount, PlaceHold};
+use crate::ledger_writes::{
+    GiveCredit, HoldMove, Move, MoveHold, Moving, OpenAccount, PlaceHold, RefreshAccount,
+};
 use crate::refusal::page_rows;
 use crate::runner::Read;
 
@@ -70,6 +72,19 @@ impl BalanceAdapter for PostgresStore {
         self.read(read).await.map_err(|failure| failure.balance("read account"))
     }
 
+    async fn refresh(
+        &self,
+        scope: &Scope,
+        id: &AccountId,
+        refill: Option<&Refill>,
+        at: Timestamp,
+    ) -> Result<Option<Account>> {
+        let pass = self.books().lanes.enter(&scope.tenant, std::slice::from_ref(id)).await;
+        let (scope, id) = (scope.clone(), id.clone());
+        let by = RefreshAccount { scope, id, refill: refill.cloned(), at };
+        self.make("refresh account", Moving { by, _pass: pass }).await
+    }
+
     async fn credit(&self, scope: &Scope, credit: &Credit) -> Result<Entry> {
         let accounts = std::slice::from_ref(&credit.account);
         let pass = self.books().lanes.enter(&scope.tenant, accounts).await;
@@ -84,15 +99,8 @@ impl BalanceAdapter for PostgresStore {
         self.make("hold", Moving { by, _pass: pass }).await
     }
 
-    async fn extend(
-        &self,
-        scope: &Scope,
-        key: &StepKey,
-        attempt: u32,
-        extra: Money,
-        _at: Timestamp,
-    ) -> Result<Hold> {
-        self.move_hold(scope, key, HoldMove::Extend { attempt, extra }).await
+    async fn extend(&self, scope: &Scope, key: &StepKey, extension: &Extension) -> Result<Hold> {
+        self.move_hold(scope, key, HoldMove::Extend(extension.clone())).await
     }
 
     async fn settle(&self, scope: &Scope, settlement: &Settlement) -> Result<Hold> {

@@ -14,10 +14,9 @@ use crate::error::EngineResult;
 use crate::escape::escape;
 use crate::ledger_rows::{
     account_columns, account_of_row, entry_columns, entry_of_row, hold_columns, hold_of_row,
-    legs_record,
 };
 use crate::ledger_save::bind_entries;
-use crate::row::{Columns, parse};
+use crate::row::{Columns, encode, parse};
 use crate::runner::Write;
 use crate::session::Session;
 
@@ -98,14 +97,17 @@ async fn write_accounts(connection: &mut PgConnection, rows: &[AccountRow]) -> E
     let numbers = |number: fn(&Account) -> i64| {
         rows.iter().map(|(_, account)| number(account)).collect::<Vec<i64>>()
     };
+    let states: EngineResult<Vec<String>> =
+        rows.iter().map(|(_, account)| encode(&account.state)).collect();
     let owners: Vec<Option<&str>> = rows
         .iter()
         .map(|(_, account)| account.owner.as_ref().map(|owner| owner.as_str()))
         .collect();
     sqlx::query(
-        "INSERT INTO accounts (tenant, id, owner, kind, granted, refunded, held, posted, expired)
+        "INSERT INTO accounts
+            (tenant, id, owner, kind, granted, refunded, held, posted, expired, unit, state)
          SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[],
-            $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])
+            $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::text[])
          ON CONFLICT DO NOTHING",
     )
     .bind(texts(|(tenant, _)| tenant.as_str()))
@@ -117,6 +119,8 @@ async fn write_accounts(connection: &mut PgConnection, rows: &[AccountRow]) -> E
     .bind(numbers(|account| account.held.nano_usd()))
     .bind(numbers(|account| account.posted.nano_usd()))
     .bind(numbers(|account| account.expired.nano_usd()))
+    .bind(texts(|(_, account)| account.unit.as_str())) // 10
+    .bind(states?)
     .execute(connection)
     .await?;
     Ok(())
@@ -151,7 +155,7 @@ async fn read_accounts(
 async fn write_holds(connection: &mut PgConnection, rows: &[Hold]) -> EngineResult<()> {
     let texts = |text: fn(&Hold) -> &str| rows.iter().map(text).collect::<Vec<&str>>();
     let numbers = |number: fn(&Hold) -> i64| rows.iter().map(number).collect::<Vec<i64>>();
-    let legs: EngineResult<Vec<String>> = rows.iter().map(|hold| legs_record(&hold.legs)).collect();
+    let legs: EngineResult<Vec<String>> = rows.iter().map(|hold| encode(&hold.legs)).collect();
     let closed: Vec<Option<i64>> =
         rows.iter().map(|hold| hold.closed_at.map(Timestamp::unix_ms)).collect();
     sqlx::query(

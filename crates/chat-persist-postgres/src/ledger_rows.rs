@@ -1,25 +1,14 @@
 //! Rows of the ledger: accounts, holds with their legs, entries.
 
-use std::borrow::Cow;
-
 use chat_balance::{
-    Account, AccountKind, BalanceError, BalanceErrorKind, Entry, EntryKind, Hold, HoldLeg,
+    Account, AccountKind, AccountUnit, BalanceError, BalanceErrorKind, Entry, EntryKind, Hold,
     HoldState, Result, Side,
 };
-use chat_types::{Money, Scope, StepKey};
-use serde::{Deserialize, Serialize};
+use chat_types::{Scope, StepKey};
 
 use crate::error::EngineResult;
 use crate::escape::unescape;
-use crate::row::{Columns, decode, encode, parse};
-
-/// One of `holds.legs`.
-#[derive(Debug, Serialize, Deserialize)]
-struct LegRecord<'a> {
-    account: Cow<'a, str>,
-    amount: i64,
-    posted: i64,
-}
+use crate::row::{Columns, decode};
 
 pub(crate) fn refused<T>(
     kind: BalanceErrorKind,
@@ -32,7 +21,7 @@ pub(crate) fn refused<T>(
 /// The columns `account_of_row` reads, of table `a`.
 macro_rules! account_columns {
     () => {
-        "a.id, a.owner, a.kind, a.granted, a.refunded, a.held, a.posted, a.expired"
+        "a.id, a.owner, a.kind, a.unit, a.granted, a.refunded, a.held, a.posted, a.expired, a.state"
     };
 }
 pub(crate) use account_columns;
@@ -42,11 +31,13 @@ pub(crate) fn account_of_row(columns: &mut Columns<'_>) -> EngineResult<Account>
         id: columns.parsed()?,
         owner: columns.optional_parsed()?,
         kind: columns.named(AccountKind::from_stored)?,
+        unit: columns.named(AccountUnit::from_stored)?,
         granted: columns.money()?,
         refunded: columns.money()?,
         held: columns.money()?,
         posted: columns.money()?,
         expired: columns.money()?,
+        state: decode(columns.text()?)?,
     })
 }
 
@@ -67,38 +58,11 @@ pub(crate) fn hold_of_row(columns: &mut Columns<'_>) -> EngineResult<Hold> {
         scope: Scope::new(columns.parsed()?, columns.parsed()?),
         key: StepKey { turn: columns.parsed()?, step: columns.small()? },
         state: columns.named(HoldState::from_stored)?,
-        legs: legs_of(columns.text()?)?,
+        legs: decode(columns.text()?)?,
         extended_to: columns.small()?,
         opened_at: columns.time()?,
         closed_at: columns.optional_time()?,
     })
-}
-
-fn legs_of(text: &str) -> EngineResult<Vec<HoldLeg>> {
-    let records: Vec<LegRecord<'static>> = decode(text)?;
-    records
-        .into_iter()
-        .map(|record| {
-            Ok(HoldLeg {
-                account: parse(&record.account)?,
-                amount: Money::from_nano_usd(record.amount),
-                posted: Money::from_nano_usd(record.posted),
-            })
-        })
-        .collect()
-}
-
-/// The column `legs`.
-pub(crate) fn legs_record(legs: &[HoldLeg]) -> EngineResult<String> {
-    let records: Vec<LegRecord<'_>> = legs
-        .iter()
-        .map(|leg| LegRecord {
-            account: leg.account.as_str().into(),
-            amount: leg.amount.nano_usd(),
-            posted: leg.posted.nano_usd(),
-        })
-        .collect();
-    encode(&records)
 }
 
 /// The columns `entry_of_row` reads, of table `e`.

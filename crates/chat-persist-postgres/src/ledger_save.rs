@@ -17,9 +17,9 @@ use crate::error::EngineResult;
 use crate::escape::escape;
 use crate::ledger_rows::{
     HOLD_COLUMNS, account_columns, account_of_row, entry_columns, entry_of_row, hold_columns,
-    hold_of_row, legs_record,
+    hold_of_row,
 };
-use crate::row::Columns;
+use crate::row::{Columns, encode};
 
 /// What a rule decides on.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +47,7 @@ macro_rules! look {
             account_columns!(),
             " FROM accounts a WHERE a.tenant = $1 AND a.id = ANY (coalesce(
                    (SELECT array_agg(leg ->> 'account')
-                      FROM h, jsonb_array_elements(h.legs::jsonb) leg), $4::text[]))
+                      FROM h, json_array_elements(h.legs::json) leg), $4::text[]))
               ORDER BY a.id",
             $lock,
             ") SELECT h.*, a.* FROM (VALUES (1)) AS one LEFT JOIN h ON TRUE LEFT JOIN a ON TRUE"
@@ -161,14 +161,15 @@ pub(crate) struct Change {
     pub(crate) entries: Vec<Entry>,
 }
 
-/// Parameters 1 to 12: the accounts as they were and as they are to be.
+/// Parameters 1 to 14: the accounts as they were and as they are to be.
 macro_rules! changed {
     () => {
         "WITH changed AS MATERIALIZED (SELECT * FROM unnest($2::text[],
              $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-             $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[])
+             $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
+             $13::text[], $14::text[])
            AS c (id, granted_was, refunded_was, held_was, posted_was, expired_was,
-                 granted, refunded, held, posted, expired)), "
+                 granted, refunded, held, posted, expired, state_was, state)), "
     };
 }
 
@@ -181,17 +182,17 @@ macro_rules! locked {
             $gate,
             " AND a.granted = c.granted_was AND a.refunded = c.refunded_was
                 AND a.held = c.held_was AND a.posted = c.posted_was
-                AND a.expired = c.expired_was
+                AND a.expired = c.expired_was AND a.state = c.state_was
               ORDER BY a.id FOR UPDATE OF a), "
         )
     };
 }
 
-/// Writes accounts and entries (parameters 13 to 19) if `won` has a row.
+/// Writes accounts and entries (parameters 15 to 21) if `won` has a row.
 macro_rules! moved {
     () => {
         "moved AS (UPDATE accounts a SET granted = c.granted, refunded = c.refunded,
-                held = c.held, posted = c.posted, expired = c.expired
+                held = c.held, posted = c.posted, expired = c.expired, state = c.state
            FROM changed c WHERE a.tenant = $1 AND a.id = ANY ($2::text[]) AND a.id = c.id
             AND EXISTS (SELECT FROM won)),
          together AS MATERIALIZED (SELECT nextval('written_together') AS pk FROM won),
@@ -199,8 +200,8 @@ macro_rules! moved {
                 (tenant, kind, reference, user_id, debit, credit, amount, at, pk)
            SELECT $1, e.kind, e.reference, e.user_id, e.debit, e.credit, e.amount, e.at,
                   together.pk + e.place
-             FROM together, unnest($13::text[], $14::text[], $15::text[], $16::text[],
-                    $17::text[], $18::bigint[], $19::bigint[]) WITH ORDINALITY
+             FROM together, unnest($15::text[], $16::text[], $17::text[], $18::text[],
+                    $19::text[], $20::bigint[], $21::bigint[]) WITH ORDINALITY
                AS e (kind, reference, user_id, debit, credit, amount, at, place))
          SELECT EXISTS (SELECT FROM won)"
     };
@@ -227,7 +228,7 @@ const NEW_HOLD: &str = concat!(
     locked!(""),
     "won AS (INSERT INTO holds
             (tenant, turn, step, user_id, state, legs, extended_to, opened_at, closed_at)
-       SELECT $1, $20, $21, $22, $23, $24, $25, $26, $27 WHERE ",
+       SELECT $1, $22, $23, $24, $25, $26, $27, $28, $29 WHERE ",
     all_locked!(),
     " ON CONFLICT DO NOTHING RETURNING 1), ",
     moved!()
@@ -235,11 +236,11 @@ const NEW_HOLD: &str = concat!(
 
 const CHANGED_HOLD: &str = concat!(
     changed!(),
-    "still AS MATERIALIZED (SELECT 1 FROM holds h WHERE h.tenant = $1 AND h.turn = $20
-        AND h.step = $21 AND h.state = 'open' AND h.extended_to = $26 FOR UPDATE), ",
+    "still AS MATERIALIZED (SELECT 1 FROM holds h WHERE h.tenant = $1 AND h.turn = $22
+        AND h.step = $23 AND h.state = 'open' AND h.extended_to = $28 FOR UPDATE), ",
     locked!("AND EXISTS (SELECT FROM still)"),
-    "won AS (UPDATE holds h SET state = $22, legs = $23, extended_to = $24, closed_at = $25
-       WHERE h.tenant = $1 AND h.turn = $20 AND h.step = $21 AND EXISTS (SELECT FROM still)
+    "won AS (UPDATE holds h SET state = $24, legs = $25, extended_to = $26, closed_at = $27
+       WHERE h.tenant = $1 AND h.turn = $22 AND h.step = $23 AND EXISTS (SELECT FROM still)
          AND ",
     all_locked!(),
     " RETURNING 1), ",
@@ -256,31 +257,34 @@ pub(crate) async fn save(connection: &mut PgConnection, change: &Change) -> Engi
         HoldWrite::Changed(..) => CHANGED_HOLD,
     };
     let query = sqlx::query(statement).bind(change.scope.tenant.as_str());
-    let query = bind_entries(bind_accounts(query, &change.accounts), &change.entries);
+    let query = bind_entries(bind_accounts(query, &change.accounts)?, &change.entries);
     let query = match &change.hold {
         HoldWrite::Without => query,
         HoldWrite::New(hold) => query
-            .bind(hold.key.turn.as_str()) // 20
+            .bind(hold.key.turn.as_str()) // 22
             .bind(i64::from(hold.key.step))
             .bind(hold.scope.user.as_str())
             .bind(hold.state.as_str())
-            .bind(legs_record(&hold.legs)?) // 24
+            .bind(encode(&hold.legs)?) // 26
             .bind(i64::from(hold.extended_to))
             .bind(hold.opened_at.unix_ms())
             .bind(hold.closed_at.map(Timestamp::unix_ms)),
         HoldWrite::Changed(hold, extended_to_was) => query
-            .bind(hold.key.turn.as_str()) // 20
+            .bind(hold.key.turn.as_str()) // 22
             .bind(i64::from(hold.key.step))
             .bind(hold.state.as_str())
-            .bind(legs_record(&hold.legs)?)
-            .bind(i64::from(hold.extended_to)) // 24
+            .bind(encode(&hold.legs)?)
+            .bind(i64::from(hold.extended_to)) // 26
             .bind(hold.closed_at.map(Timestamp::unix_ms))
             .bind(i64::from(*extended_to_was)),
     };
     Ok(query.fetch_one(connection).await?.try_get(0)?)
 }
 
-fn bind_accounts<'q>(query: Bound<'q>, accounts: &'q [(Account, Account)]) -> Bound<'q> {
+fn bind_accounts<'q>(
+    query: Bound<'q>,
+    accounts: &'q [(Account, Account)],
+) -> EngineResult<Bound<'q>> {
     let ids: Vec<&str> = accounts.iter().map(|(_, account)| account.id.as_str()).collect();
     let before = |amount: fn(&Account) -> i64| -> Vec<i64> {
         accounts.iter().map(|(account, _)| amount(account)).collect()
@@ -288,7 +292,11 @@ fn bind_accounts<'q>(query: Bound<'q>, accounts: &'q [(Account, Account)]) -> Bo
     let after = |amount: fn(&Account) -> i64| -> Vec<i64> {
         accounts.iter().map(|(_, account)| amount(account)).collect()
     };
-    query
+    let states_were: EngineResult<Vec<String>> =
+        accounts.iter().map(|(account, _)| encode(&account.state)).collect();
+    let states: EngineResult<Vec<String>> =
+        accounts.iter().map(|(_, account)| encode(&account.state)).collect();
+    Ok(query
         .bind(ids) // 2
         .bind(before(|account| account.granted.nano_usd()))
         .bind(before(|account| account.refunded.nano_usd()))
@@ -300,6 +308,8 @@ fn bind_accounts<'q>(query: Bound<'q>, accounts: &'q [(Account, Account)]) -> Bo
         .bind(after(|account| account.held.nano_usd()))
         .bind(after(|account| account.posted.nano_usd()))
         .bind(after(|account| account.expired.nano_usd()))
+        .bind(states_were?) // 13
+        .bind(states?))
 }
 
 /// Seven arrays, in the order of the columns of `written`.
@@ -325,15 +335,16 @@ pub(crate) async fn save_new_account(
 ) -> EngineResult<bool> {
     let query = sqlx::query(
         "WITH won AS (INSERT INTO accounts
-                (tenant, id, owner, kind, granted, refunded, held, posted, expired)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING 1),
+                (tenant, id, owner, kind, granted, refunded, held, posted, expired, unit, state)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+           ON CONFLICT DO NOTHING RETURNING 1),
          together AS MATERIALIZED (SELECT nextval('written_together') AS pk FROM won),
          written AS (INSERT INTO entries
                 (tenant, kind, reference, user_id, debit, credit, amount, at, pk)
            SELECT $1, e.kind, e.reference, e.user_id, e.debit, e.credit, e.amount, e.at,
                   together.pk + e.place
-             FROM together, unnest($10::text[], $11::text[], $12::text[], $13::text[],
-                    $14::text[], $15::bigint[], $16::bigint[]) WITH ORDINALITY
+             FROM together, unnest($12::text[], $13::text[], $14::text[], $15::text[],
+                    $16::text[], $17::bigint[], $18::bigint[]) WITH ORDINALITY
                AS e (kind, reference, user_id, debit, credit, amount, at, place))
          SELECT EXISTS (SELECT FROM won)",
     )
@@ -345,6 +356,8 @@ pub(crate) async fn save_new_account(
     .bind(account.refunded.nano_usd())
     .bind(account.held.nano_usd())
     .bind(account.posted.nano_usd())
-    .bind(account.expired.nano_usd());
+    .bind(account.expired.nano_usd())
+    .bind(account.unit.as_str()) // 10
+    .bind(encode(&account.state)?);
     Ok(bind_entries(query, opening).fetch_one(connection).await?.try_get(0)?)
 }

@@ -5,11 +5,11 @@
 
 use async_trait::async_trait;
 use chat_balance::{
-    Account, AccountSpec, BalanceErrorKind, Credit, CreditKind, Entry, EntryKind, Hold,
-    HoldRequest, Result, Settlement, repeat_credit, repeat_hold, repeat_open, repeat_release,
-    repeat_settle, rules,
+    Account, AccountSpec, BalanceErrorKind, Credit, Entry, Extension, Hold, HoldRequest, Refill,
+    Result, Settlement, repeat_credit, repeat_hold, repeat_open, repeat_release, repeat_settle,
+    rules,
 };
-use chat_types::{AccountId, Money, Scope, StepKey, Timestamp};
+use chat_types::{AccountId, Scope, StepKey, Timestamp};
 use sqlx::PgConnection;
 
 use crate::error::{EngineResult, Failure};
@@ -117,6 +117,38 @@ impl Write for OpenAccount {
     }
 }
 
+pub(crate) struct RefreshAccount {
+    pub(crate) scope: Scope,
+    pub(crate) id: AccountId,
+    pub(crate) refill: Option<Refill>,
+    pub(crate) at: Timestamp,
+}
+
+#[async_trait]
+impl Move for RefreshAccount {
+    type Answer = Option<Account>;
+
+    async fn look(&self, connection: &mut PgConnection, look: Look) -> EngineResult<Rows> {
+        look_at_account(connection, look, &self.scope.tenant, &self.id, None).await
+    }
+
+    fn decide(&self, rows: Rows) -> Result<(Option<Account>, Option<Change>)> {
+        let before = rows.accounts;
+        let visible = before.first().filter(|found| rules::is_visible(found, &self.scope));
+        let Some(mut account) = visible.cloned() else {
+            return Ok((None, None));
+        };
+        let entries = rules::refresh(&self.scope, &mut account, self.refill.as_ref(), self.at)?;
+        let change = Change {
+            scope: self.scope.clone(),
+            accounts: pairs(before, vec![account.clone()]),
+            hold: HoldWrite::Without,
+            entries,
+        };
+        Ok((Some(account), Some(change)))
+    }
+}
+
 pub(crate) struct GiveCredit {
     pub(crate) scope: Scope,
     pub(crate) credit: Credit,
@@ -128,12 +160,8 @@ impl Move for GiveCredit {
 
     async fn look(&self, connection: &mut PgConnection, look: Look) -> EngineResult<Rows> {
         let Credit { account, kind, key, .. } = &self.credit;
-        let kind = match kind {
-            CreditKind::Grant => EntryKind::Grant,
-            CreditKind::Refund => EntryKind::Refund,
-        };
         let reference = rules::credit_reference(account, key);
-        let entry = Some((kind, reference.as_str()));
+        let entry = Some((kind.entry_kind(), reference.as_str()));
         look_at_account(connection, look, &self.scope.tenant, account, entry).await
     }
 
@@ -146,14 +174,14 @@ impl Move for GiveCredit {
         if let Some(existing) = &rows.entry {
             return Ok((repeat_credit(existing, &self.credit)?, None));
         }
-        let entry = rules::credit(&self.scope, &mut account, &self.credit)?;
+        let credited = rules::credit(&self.scope, &mut account, &self.credit)?;
         let change = Change {
             scope: self.scope.clone(),
             accounts: pairs(before, vec![account]),
             hold: HoldWrite::Without,
-            entries: vec![entry.clone()],
+            entries: credited.entries(),
         };
-        Ok((entry, Some(change)))
+        Ok((credited.entry, Some(change)))
     }
 }
 
@@ -177,12 +205,12 @@ impl Move for PlaceHold {
             return Ok((repeat_hold(&self.scope, existing, &self.request)?, None));
         }
         let mut accounts = rows.accounts.clone();
-        let hold = rules::place_hold(&self.scope, &mut accounts, &self.request)?;
+        let (hold, entries) = rules::place_hold(&self.scope, &mut accounts, &self.request)?;
         let change = Change {
             scope: self.scope.clone(),
             accounts: pairs(rows.accounts, accounts),
             hold: HoldWrite::New(hold.clone()),
-            entries: Vec::new(),
+            entries,
         };
         Ok((hold, Some(change)))
     }
@@ -190,7 +218,7 @@ impl Move for PlaceHold {
 
 /// What can happen to a hold that is there.
 pub(crate) enum HoldMove {
-    Extend { attempt: u32, extra: Money },
+    Extend(Extension),
     Settle(Settlement),
     Release(Timestamp),
 }
@@ -198,7 +226,7 @@ pub(crate) enum HoldMove {
 impl HoldMove {
     pub(crate) const fn operation(&self) -> &'static str {
         match self {
-            Self::Extend { .. } => "extend",
+            Self::Extend(_) => "extend",
             Self::Settle(_) => "settle",
             Self::Release(_) => "release",
         }
@@ -207,7 +235,7 @@ impl HoldMove {
     /// The answer if it has happened already.
     fn repeat(&self, hold: &Hold) -> Result<Option<Hold>> {
         match self {
-            Self::Extend { .. } => Ok(None),
+            Self::Extend(_) => Ok(None),
             Self::Settle(_) => repeat_settle(hold),
             Self::Release(_) => repeat_release(hold),
         }
@@ -216,15 +244,9 @@ impl HoldMove {
     /// The entries to append; none if there is nothing to change.
     fn apply(&self, hold: &mut Hold, accounts: &mut [Account]) -> Result<Option<Vec<Entry>>> {
         match self {
-            Self::Extend { attempt, extra } => {
-                let is_changed = rules::extend(hold, accounts, *attempt, *extra)?;
-                Ok(is_changed.then(Vec::new))
-            }
+            Self::Extend(extension) => rules::extend(hold, accounts, extension),
             Self::Settle(settlement) => rules::settle(hold, accounts, settlement).map(Some),
-            Self::Release(at) => {
-                rules::release(hold, accounts, *at)?;
-                Ok(Some(Vec::new()))
-            }
+            Self::Release(at) => rules::release(hold, accounts, *at).map(Some),
         }
     }
 }

@@ -13,13 +13,16 @@ struct Migration {
     programs: &'static [&'static str],
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    programs: &[
-        include_str!("../migrations/0001_first.sql"),
-        include_str!("../migrations/0001_moves.sql"),
-    ],
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        programs: &[
+            include_str!("../migrations/0001_first.sql"),
+            include_str!("../migrations/0001_moves.sql"),
+        ],
+    },
+    Migration { version: 2, programs: &[include_str!("../migrations/0002_grants.sql")] },
+];
 
 /// How long one process waits for another that migrates.
 const MIGRATION_LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '60s'";

@@ -5,11 +5,11 @@
 
 use async_trait::async_trait;
 use chat_balance::{
-    Account, AccountSpec, BalanceAdapter, BalanceErrorKind, Credit, CreditKind, Entry, EntryKind,
-    Hold, HoldRequest, LedgerMaintenance, LedgerRows, Result, Settlement, repeat_credit,
+    Account, AccountSpec, BalanceAdapter, BalanceErrorKind, Credit, Entry, Extension, Hold,
+    HoldRequest, LedgerMaintenance, LedgerRows, Refill, Result, Settlement, repeat_credit,
     repeat_hold, repeat_open, repeat_release, repeat_settle, rules,
 };
-use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp};
+use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 use sqlx::SqliteConnection;
 
 use crate::SqliteStore;
@@ -38,6 +38,18 @@ impl BalanceAdapter for SqliteStore {
         self.read(read).await.map_err(|failure| failure.balance("read account"))
     }
 
+    async fn refresh(
+        &self,
+        scope: &Scope,
+        id: &AccountId,
+        refill: Option<&Refill>,
+        at: Timestamp,
+    ) -> Result<Option<Account>> {
+        let write =
+            RefreshAccount { scope: scope.clone(), id: id.clone(), refill: refill.cloned(), at };
+        self.write(write).await.map_err(|failure| failure.balance("refresh account"))?
+    }
+
     async fn credit(&self, scope: &Scope, credit: &Credit) -> Result<Entry> {
         let write = GiveCredit { scope: scope.clone(), credit: credit.clone() };
         self.write(write).await.map_err(|failure| failure.balance("credit"))?
@@ -48,15 +60,9 @@ impl BalanceAdapter for SqliteStore {
         self.write(write).await.map_err(|failure| failure.balance("hold"))?
     }
 
-    async fn extend(
-        &self,
-        scope: &Scope,
-        key: &StepKey,
-        attempt: u32,
-        extra: Money,
-        _at: Timestamp,
-    ) -> Result<Hold> {
-        let write = ExtendHold { scope: scope.clone(), key: key.clone(), attempt, extra };
+    async fn extend(&self, scope: &Scope, key: &StepKey, extension: &Extension) -> Result<Hold> {
+        let extension = extension.clone();
+        let write = ExtendHold { scope: scope.clone(), key: key.clone(), extension };
         self.write(write).await.map_err(|failure| failure.balance("extend"))?
     }
 
@@ -154,6 +160,36 @@ impl Write for OpenAccount {
     }
 }
 
+struct RefreshAccount {
+    scope: Scope,
+    id: AccountId,
+    refill: Option<Refill>,
+    at: Timestamp,
+}
+
+#[async_trait]
+impl Write for RefreshAccount {
+    type Output = Result<Option<Account>>;
+
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        let connection = session.connection().await?;
+        let tenant = &self.scope.tenant;
+        let account = account_at(connection, tenant, &self.id).await?;
+        let Some(mut account) = account.filter(|found| rules::is_visible(found, &self.scope))
+        else {
+            return Ok(Ok(None));
+        };
+        let refill = self.refill.as_ref();
+        let entries = match rules::refresh(&self.scope, &mut account, refill, self.at) {
+            Ok(entries) => entries,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let accounts = std::slice::from_ref(&account);
+        save(session, tenant, &Change { accounts, hold: None, entries: &entries }).await?;
+        Ok(Ok(Some(account)))
+    }
+}
+
 struct GiveCredit {
     scope: Scope,
     credit: Credit,
@@ -172,25 +208,18 @@ impl Write for GiveCredit {
         else {
             return Ok(refused(BalanceErrorKind::NotFound, "credit", "no such account"));
         };
-        let kind = match kind {
-            CreditKind::Grant => EntryKind::Grant,
-            CreditKind::Refund => EntryKind::Refund,
-        };
         let reference = rules::credit_reference(id, key);
-        if let Some(existing) = entry_at(connection, tenant, kind, &reference).await? {
+        let existing = entry_at(connection, tenant, kind.entry_kind(), &reference).await?;
+        if let Some(existing) = existing {
             return Ok(repeat_credit(&existing, &self.credit));
         }
-        let entry = match rules::credit(&self.scope, &mut account, &self.credit) {
-            Ok(entry) => entry,
+        let credited = match rules::credit(&self.scope, &mut account, &self.credit) {
+            Ok(credited) => credited,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let change = Change {
-            accounts: std::slice::from_ref(&account),
-            hold: None,
-            entries: std::slice::from_ref(&entry),
-        };
-        save(session, tenant, &change).await?;
-        Ok(Ok(entry))
+        let (accounts, entries) = (std::slice::from_ref(&account), credited.entries());
+        save(session, tenant, &Change { accounts, hold: None, entries: &entries }).await?;
+        Ok(Ok(credited.entry))
     }
 }
 
@@ -211,11 +240,12 @@ impl Write for PlaceHold {
         if let Some(existing) = existing {
             return Ok(repeat_hold(&self.scope, &existing, &self.request));
         }
-        let hold = match rules::place_hold(&self.scope, &mut accounts, &self.request) {
-            Ok(hold) => hold,
+        let placed = rules::place_hold(&self.scope, &mut accounts, &self.request);
+        let (hold, entries) = match placed {
+            Ok(placed) => placed,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        save_hold(session, &hold, &accounts, &[]).await?;
+        save_hold(session, &hold, &accounts, &entries).await?;
         Ok(Ok(hold))
     }
 }
@@ -223,8 +253,7 @@ impl Write for PlaceHold {
 struct ExtendHold {
     scope: Scope,
     key: StepKey,
-    attempt: u32,
-    extra: Money,
+    extension: Extension,
 }
 
 #[async_trait]
@@ -237,9 +266,9 @@ impl Write for ExtendHold {
                 Ok(found) => found,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-        match rules::extend(&mut hold, &mut accounts, self.attempt, self.extra) {
-            Ok(true) => save_hold(session, &hold, &accounts, &[]).await?,
-            Ok(false) => {}
+        match rules::extend(&mut hold, &mut accounts, &self.extension) {
+            Ok(Some(entries)) => save_hold(session, &hold, &accounts, &entries).await?,
+            Ok(None) => {}
             Err(refusal) => return Ok(Err(refusal)),
         }
         Ok(Ok(hold))
@@ -292,10 +321,11 @@ impl Write for ReleaseHold {
         if let Some(first) = repeat_release(&hold).transpose() {
             return Ok(first);
         }
-        if let Err(refusal) = rules::release(&mut hold, &mut accounts, self.at) {
-            return Ok(Err(refusal));
-        }
-        save_hold(session, &hold, &accounts, &[]).await?;
+        let entries = match rules::release(&mut hold, &mut accounts, self.at) {
+            Ok(entries) => entries,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        save_hold(session, &hold, &accounts, &entries).await?;
         Ok(Ok(hold))
     }
 }

@@ -13,7 +13,6 @@ use sqlx::SqliteConnection;
 use crate::error::EngineResult;
 use crate::ledger_rows::{
     AccountRecord, EntryRecord, account_at, account_record, entry_at, entry_record, hold_at,
-    legs_record,
 };
 use crate::row::encode;
 use crate::session::Session;
@@ -130,19 +129,19 @@ async fn write_accounts(
     accounts: &[(&TenantId, &Account)],
 ) -> EngineResult<()> {
     for accounts in accounts.chunks(ROWS_PER_STATEMENT) {
-        let rows: Vec<NewAccount<'_>> = accounts
+        let rows = accounts
             .iter()
-            .map(|(tenant, account)| NewAccount {
-                tenant: tenant.as_str(),
-                row: account_record(account),
+            .map(|(tenant, account)| {
+                Ok(NewAccount { tenant: tenant.as_str(), row: account_record(account)? })
             })
-            .collect();
+            .collect::<EngineResult<Vec<_>>>()?;
         sqlx::query(
-            "INSERT INTO accounts (tenant, id, owner, kind, granted, refunded, held, posted,
-                    expired)
+            "INSERT INTO accounts (tenant, id, owner, kind, unit, granted, refunded, held, posted,
+                    expired, state)
              SELECT value ->> 'tenant', value ->> '$.row.id', value ->> '$.row.owner',
-                    value ->> '$.row.kind', value ->> '$.row.granted', value ->> '$.row.refunded',
-                    value ->> '$.row.held', value ->> '$.row.posted', value ->> '$.row.expired'
+                    value ->> '$.row.kind', value ->> '$.row.unit', value ->> '$.row.granted',
+                    value ->> '$.row.refunded', value ->> '$.row.held', value ->> '$.row.posted',
+                    value ->> '$.row.expired', value ->> '$.row.state'
                FROM json_each($1)",
         )
         .bind(encode(&rows)?)
@@ -163,7 +162,7 @@ async fn write_holds(connection: &mut SqliteConnection, holds: &[&Hold]) -> Engi
                     step: hold.key.step,
                     user: hold.scope.user.as_str(),
                     state: hold.state.as_str(),
-                    legs: legs_record(&hold.legs)?,
+                    legs: encode(&hold.legs)?,
                     extended_to: hold.extended_to,
                     opened_at: hold.opened_at.unix_ms(),
                     closed_at: hold.closed_at.map(Timestamp::unix_ms),

@@ -3,24 +3,16 @@
 use std::borrow::Cow;
 
 use chat_balance::{
-    Account, AccountKind, BalanceError, BalanceErrorKind, Entry, EntryKind, Hold, HoldLeg,
+    Account, AccountKind, AccountUnit, BalanceError, BalanceErrorKind, Entry, EntryKind, Hold,
     HoldState, Result, Side,
 };
-use chat_types::{AccountId, Money, Scope, StepKey, TenantId};
-use serde::{Deserialize, Serialize};
+use chat_types::{AccountId, Scope, StepKey, TenantId};
+use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use crate::error::EngineResult;
-use crate::row::{Columns, decode, encode, parse};
+use crate::row::{Columns, decode, encode};
 use crate::session::{Session, fused};
-
-/// One of `holds.legs`.
-#[derive(Debug, Serialize, Deserialize)]
-struct LegRecord<'a> {
-    account: Cow<'a, str>,
-    amount: i64,
-    posted: i64,
-}
 
 /// One account as the writing program takes it.
 #[derive(Debug, Serialize)]
@@ -28,11 +20,13 @@ pub(crate) struct AccountRecord<'a> {
     id: &'a str,
     owner: Option<&'a str>,
     kind: &'static str,
+    unit: &'static str,
     granted: i64,
     refunded: i64,
     held: i64,
     posted: i64,
     expired: i64,
+    state: String,
 }
 
 /// One entry as the writing program takes it.
@@ -58,7 +52,7 @@ pub(crate) fn refused<T>(
 /// The columns `account_of_row` reads, of table `a`.
 macro_rules! account_columns {
     () => {
-        "a.id, a.owner, a.kind, a.granted, a.refunded, a.held, a.posted, a.expired"
+        "a.id, a.owner, a.kind, a.unit, a.granted, a.refunded, a.held, a.posted, a.expired, a.state"
     };
 }
 pub(crate) use account_columns;
@@ -68,11 +62,13 @@ pub(crate) fn account_of_row(columns: &mut Columns<'_>) -> EngineResult<Account>
         id: columns.parsed()?,
         owner: columns.optional_parsed()?,
         kind: columns.named(AccountKind::from_stored)?,
+        unit: columns.named(AccountUnit::from_stored)?,
         granted: columns.money()?,
         refunded: columns.money()?,
         held: columns.money()?,
         posted: columns.money()?,
         expired: columns.money()?,
+        state: decode(columns.text()?)?,
     })
 }
 
@@ -89,37 +85,11 @@ pub(crate) fn hold_of_row(columns: &mut Columns<'_>) -> EngineResult<Hold> {
         scope: Scope::new(columns.parsed()?, columns.parsed()?),
         key: StepKey { turn: columns.parsed()?, step: columns.small()? },
         state: columns.named(HoldState::from_stored)?,
-        legs: legs_of(columns.text()?)?,
+        legs: decode(columns.text()?)?,
         extended_to: columns.small()?,
         opened_at: columns.time()?,
         closed_at: columns.optional_time()?,
     })
-}
-
-fn legs_of(text: &str) -> EngineResult<Vec<HoldLeg>> {
-    let records: Vec<LegRecord<'static>> = decode(text)?;
-    records
-        .into_iter()
-        .map(|record| {
-            Ok(HoldLeg {
-                account: parse(&record.account)?,
-                amount: Money::from_nano_usd(record.amount),
-                posted: Money::from_nano_usd(record.posted),
-            })
-        })
-        .collect()
-}
-
-pub(crate) fn legs_record(legs: &[HoldLeg]) -> EngineResult<String> {
-    let records: Vec<LegRecord<'_>> = legs
-        .iter()
-        .map(|leg| LegRecord {
-            account: leg.account.as_str().into(),
-            amount: leg.amount.nano_usd(),
-            posted: leg.posted.nano_usd(),
-        })
-        .collect();
-    encode(&records)
 }
 
 /// The columns `entry_of_row` reads, of table `e`.
@@ -246,12 +216,15 @@ pub(crate) struct Change<'a> {
 
 macro_rules! accounts_program {
     () => {
-        "INSERT INTO accounts (tenant, id, owner, kind, granted, refunded, held, posted, expired)
-            SELECT $1, value ->> 'id', value ->> 'owner', value ->> 'kind', value ->> 'granted',
-                   value ->> 'refunded', value ->> 'held', value ->> 'posted', value ->> 'expired'
+        "INSERT INTO accounts (tenant, id, owner, kind, unit, granted, refunded, held, posted,
+                expired, state)
+            SELECT $1, value ->> 'id', value ->> 'owner', value ->> 'kind', value ->> 'unit',
+                   value ->> 'granted', value ->> 'refunded', value ->> 'held', value ->> 'posted',
+                   value ->> 'expired', value ->> 'state'
               FROM json_each($2) WHERE true
             ON CONFLICT DO UPDATE SET granted = excluded.granted, refunded = excluded.refunded,
-                held = excluded.held, posted = excluded.posted, expired = excluded.expired;"
+                held = excluded.held, posted = excluded.posted, expired = excluded.expired,
+                state = excluded.state;"
     };
 }
 
@@ -279,7 +252,7 @@ pub(crate) async fn save(
     tenant: &TenantId,
     change: &Change<'_>,
 ) -> EngineResult<()> {
-    let accounts: Vec<AccountRecord<'_>> = change.accounts.iter().map(account_record).collect();
+    let accounts = change.accounts.iter().map(account_record).collect::<EngineResult<Vec<_>>>()?;
     let entries: Vec<EntryRecord<'_>> = change.entries.iter().map(entry_record).collect();
     let program = match (change.hold, entries.is_empty()) {
         (None, true) => fused!(accounts_program!()),
@@ -299,7 +272,7 @@ pub(crate) async fn save(
             .bind(i64::from(hold.key.step))
             .bind(hold.scope.user.as_str())
             .bind(hold.state.as_str())
-            .bind(legs_record(&hold.legs)?) // 8
+            .bind(encode(&hold.legs)?) // 8
             .bind(i64::from(hold.extended_to))
             .bind(hold.opened_at.unix_ms())
             .bind(hold.closed_at.map(chat_types::Timestamp::unix_ms)),
@@ -308,17 +281,19 @@ pub(crate) async fn save(
     session.save(query).await
 }
 
-pub(crate) fn account_record(account: &Account) -> AccountRecord<'_> {
-    AccountRecord {
+pub(crate) fn account_record(account: &Account) -> EngineResult<AccountRecord<'_>> {
+    Ok(AccountRecord {
         id: account.id.as_str(),
         owner: account.owner.as_ref().map(|owner| owner.as_str()),
         kind: account.kind.as_str(),
+        unit: account.unit.as_str(),
         granted: account.granted.nano_usd(),
         refunded: account.refunded.nano_usd(),
         held: account.held.nano_usd(),
         posted: account.posted.nano_usd(),
         expired: account.expired.nano_usd(),
-    }
+        state: encode(&account.state)?,
+    })
 }
 
 pub(crate) fn entry_record(entry: &Entry) -> EntryRecord<'_> {

@@ -18,6 +18,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, program: include_str!("../migrations/0001_first.sql") },
     Migration { version: 2, program: include_str!("../migrations/0002_files.sql") },
+    Migration { version: 3, program: include_str!("../migrations/0003_grants.sql") },
 ];
 
 /// The version this program writes.

@@ -31,8 +31,8 @@ pub use chat_archive as archive;
 pub use chat_balance as balance;
 pub use chat_core::{
     AccountPolicy, AuditSummary, BaseClient, BaseClientBuilder, ConversationChoice, EventStream,
-    Explanation, GuardRefusal, LifecycleEvent, LifecycleObserver, OneAccountPerUser, Placement,
-    PromptGuard, Recovered, Turn, TurnConfig, TurnError, TurnOutcome, TurnRequest,
+    Explanation, GuardRefusal, LifecycleEvent, LifecycleObserver, OneAccountPerUser, PaidCall,
+    Placement, PromptGuard, Recovered, Turn, TurnConfig, TurnError, TurnOutcome, TurnRequest,
 };
 pub use chat_persist as persist;
 #[cfg(feature = "mongo")]

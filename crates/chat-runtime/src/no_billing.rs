@@ -5,10 +5,10 @@
 
 use async_trait::async_trait;
 use chat_balance::{
-    Account, AccountSpec, BalanceAdapter, BalanceError, BalanceErrorKind, Credit, Entry, Hold,
-    HoldRequest, LedgerMaintenance, LedgerRows, Settlement,
+    Account, AccountSpec, BalanceAdapter, BalanceError, BalanceErrorKind, Credit, Entry, Extension,
+    Hold, HoldRequest, LedgerMaintenance, LedgerRows, Refill, Settlement,
 };
-use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp};
+use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 use chat_usage::{UsageError, UsageQuery, UsageRow, UsageStore};
 
 /// See the module.
@@ -40,6 +40,16 @@ impl BalanceAdapter for NoBilling {
         Ok(None)
     }
 
+    async fn refresh(
+        &self,
+        _scope: &Scope,
+        _id: &AccountId,
+        _refill: Option<&Refill>,
+        _at: Timestamp,
+    ) -> chat_balance::Result<Option<Account>> {
+        Ok(None)
+    }
+
     async fn credit(&self, _scope: &Scope, _credit: &Credit) -> chat_balance::Result<Entry> {
         refused("credit")
     }
@@ -52,9 +62,7 @@ impl BalanceAdapter for NoBilling {
         &self,
         _scope: &Scope,
         _key: &StepKey,
-        _attempt: u32,
-        _extra: Money,
-        _at: Timestamp,
+        _extension: &Extension,
     ) -> chat_balance::Result<Hold> {
         refused("extend")
     }

@@ -46,6 +46,11 @@ pub(crate) const fn at(unix_ms: i64) -> Timestamp {
     Timestamp::from_unix_ms(unix_ms)
 }
 
+/// The `n`th millisecond after a moment.
+pub(crate) fn later(ms: i64, n: usize) -> Timestamp {
+    at(ms.saturating_add(i64::try_from(n).unwrap_or(i64::MAX)))
+}
+
 pub(crate) fn model() -> ModelRef {
     id("example/echo-1")
 }

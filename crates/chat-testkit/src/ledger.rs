@@ -5,8 +5,11 @@
 
 pub mod accounts;
 pub mod concurrency;
+pub mod grants;
 pub mod holds;
 pub mod isolation;
+pub mod quotas;
+pub mod refills;
 pub mod restore;
 pub mod settling;
 pub mod upkeep;
@@ -59,6 +62,35 @@ macro_rules! ledger_suite {
                     release_gives_everything_back,
                     a_hold_is_resolved_in_one_way,
                     books_hold_after_every_operation,
+                }
+                grants {
+                    lots_burn_by_priority_then_expiry_then_age,
+                    plain_money_burns_between_its_neighbours,
+                    a_lot_runs_out_once,
+                    what_is_held_outlives_its_expiry,
+                    a_released_lot_comes_back_or_runs_out,
+                    extensions_and_overruns_burn_lots,
+                    time_does_not_go_back,
+                    what_is_no_grant_has_no_expiry,
+                    an_account_takes_so_many_lots,
+                    an_adjustment_is_a_late_overrun,
+                    parallel_holds_share_a_lot_and_its_expiry,
+                }
+                refills {
+                    add_gives_every_period_that_has_begun,
+                    reset_makes_the_balance,
+                    reset_leaves_what_is_held,
+                    the_period_of_the_opening_is_filled,
+                    a_plan_that_comes_later_fills_its_first_period,
+                    a_due_refill_is_given_once_under_any_concurrency,
+                    a_hold_is_refilled_first,
+                    a_refusal_says_when_it_is_refilled,
+                }
+                quotas {
+                    each_leg_counts_in_its_own_unit,
+                    a_full_quota_refuses_the_whole_hold,
+                    a_quota_is_refilled_apart_from_the_money,
+                    an_extension_is_one_request_more,
                 }
                 isolation {
                     strangers_read_nothing,

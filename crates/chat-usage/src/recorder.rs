@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use chat_balance::BalanceErrorKind::{Conflict, InvalidAmount};
 use chat_balance::{
-    BalanceAdapter, BalanceError, BalanceErrorKind, Hold, HoldRequest, HoldState, LegRequest,
-    Posting, Settlement,
+    AccountSpec, AccountUnit, BalanceAdapter, BalanceError, BalanceErrorKind, Extension, Hold,
+    HoldRequest, HoldState, LegRequest, Posting, Settlement,
 };
 use chat_types::{
-    AccountId, ConversationId, GrantTerms, ModelRef, Money, Purpose, Scope, StepGrant, StepKey,
+    ConversationId, GrantTerms, ModelRef, Money, MoneyOverflow, Purpose, Scope, StepGrant, StepKey,
     Timestamp, Tokens, Usage,
 };
 
@@ -32,8 +32,8 @@ pub struct GrantRequest {
     pub input_bound: Tokens,
     /// The wanted output cap, reasoning included.
     pub output_cap: Tokens,
-    /// The accounts that pay, each in full.
-    pub accounts: Vec<AccountId>,
+    /// The accounts that pay, each in full, in its own unit.
+    pub accounts: Vec<AccountSpec>,
     /// The moment whose prices apply.
     pub at: Timestamp,
 }
@@ -137,7 +137,8 @@ impl UsageRecorder {
     /// Holds the money for a step and says how much output it covers.
     ///
     /// Every account holds the bound of the wanted cap, or what it has down to the bound of the
-    /// least cap; the cap granted is what the smallest leg covers. A repeat with the same key
+    /// least cap; one that counts requests holds one. The cap granted is what the smallest leg
+    /// covers. A repeat with the same key
     /// returns the same grant; after an extension its cap may be smaller, never larger.
     ///
     /// # Errors
@@ -145,12 +146,9 @@ impl UsageRecorder {
     /// if the step's hold is resolved or does not cover this request.
     pub async fn grant(&self, scope: &Scope, request: &GrantRequest) -> Result<StepGrant> {
         let quote = self.quote(request)?;
-        let legs = request.accounts.iter().map(|account| LegRequest {
-            account: account.clone(),
-            amount: quote.amount,
-            floor: quote.floor,
-        });
-        let hold = HoldRequest { key: request.key.clone(), legs: legs.collect(), at: request.at };
+        let legs = request.accounts.iter().map(|account| self.leg(request, &quote, account));
+        let legs = legs.collect::<Result<_>>()?;
+        let hold = HoldRequest { key: request.key.clone(), legs, at: request.at };
         let hold = self.balance.hold(scope, &hold).await?;
         self.terms(request, &hold).map(issue)
     }
@@ -167,8 +165,9 @@ impl UsageRecorder {
         attempt: u32,
         at: Timestamp,
     ) -> Result<()> {
-        let extra = self.extension(request)?;
-        self.balance.extend(scope, &request.key, attempt, extra, at).await?;
+        let (amount, tokens) = (self.extension(request)?, request.input_bound);
+        let extension = Extension { attempt, amount, tokens, at };
+        self.balance.extend(scope, &request.key, &extension).await?;
         Ok(())
     }
 
@@ -197,7 +196,11 @@ impl UsageRecorder {
         let postings = step
             .rows
             .iter()
-            .map(|row| Posting { attempt: row.key.attempt, amount: row.amount })
+            .map(|row| Posting {
+                attempt: row.key.attempt,
+                amount: row.amount,
+                tokens: row.usage.input_total().plus(row.usage.output_total()),
+            })
             .collect();
         let settlement = Settlement { key: step.key.clone(), postings, at: step.at };
         let (posted, recorded) = futures::join!(
@@ -241,6 +244,32 @@ impl UsageRecorder {
         Ok(bound(entry, request.input_bound, Tokens::ZERO)?)
     }
 
+    /// What a step asks of one account.
+    fn leg(
+        &self,
+        request: &GrantRequest,
+        quote: &Quote,
+        account: &AccountSpec,
+    ) -> Result<LegRequest> {
+        let (amount, floor) = match account.unit {
+            AccountUnit::Usd => (quote.amount, quote.floor),
+            AccountUnit::Requests => (ONE, ONE),
+            AccountUnit::Tokens => {
+                let least = self.cap_least(request)?;
+                (
+                    counted(request.input_bound.plus(request.output_cap))?,
+                    counted(request.input_bound.plus(least))?,
+                )
+            }
+        };
+        Ok(LegRequest {
+            account: account.id.clone(),
+            amount,
+            floor,
+            refill: account.refill.clone(),
+        })
+    }
+
     /// What an open hold covers of a request. Pure.
     fn terms(&self, request: &GrantRequest, hold: &Hold) -> Result<GrantTerms> {
         if hold.state != HoldState::Open {
@@ -248,28 +277,58 @@ impl UsageRecorder {
         }
         let entry = self.entry(&request.model, request.at)?;
         let cap_least = self.cap_least(request)?;
-        // Extensions pay for input that was sent before, not for a longer reply. The hold only says
-        // up to which attempt it was extended, so at most that many extensions are taken off.
-        let mut covered = hold.covered();
-        if hold.extended_to > 1 {
-            let each = self.extension(request)?.nano_usd();
-            let times = i64::from(hold.extended_to - 1);
-            let all = each.checked_mul(times).map_or(Money::MAX, Money::from_nano_usd);
+        let mut output_cap = request.output_cap;
+        if let Some(covered) = hold.covered(AccountUnit::Usd) {
             let floor = bound(entry, request.input_bound, cap_least)?;
-            covered = covered.minus(all)?.max(covered.min(floor));
+            let covered = without_extensions(hold, covered, self.extension(request)?, floor)?;
+            output_cap = output_cap.min(cap_for(entry, request.input_bound, covered));
         }
-        let output_cap = request.output_cap.min(cap_for(entry, request.input_bound, covered));
+        if let Some(covered) = hold.covered(AccountUnit::Tokens) {
+            let each = counted(request.input_bound)?;
+            let floor = counted(request.input_bound.plus(cap_least))?;
+            let left = without_extensions(hold, covered, each, floor)?.minus(each)?;
+            let left = u64::try_from(left.nano_usd()).unwrap_or(0);
+            output_cap = output_cap.min(Tokens::new(left));
+        }
         if output_cap < cap_least {
             return Err(refuse(Conflict, "grant", "the step's hold is for a smaller request"));
         }
+        let held = match hold.covered(AccountUnit::Usd) {
+            Some(covered) => covered,
+            None => bound(entry, request.input_bound, output_cap)?,
+        };
         Ok(GrantTerms {
             key: request.key.clone(),
             purpose: request.purpose,
             output_cap,
             input_bound: request.input_bound,
-            held: hold.covered(),
+            held,
         })
     }
+}
+
+/// One request.
+const ONE: Money = Money::from_nano_usd(1);
+
+/// Tokens as an account of tokens counts them.
+fn counted(tokens: Tokens) -> Result<Money, MoneyOverflow> {
+    i64::try_from(tokens.get()).map(Money::from_nano_usd).map_err(|_| MoneyOverflow)
+}
+
+/// Extensions pay for input that was sent before, not for a longer reply. The hold only says up to
+/// which attempt it was extended, so at most that many extensions are taken off.
+fn without_extensions(
+    hold: &Hold,
+    covered: Money,
+    each: Money,
+    floor: Money,
+) -> Result<Money, MoneyOverflow> {
+    let times = i64::from(hold.extended_to.saturating_sub(1));
+    if times == 0 {
+        return Ok(covered);
+    }
+    let all = each.nano_usd().checked_mul(times).map_or(Money::MAX, Money::from_nano_usd);
+    Ok(covered.minus(all)?.max(covered.min(floor)))
 }
 
 #[expect(

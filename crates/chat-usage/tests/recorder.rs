@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use chat_balance::{
-    AccountKind, AccountSpec, BalanceAdapter, BalanceErrorKind, EntryKind, HoldState,
+    AccountKind, AccountSpec, AccountUnit, BalanceAdapter, BalanceErrorKind, EntryKind, HoldState,
     LedgerMaintenance, MemoryLedger,
 };
 use chat_types::{
@@ -60,7 +60,10 @@ fn request(turn: &str, accounts: &[&str]) -> GrantRequest {
         model: model("a/x"),
         input_bound: Tokens::new(100),
         output_cap: Tokens::new(200),
-        accounts: accounts.iter().map(|name| AccountId::new(name).unwrap()).collect(),
+        accounts: accounts
+            .iter()
+            .map(|name| AccountSpec::new(AccountId::new(name).unwrap(), AccountKind::Limited))
+            .collect(),
         at: NOW,
     }
 }
@@ -98,6 +101,8 @@ async fn rig_over(store: Arc<dyn UsageStore>, accounts: &[(&str, i64)]) -> Rig {
             owner: None,
             kind: AccountKind::Limited,
             opening: nano(*opening),
+            unit: AccountUnit::Usd,
+            refill: None,
         };
         ledger.open_account(&scope(), &spec, NOW).await.unwrap();
     }

@@ -11,8 +11,8 @@ use chat_archive::{
     ExportScope, Failed, ImportOptions, ImportReport, LedgerPorts, Stores, export, import,
 };
 use chat_balance::{
-    AccountKind, AccountSpec, BalanceAdapter, Credit, CreditKind, HoldRequest, LegRequest,
-    MemoryLedger, Posting, Settlement,
+    AccountKind, AccountSpec, AccountUnit, BalanceAdapter, Credit, CreditKind, HoldRequest,
+    LegRequest, MemoryLedger, PRIORITY, Posting, Settlement,
 };
 use chat_persist::{
     Accept, AttemptAmount, EventSegment, Maintenance, MemoryStore, NewTurn, PersistenceAdapter,
@@ -345,23 +345,35 @@ async fn spend(ledger: &MemoryLedger) {
         owner: owner.map(|scope| scope.user.clone()),
         kind,
         opening: Money::from_nano_usd(opening),
+        unit: AccountUnit::Usd,
+        refill: None,
     };
     let bob = scope("acme", "bob");
     for (scope, spec) in [
         (ada(), spec("wallet:ada", Some(&ada()), AccountKind::Limited, 1_000)),
         (bob.clone(), spec("wallet:bob", Some(&bob), AccountKind::Limited, 500)),
         (ada(), spec("team", None, AccountKind::Unlimited, 0)),
-        (scope("umbrella", "ada"), spec("wallet:ada", None, AccountKind::Limited, 7)),
+        (
+            scope("umbrella", "ada"),
+            AccountSpec {
+                unit: AccountUnit::Requests,
+                ..spec("wallet:ada", None, AccountKind::Limited, 7)
+            },
+        ),
     ] {
         ledger.open_account(&scope, &spec, at(500)).await.expect("opens");
     }
-    for (kind, key) in [(CreditKind::Grant, "more"), (CreditKind::Refund, "back")] {
+    for (kind, key, expires_at) in
+        [(CreditKind::Grant, "more", Some(at(9_000_000))), (CreditKind::Refund, "back", None)]
+    {
         let credit = Credit {
             account: id("wallet:ada"),
             kind,
             key: key.into(),
             amount: Money::from_nano_usd(50),
             at: at(600),
+            priority: PRIORITY,
+            expires_at,
         };
         ledger.credit(&ada(), &credit).await.expect("credits");
     }
@@ -369,6 +381,7 @@ async fn spend(ledger: &MemoryLedger) {
         account: id(account),
         amount: Money::from_nano_usd(amount),
         floor: Money::from_nano_usd(amount),
+        refill: None,
     };
     let request = |turn: &str, legs| HoldRequest {
         key: StepKey { turn: id(turn), step: 2 },
@@ -381,7 +394,8 @@ async fn spend(ledger: &MemoryLedger) {
     }
     let legs = vec![leg("wallet:bob", 30)];
     ledger.hold(&bob, &request("t-running", legs)).await.expect("holds");
-    let postings = vec![Posting { attempt: 2, amount: Money::from_nano_usd(25) }];
+    let postings =
+        vec![Posting { attempt: 2, amount: Money::from_nano_usd(25), tokens: Tokens::ZERO }];
     let key = StepKey { turn: id("t-done"), step: 2 };
     let settlement = Settlement { key, postings, at: at(2_000) };
     ledger.settle(&ada(), &settlement).await.expect("settles beyond the hold");

@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 
 use chat_archive::{ArchiveErrorKind, ArchiveLine, Counts, ImportOptions, ImportReport, Importer};
-use chat_balance::{AccountKind, AccountSpec, BalanceAdapter, Credit, CreditKind};
+use chat_balance::{
+    AccountKind, AccountSpec, AccountUnit, BalanceAdapter, Credit, CreditKind, PRIORITY,
+};
 use chat_persist::PersistenceAdapter;
 use chat_types::{Change, ContentPart, ConversationPatch, Message, MessageId, Money, Role};
 
@@ -213,6 +215,8 @@ async fn a_ledger_that_moved_on_is_not_merged() {
         key: "later".into(),
         amount: Money::from_nano_usd(1),
         at: at(9_000),
+        priority: PRIORITY,
+        expires_at: None,
     };
     target.ledger.credit(&ada(), &credit).await.expect("credits");
     let before = target.export().await;
@@ -257,6 +261,8 @@ async fn an_opening_is_opened_once() {
         owner: Some(ada().user),
         kind: AccountKind::Limited,
         opening: Money::from_nano_usd(500),
+        unit: AccountUnit::Usd,
+        refill: None,
     };
     let opening = ArchiveLine::Opening { scope: ada(), spec, at: at(1_000) };
     let archive = archive_of(&[opening]);

@@ -3,13 +3,16 @@
 #![expect(clippy::string_slice, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use chat_archive::{ArchiveErrorKind, ArchiveLine, ArchiveReader, VERSION};
-use chat_balance::{AccountKind, AccountSpec};
+use chat_balance::{AccountKind, AccountSpec, AccountUnit};
 use chat_types::Money;
 
 use crate::common::{ada, archive_of, at, everything, id, lines_of, long_conversation};
 
-/// Archives of version 1 that exist look like this; a test that fails here has broken them.
+/// Archives that exist look like this; a test that fails here has broken them.
 const EVERYTHING: &str = include_str!("../everything.jsonl");
+
+/// Archives of the first version do.
+const EVERYTHING_V1: &str = include_str!("../everything_v1.jsonl");
 
 #[tokio::test]
 async fn every_line_has_its_form() {
@@ -29,17 +32,26 @@ fn lines_come_back_as_they_were() {
 }
 
 #[test]
+fn archives_of_the_first_version_are_read() {
+    let lines = lines_of(EVERYTHING_V1).expect("reads");
+    let today = EVERYTHING_V1.replacen("\"version\":1", "\"version\":2", 1);
+    assert_eq!(archive_of(&lines), today);
+}
+
+#[test]
 fn an_opening_has_its_form() {
     let spec = AccountSpec {
         id: id("wallet:ada"),
         owner: Some(ada().user),
         kind: AccountKind::Limited,
         opening: Money::from_nano_usd(12_345),
+        unit: AccountUnit::Usd,
+        refill: None,
     };
     let line = ArchiveLine::Opening { scope: ada(), spec, at: at(1_000) };
     let archive = archive_of(std::slice::from_ref(&line));
     insta::assert_snapshot!(archive, @r#"
-    {"header":{"format":"chat-archive","version":1}}
+    {"header":{"format":"chat-archive","version":2}}
     {"opening":{"tenant":"acme","user":"ada","row":{"id":"wallet:ada","owner":"ada","kind":"limited","opening":12345,"at":1000}}}
     {"end":{"conversations":0,"messages":0,"files":0,"turns":0,"accounts":0,"openings":1,"holds":0,"entries":0,"usage_rows":0}}
     "#);
@@ -65,7 +77,7 @@ fn other_files_are_no_archives() {
 #[test]
 fn newer_versions_are_refused() {
     for version in [0, VERSION + 1] {
-        let newer = EVERYTHING.replace("\"version\":1", &format!("\"version\":{version},\"x\":2"));
+        let newer = EVERYTHING.replace("\"version\":2", &format!("\"version\":{version},\"x\":2"));
         check_refused(&newer, ArchiveErrorKind::UnknownVersion, None);
     }
 }

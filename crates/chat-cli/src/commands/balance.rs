@@ -1,6 +1,8 @@
 //! `chat balance`: the account, and credit for it.
 
-use chat_runtime::balance::{Account, AccountKind, AccountSpec, Credit, CreditKind};
+use chat_runtime::balance::{
+    Account, AccountKind, AccountSpec, AccountUnit, Credit, CreditKind, PRIORITY,
+};
 use chat_runtime::types::AccountId;
 use chat_runtime::{AccountsConfig, Money, parse_usd};
 use serde_json::json;
@@ -35,6 +37,8 @@ pub(crate) async fn change(app: &App<'_>, change: &BalanceChange) -> Result<Exit
         key: key.clone(),
         amount,
         at: now(),
+        priority: PRIORITY,
+        expires_at: None,
     };
     ledger.credit(&app.scope, &credit).await?;
     show(app).await
@@ -51,6 +55,8 @@ fn spec(app: &App<'_>) -> Result<AccountSpec, Failure> {
         owner: Some(app.scope.user.clone()),
         kind,
         opening,
+        unit: AccountUnit::Usd,
+        refill: None,
     })
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chat_balance::{
-    Account, AccountSpec, BalanceAdapter, Credit, Entry, Hold, HoldRequest, LedgerMaintenance,
-    MemoryLedger, Settlement,
+    Account, AccountSpec, BalanceAdapter, Credit, Entry, Extension, Hold, HoldRequest,
+    LedgerMaintenance, MemoryLedger, Refill, Settlement,
 };
-use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp};
+use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 use tokio::sync::Semaphore;
 
 /// Where a ledger keeps its callers waiting.
@@ -42,6 +42,16 @@ impl BalanceAdapter for StuckLedger {
         self.0.account(scope, id).await
     }
 
+    async fn refresh(
+        &self,
+        scope: &Scope,
+        id: &AccountId,
+        refill: Option<&Refill>,
+        at: Timestamp,
+    ) -> chat_balance::Result<Option<Account>> {
+        self.0.refresh(scope, id, refill, at).await
+    }
+
     async fn credit(&self, scope: &Scope, credit: &Credit) -> chat_balance::Result<Entry> {
         self.0.credit(scope, credit).await
     }
@@ -57,11 +67,9 @@ impl BalanceAdapter for StuckLedger {
         &self,
         scope: &Scope,
         key: &StepKey,
-        attempt: u32,
-        extra: Money,
-        at: Timestamp,
+        extension: &Extension,
     ) -> chat_balance::Result<Hold> {
-        self.0.extend(scope, key, attempt, extra, at).await
+        self.0.extend(scope, key, extension).await
     }
 
     async fn settle(&self, scope: &Scope, settlement: &Settlement) -> chat_balance::Result<Hold> {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use chat_balance::{AccountSpec, BalanceAdapter, HoldRequest, HoldState, LegRequest};
+use chat_balance::{AccountSpec, AccountUnit, BalanceAdapter, HoldRequest, HoldState, LegRequest};
 use chat_core::{BaseClient, Recovered, Turn, TurnRequest};
 use chat_persist::{Fence, NewStep, PersistenceAdapter};
 use chat_provider::{Exposure, ProviderEvent, ScriptedReply, ScriptedStep};
@@ -126,6 +126,8 @@ fn take_hold(world: &World, died: &Died) {
         owner: Some(ada().user),
         kind: chat_balance::AccountKind::Limited,
         opening: Money::from_nano_usd(1_000_000_000),
+        unit: AccountUnit::Usd,
+        refill: None,
     };
     let request = HoldRequest {
         key: died.key(),
@@ -133,6 +135,7 @@ fn take_hold(world: &World, died: &Died) {
             account,
             amount: Money::from_nano_usd(500_000),
             floor: Money::from_nano_usd(500_000),
+            refill: None,
         }],
         at: world.clock.now(),
     };

@@ -4,7 +4,7 @@
 //! is left is rounded down.
 
 use chat_archive::ArchiveLine;
-use chat_balance::{AccountKind, AccountSpec};
+use chat_balance::{AccountKind, AccountSpec, AccountUnit};
 use chat_types::{
     AccountId, AttemptKey, ConversationId, ModelId, ModelRef, Money, ProviderId, Purpose, Scope,
     StepKey, Timestamp, Tokens, TurnId, Usage, UsageSource,
@@ -127,6 +127,8 @@ pub(super) fn opening_of(
         owner: Some(scope.user.clone()),
         kind: AccountKind::Limited,
         opening: Money::from_nano_usd(amount),
+        unit: AccountUnit::Usd,
+        refill: None,
     };
     let opened_at = Timestamp::from_unix_ms(object_id.timestamp().timestamp_millis());
     Some((scope, spec, opened_at))

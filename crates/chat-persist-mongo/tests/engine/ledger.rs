@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_balance::{
-    AccountKind, AccountSpec, BalanceAdapter as _, BalanceErrorKind, Credit, CreditKind,
-    HoldRequest, LedgerAudit, LedgerMaintenance as _, LedgerRows, LegRequest, Posting, Settlement,
+    AccountKind, AccountSpec, AccountUnit, BalanceAdapter as _, BalanceErrorKind, Credit,
+    CreditKind, Extension, HoldRequest, LedgerAudit, LedgerMaintenance as _, LedgerRows,
+    LegRequest, PRIORITY, Posting, Settlement,
 };
 use chat_persist_mongo::{MongoConfig, MongoStore};
 use chat_types::{
@@ -47,6 +48,8 @@ async fn open_account(store: &MongoStore, name: &str, opening: i64) {
         owner: None,
         kind: AccountKind::Limited,
         opening: money(opening),
+        unit: AccountUnit::Usd,
+        refill: None,
     };
     store.open_account(&scope(), &spec, at(1)).await.expect("opens");
 }
@@ -56,12 +59,13 @@ fn request(turn: usize, accounts: &[&str], amount: i64) -> HoldRequest {
         account: account_id(name),
         amount: money(amount),
         floor: money(amount),
+        refill: None,
     };
     HoldRequest { key: key(turn), legs: accounts.iter().map(leg).collect(), at: at(2) }
 }
 
 fn settlement(turn: usize, amount: i64) -> Settlement {
-    let postings = vec![Posting { attempt: 1, amount: money(amount) }];
+    let postings = vec![Posting { attempt: 1, amount: money(amount), tokens: Tokens::ZERO }];
     Settlement { key: key(turn), postings, at: at(3) }
 }
 
@@ -134,8 +138,10 @@ async fn writers_of_two_stores_on_one_account_all_get_through() {
         let store = Arc::clone(&stores[n % 2]);
         async move {
             store.hold(&scope(), &request(n, &["hot"], 10)).await.expect("holds");
-            let extended = store.extend(&scope(), &key(n), 2, money(5), at(3)).await;
-            assert_eq!(extended.expect("extends").covered(), money(15));
+            let extension =
+                Extension { attempt: 2, amount: money(5), tokens: Tokens::ZERO, at: at(3) };
+            let extended = store.extend(&scope(), &key(n), &extension).await.expect("extends");
+            assert_eq!(extended.covered(AccountUnit::Usd), Some(money(15)));
             store.settle(&scope(), &settlement(n, 9)).await.expect("settles");
             let credit = Credit {
                 account: account_id("hot"),
@@ -143,6 +149,8 @@ async fn writers_of_two_stores_on_one_account_all_get_through() {
                 key: format!("back-{n}"),
                 amount: money(9),
                 at: at(4),
+                priority: PRIORITY,
+                expires_at: None,
             };
             store.credit(&scope(), &credit).await.expect("credits");
         }

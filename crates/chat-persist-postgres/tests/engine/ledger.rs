@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_balance::{
-    AccountKind, AccountSpec, BalanceAdapter as _, BalanceErrorKind, Credit, CreditKind,
-    HoldRequest, LedgerAudit, LedgerMaintenance as _, LegRequest, Posting, Settlement,
+    AccountKind, AccountSpec, AccountUnit, BalanceAdapter as _, BalanceErrorKind, Credit,
+    CreditKind, Extension, HoldRequest, LedgerAudit, LedgerMaintenance as _, LegRequest, PRIORITY,
+    Posting, Settlement,
 };
 use chat_persist_postgres::PostgresStore;
-use chat_types::{AccountId, Money, Scope, StepKey, TurnId, UserId};
+use chat_types::{AccountId, Money, Scope, StepKey, Tokens, TurnId, UserId};
 use futures::future::join_all;
 use sqlx::PgConnection;
 
@@ -35,6 +36,8 @@ async fn open_account(store: &PostgresStore, name: &str, opening: i64) {
         owner: None,
         kind: AccountKind::Limited,
         opening: money(opening),
+        unit: AccountUnit::Usd,
+        refill: None,
     };
     store.open_account(&scope(), &spec, at(1)).await.expect("opens");
 }
@@ -44,12 +47,13 @@ fn request(turn: usize, accounts: &[&str], amount: i64) -> HoldRequest {
         account: account_id(name),
         amount: money(amount),
         floor: money(amount),
+        refill: None,
     };
     HoldRequest { key: key(turn), legs: accounts.iter().map(leg).collect(), at: at(2) }
 }
 
 fn settlement(turn: usize, amount: i64) -> Settlement {
-    let postings = vec![Posting { attempt: 1, amount: money(amount) }];
+    let postings = vec![Posting { attempt: 1, amount: money(amount), tokens: Tokens::ZERO }];
     Settlement { key: key(turn), postings, at: at(3) }
 }
 
@@ -122,8 +126,10 @@ async fn writers_of_two_stores_on_one_account_all_get_through() {
         let store = stores[n % 2].clone();
         async move {
             store.hold(&scope(), &request(n, &["hot"], 10)).await.expect("holds");
-            let extended = store.extend(&scope(), &key(n), 2, money(5), at(3)).await;
-            assert_eq!(extended.expect("extends").covered(), money(15));
+            let extension =
+                Extension { attempt: 2, amount: money(5), tokens: Tokens::ZERO, at: at(3) };
+            let extended = store.extend(&scope(), &key(n), &extension).await.expect("extends");
+            assert_eq!(extended.covered(AccountUnit::Usd), Some(money(15)));
             store.settle(&scope(), &settlement(n, 9)).await.expect("settles");
             let credit = Credit {
                 account: account_id("hot"),
@@ -131,6 +137,8 @@ async fn writers_of_two_stores_on_one_account_all_get_through() {
                 key: format!("back-{n}"),
                 amount: money(9),
                 at: at(4),
+                priority: PRIORITY,
+                expires_at: None,
             };
             store.credit(&scope(), &credit).await.expect("credits");
         }
@@ -264,6 +272,8 @@ async fn the_server_refuses_to_book_when_it_may_forget() {
         owner: Some(UserId::new("ada").expect("valid")),
         kind: AccountKind::Limited,
         opening: money(1),
+        unit: AccountUnit::Usd,
+        refill: None,
     };
     let ada = Scope::new(scope().tenant, UserId::new("ada").expect("valid"));
     let error = store.open_account(&ada, &spec, at(1)).await.expect_err("is refused");

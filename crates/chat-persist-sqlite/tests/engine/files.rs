@@ -90,7 +90,9 @@ async fn a_newer_schema_is_refused_untouched() {
 async fn a_file_of_the_first_version_grows() {
     let world = filled().await;
     let mut shell = world.shell().await;
-    run(&mut shell, "DROP TABLE files; PRAGMA user_version = 1").await;
+    let first_version = "DROP TABLE files; ALTER TABLE accounts DROP COLUMN unit;
+        ALTER TABLE accounts DROP COLUMN state; PRAGMA user_version = 1";
+    run(&mut shell, first_version).await;
     shell.close().await.expect("closes");
     let store = world.store().await;
     let listed = store.conversations(&scope(), &ConversationQuery::default()).await;

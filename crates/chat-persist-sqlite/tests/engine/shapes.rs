@@ -1,6 +1,8 @@
 //! The stored shapes, as an operator's shell sees them: a change here is a change of every file.
 
-use chat_balance::{AccountKind, AccountSpec, BalanceAdapter, HoldRequest, LegRequest};
+use chat_balance::{
+    AccountKind, AccountSpec, AccountUnit, BalanceAdapter, HoldRequest, LegRequest,
+};
 use chat_persist::{AttemptAmount, NewStep, PersistenceAdapter, StepClose};
 use chat_types::{
     AccountId, ContentHash, ContentPart, FileId, FileRecord, FinishReason, MessageStatus, Money,
@@ -172,6 +174,8 @@ async fn a_hold_is_stored_like_this() {
         owner: None,
         kind: AccountKind::Limited,
         opening: Money::from_nano_usd(1_000),
+        unit: AccountUnit::Usd,
+        refill: None,
     };
     store.open_account(&scope(), &spec, at(1)).await.expect("opens");
     let request = HoldRequest {
@@ -180,6 +184,7 @@ async fn a_hold_is_stored_like_this() {
             account,
             amount: Money::from_nano_usd(600),
             floor: Money::from_nano_usd(600),
+            refill: None,
         }],
         at: at(2),
     };
@@ -232,6 +237,8 @@ async fn entries_are_never_changed_or_deleted() {
         owner: None,
         kind: AccountKind::Limited,
         opening: Money::from_nano_usd(1_000),
+        unit: AccountUnit::Usd,
+        refill: None,
     };
     store.open_account(&scope(), &spec, at(1)).await.expect("opens");
     let mut shell = world.shell().await;

@@ -3,7 +3,8 @@
 
 use crate::common::{World, at, completed, conversation_id, fence, first_turn, run, scope};
 use chat_balance::{
-    AccountKind, AccountSpec, BalanceAdapter, BalanceErrorKind, HoldRequest, LegRequest,
+    AccountKind, AccountSpec, AccountUnit, BalanceAdapter, BalanceErrorKind, HoldRequest,
+    LegRequest,
 };
 use chat_persist::{Accepted, PersistErrorKind, PersistenceAdapter};
 use chat_persist_sqlite::SqliteStore;
@@ -221,13 +222,20 @@ async fn two_stores_never_hold_more_than_there_is() {
         owner: None,
         kind: AccountKind::Limited,
         opening: Money::from_nano_usd(1_000),
+        unit: AccountUnit::Usd,
+        refill: None,
     };
     one.open_account(&scope, &spec, at(1)).await.expect("opens");
     let amount = Money::from_nano_usd(100);
     let requests: Vec<_> = (0..256)
         .map(|number| HoldRequest {
             key: StepKey { turn: TurnId::new(format!("t-{number}")).expect("valid"), step: 1 },
-            legs: vec![LegRequest { account: account.clone(), amount, floor: amount }],
+            legs: vec![LegRequest {
+                account: account.clone(),
+                amount,
+                floor: amount,
+                refill: None,
+            }],
             at: at(2),
         })
         .collect();

@@ -106,6 +106,8 @@ calls! {
     OpenAccount "open_account" true,
     /// `BalanceAdapter::account`
     Account "account" false,
+    /// `BalanceAdapter::refresh`
+    Refresh "refresh" true,
     /// `BalanceAdapter::credit`
     Credit "credit" true,
     /// `BalanceAdapter::hold`

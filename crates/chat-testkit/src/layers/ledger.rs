@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use chat_balance::{
-    Account, AccountSpec, BalanceAdapter, Credit, Entry, Hold, HoldRequest, LedgerMaintenance,
-    LedgerRows, Result, Settlement,
+    Account, AccountSpec, BalanceAdapter, Credit, Entry, Extension, Hold, HoldRequest,
+    LedgerMaintenance, LedgerRows, Refill, Result, Settlement,
 };
-use chat_types::{AccountId, Money, Scope, StepKey, TenantId, Timestamp};
+use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 
 use super::{After, Layered, PortCall, layered};
 
@@ -24,6 +24,16 @@ impl BalanceAdapter for Layered {
         layered!(self, Account, self.ledger.account(scope, id).await)
     }
 
+    async fn refresh(
+        &self,
+        scope: &Scope,
+        id: &AccountId,
+        refill: Option<&Refill>,
+        at: Timestamp,
+    ) -> Result<Option<Account>> {
+        layered!(self, Refresh, self.ledger.refresh(scope, id, refill, at).await)
+    }
+
     async fn credit(&self, scope: &Scope, credit: &Credit) -> Result<Entry> {
         layered!(self, Credit, self.ledger.credit(scope, credit).await)
     }
@@ -32,16 +42,8 @@ impl BalanceAdapter for Layered {
         layered!(self, Hold, self.ledger.hold(scope, request).await)
     }
 
-    async fn extend(
-        &self,
-        scope: &Scope,
-        key: &StepKey,
-        attempt: u32,
-        extra: Money,
-        at: Timestamp,
-    ) -> Result<Hold> {
-        let ledger = &self.ledger;
-        layered!(self, Extend, ledger.extend(scope, key, attempt, extra, at).await)
+    async fn extend(&self, scope: &Scope, key: &StepKey, extension: &Extension) -> Result<Hold> {
+        layered!(self, Extend, self.ledger.extend(scope, key, extension).await)
     }
 
     async fn settle(&self, scope: &Scope, settlement: &Settlement) -> Result<Hold> {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use chat_balance::{
-    Account, AccountKind, AccountSpec, BalanceErrorKind, Credit, CreditKind, Entry, EntryKind, Side,
+    Account, AccountKind, AccountSpec, AccountState, BalanceErrorKind, Credit, CreditKind, Entry,
+    EntryKind, Side,
 };
 use chat_types::Money;
 
@@ -17,7 +18,8 @@ use crate::fixtures::{at, id, scope, scope_of};
 pub async fn opening_writes_the_account_and_its_grant(ledger: &Arc<dyn Ledger>) {
     let spec = spec("main", AccountKind::Limited, 500);
     let opened = ledger.open_account(&scope(), &spec, at(1_000)).await.expect("opens");
-    let expected = Account { granted: money(500), ..Account::opened(&spec) };
+    let state = AccountState { as_of: at(1_000), ..AccountState::default() };
+    let expected = Account { granted: money(500), state, ..Account::opened(&spec) };
     assert_eq!(opened, expected);
     assert_eq!(account(&**ledger, "main").await, expected);
     let grant = Entry {
@@ -81,19 +83,22 @@ pub async fn shared_accounts_are_found_in_their_tenant(ledger: &Arc<dyn Ledger>)
     assert_eq!(ledger.account(&umbrella, &id("main")).await.expect("reads"), None);
 }
 
-/// Grants and refunds add up, each with its entry.
+/// Grants, refunds and adjustments add up, each with its entry.
 pub async fn credits_add_up(ledger: &Arc<dyn Ledger>) {
     open(&**ledger, "main", 0).await;
-    for (kind, amount) in [(CreditKind::Grant, 700), (CreditKind::Refund, 50)] {
-        let wanted = credit(kind, "same key", amount);
-        let (debit, kind) = match kind {
-            CreditKind::Grant => (Side::Source, EntryKind::Grant),
-            CreditKind::Refund => (Side::Revenue, EntryKind::Refund),
+    for (credit_kind, amount) in
+        [(CreditKind::Grant, 700), (CreditKind::Refund, 50), (CreditKind::Adjustment, 800)]
+    {
+        let wanted = credit(credit_kind, "same key", amount);
+        let (debit, side, kind) = match credit_kind {
+            CreditKind::Grant => (Side::Source, wallet("main"), EntryKind::Grant),
+            CreditKind::Refund => (Side::Revenue, wallet("main"), EntryKind::Refund),
+            CreditKind::Adjustment => (wallet("main"), Side::Revenue, EntryKind::Adjustment),
         };
         let expected = Entry {
             scope: scope(),
             debit,
-            credit: wallet("main"),
+            credit: side,
             amount: money(amount),
             kind,
             reference: "main/same key".into(),
@@ -103,7 +108,8 @@ pub async fn credits_add_up(ledger: &Arc<dyn Ledger>) {
     }
     let stored = account(&**ledger, "main").await;
     assert_eq!((stored.granted, stored.refunded), (money(700), money(50)));
-    assert_eq!(checked_books(&**ledger).await.entries.len(), 2);
+    assert_eq!((stored.posted, available(&**ledger, "main").await), (money(800), -50));
+    assert_eq!(checked_books(&**ledger).await.entries.len(), 3);
 }
 
 /// The same credit again is one credit and gives its first entry.

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use chat_balance::{
-    Account, AccountKind, AccountSpec, BalanceErrorKind, Credit, CreditKind, Entry, EntryKind,
-    Hold, HoldLeg, HoldRequest, HoldState, LegRequest, Posting, Settlement, Side,
+    Account, AccountKind, AccountSpec, AccountUnit, BalanceErrorKind, Credit, CreditKind, Entry,
+    EntryKind, Extension, Hold, HoldLeg, HoldRequest, HoldState, LegRequest, Posting, Settlement,
+    Side,
 };
-use chat_types::{Money, Scope, StepKey, TenantId};
+use chat_types::{Money, Scope, StepKey, TenantId, Tokens};
 
 use crate::Ledger;
 use crate::fixtures::{at, id, scope};
@@ -18,10 +19,15 @@ pub(crate) fn money(nano_usd: i64) -> Money {
     Money::from_nano_usd(nano_usd)
 }
 
+/// So much more before an attempt.
+pub(crate) fn extension(attempt: u32, amount: i64) -> Extension {
+    Extension { attempt, amount: money(amount), tokens: Tokens::ZERO, at: at(2_500) }
+}
+
 /// An account of `ada`.
 pub(crate) fn spec(name: &str, kind: AccountKind, opening: i64) -> AccountSpec {
     let owner = Some(scope().user);
-    AccountSpec { id: id(name), owner, kind, opening: money(opening) }
+    AccountSpec { owner, opening: money(opening), ..AccountSpec::new(id(name), kind) }
 }
 
 /// Opens a limited account of `ada` at 1,000 ms.
@@ -40,7 +46,7 @@ pub(crate) async fn available(ledger: &dyn Ledger, name: &str) -> i64 {
 }
 
 pub(crate) fn credit(kind: CreditKind, key: &str, amount: i64) -> Credit {
-    Credit { account: id("main"), kind, key: key.into(), amount: money(amount), at: at(1_500) }
+    Credit::new(id("main"), kind, key, money(amount), at(1_500))
 }
 
 pub(crate) fn key(turn: &str) -> StepKey {
@@ -48,7 +54,8 @@ pub(crate) fn key(turn: &str) -> StepKey {
 }
 
 pub(crate) fn leg(account: &str, amount: i64, floor: i64) -> LegRequest {
-    LegRequest { account: id(account), amount: money(amount), floor: money(floor) }
+    let (amount, floor) = (money(amount), money(floor));
+    LegRequest { account: id(account), amount, floor, refill: None }
 }
 
 /// All or nothing of `amount` on account `main`.
@@ -66,6 +73,8 @@ pub(crate) fn opened(request: &HoldRequest) -> Hold {
         account: leg.account.clone(),
         amount: leg.amount,
         posted: Money::ZERO,
+        unit: AccountUnit::Usd,
+        lots: Vec::new(),
     });
     Hold {
         scope: scope(),
@@ -79,8 +88,11 @@ pub(crate) fn opened(request: &HoldRequest) -> Hold {
 }
 
 pub(crate) fn settlement(turn: &str, amounts: &[i64]) -> Settlement {
-    let postings =
-        (1..).zip(amounts).map(|(attempt, amount)| Posting { attempt, amount: money(*amount) });
+    let postings = (1..).zip(amounts).map(|(attempt, amount)| Posting {
+        attempt,
+        amount: money(*amount),
+        tokens: Tokens::ZERO,
+    });
     Settlement { key: key(turn), postings: postings.collect(), at: at(3_000) }
 }
 
@@ -135,22 +147,29 @@ fn check_account(books: &Books, tenant: &TenantId, account: &Account) {
         books.holds.iter().filter(|h| h.scope.tenant == *tenant && h.state == HoldState::Open);
     let open_legs = open_holds.flat_map(|h| &h.legs).filter(|leg| leg.account == account.id);
     let held: i128 = open_legs.map(|leg| i128::from(leg.amount.nano_usd())).sum();
-    let overrun = sum(EntryKind::Overrun);
+    let (overrun, adjusted) = (sum(EntryKind::Overrun), sum(EntryKind::Adjustment));
     let stored = [account.granted, account.refunded, account.held, account.posted, account.expired]
         .map(|total| i128::from(total.nano_usd()));
     let from_rows = [
         sum(EntryKind::Grant),
         sum(EntryKind::Refund),
         held,
-        sum(EntryKind::Usage) + overrun,
+        sum(EntryKind::Usage) + overrun + adjusted,
         sum(EntryKind::Expiry),
     ];
     assert_eq!(stored, from_rows, "the totals of {} do not follow from its rows", account.id);
     let available = i128::from(account.available().expect("fits").nano_usd());
     assert!(
-        account.kind == AccountKind::Unlimited || available >= -overrun,
-        "{} was overdrawn to {available} by more than its overruns of {overrun}",
+        account.kind == AccountKind::Unlimited || available >= -overrun - adjusted,
+        "{} was overdrawn to {available} by more than its overruns of {overrun} and adjustments",
         account.id
+    );
+    let lots = &account.state.lots;
+    let in_lots: i128 = lots.iter().map(|lot| i128::from(lot.amount.nano_usd())).sum();
+    assert!(lots.is_sorted_by(|one, other| one.burn_order(other).is_lt()), "{lots:?}");
+    assert!(
+        account.kind == AccountKind::Unlimited || in_lots <= available + overrun + adjusted,
+        "{in_lots} are left of grants and {available} is available"
     );
 }
 

@@ -5,11 +5,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use chat_balance::{AccountKind, BalanceErrorKind, CreditKind, HoldRequest, HoldState};
+use chat_balance::{
+    AccountKind, AccountUnit, BalanceErrorKind, CreditKind, HoldRequest, HoldState,
+};
+
+use chat_types::Money;
 
 use super::books::{
-    account, available, checked_books, credit, entries, hold, key, leg, money, open, request,
-    settlement, spec,
+    account, available, checked_books, credit, entries, extension, hold, key, leg, money, open,
+    request, settlement, spec,
 };
 use crate::Ledger;
 use crate::fixtures::{at, in_parallel, scope};
@@ -42,7 +46,12 @@ pub async fn parallel_shrinking_holds_share_what_there_is(ledger: &Arc<dyn Ledge
         async move {
             let legs = vec![leg("main", 30, 0)];
             let wanted = HoldRequest { legs, ..request(&format!("t-{n}"), 0) };
-            ledger.hold(&scope(), &wanted).await.expect("holds").covered().nano_usd()
+            ledger
+                .hold(&scope(), &wanted)
+                .await
+                .expect("holds")
+                .covered(AccountUnit::Usd)
+                .map_or(0, Money::nano_usd)
         }
     })
     .await;
@@ -90,8 +99,8 @@ pub async fn parallel_extensions_for_one_attempt_are_one(ledger: &Arc<dyn Ledger
     in_parallel(64, |_| {
         let ledger = Arc::clone(ledger);
         async move {
-            let extended = ledger.extend(&scope(), &key("t-1"), 2, money(5), at(2_500)).await;
-            assert_eq!(extended.expect("extends").covered(), money(15));
+            let extended = ledger.extend(&scope(), &key("t-1"), &extension(2, 5)).await;
+            assert_eq!(extended.expect("extends").covered(AccountUnit::Usd), Some(money(15)));
         }
     })
     .await;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use chat_balance::{AccountKind, BalanceErrorKind, HoldRequest, Refusal};
+use chat_balance::{AccountKind, AccountUnit, BalanceErrorKind, HoldRequest, Refusal};
 use chat_types::Money;
 
 use super::books::{
-    account, assert_refused, available, checked_books, hold, key, leg, money, open, opened,
-    request, settlement, spec,
+    account, assert_refused, available, checked_books, extension, hold, key, leg, money, open,
+    opened, request, settlement, spec,
 };
 use crate::Ledger;
 use crate::fixtures::{at, id, scope};
@@ -64,7 +64,7 @@ pub async fn hold_shrinks_down_to_its_floor(ledger: &Arc<dyn Ledger>) {
     for (turn, floor, given) in [("t-2", 40, 40), ("t-3", 0, 0)] {
         let wanted = HoldRequest { legs: vec![leg("main", 80, floor)], ..request(turn, 0) };
         let held = ledger.hold(&scope(), &wanted).await.expect("holds");
-        assert_eq!(held.covered(), money(given));
+        assert_eq!(held.covered(AccountUnit::Usd), Some(money(given)));
     }
     assert_eq!(available(&**ledger, "main").await, 0);
     checked_books(&**ledger).await;
@@ -79,6 +79,7 @@ pub async fn hold_below_its_floor_is_refused(ledger: &Arc<dyn Ledger>) {
     let error = ledger.hold(&scope(), &wanted).await.expect_err("is short");
     assert_eq!(error.kind(), BalanceErrorKind::InsufficientFunds);
     let expected = Refusal {
+        unit: AccountUnit::Usd,
         account: id("main"),
         need: money(41),
         available: money(40),
@@ -160,8 +161,12 @@ pub async fn extend_reserves_more_once_per_attempt(ledger: &Arc<dyn Ledger>) {
     open(&**ledger, "main", 100).await;
     hold(&**ledger, "t-1", 10).await;
     for (attempt, held) in [(1, 10), (2, 15), (2, 15), (3, 20), (2, 20), (1, 20)] {
-        let extended = ledger.extend(&scope(), &key("t-1"), attempt, money(5), at(2_500)).await;
-        assert_eq!(extended.expect("extends").covered(), money(held), "attempt {attempt}");
+        let extended = ledger.extend(&scope(), &key("t-1"), &extension(attempt, 5)).await;
+        assert_eq!(
+            extended.expect("extends").covered(AccountUnit::Usd),
+            Some(money(held)),
+            "attempt {attempt}"
+        );
         assert_eq!(account(&**ledger, "main").await.held, money(held));
     }
     checked_books(&**ledger).await;
@@ -174,10 +179,10 @@ pub async fn extend_takes_all_legs_or_none(ledger: &Arc<dyn Ledger>) {
     let legs = vec![leg("main", 10, 10), leg("quota", 10, 10)];
     ledger.hold(&scope(), &HoldRequest { legs, ..request("t-1", 0) }).await.expect("holds");
     let before = checked_books(&**ledger).await;
-    let extended = ledger.extend(&scope(), &key("t-1"), 2, money(3), at(2_500)).await;
+    let extended = ledger.extend(&scope(), &key("t-1"), &extension(2, 3)).await;
     assert_refused(extended, BalanceErrorKind::InsufficientFunds);
     assert_eq!(checked_books(&**ledger).await, before);
-    ledger.extend(&scope(), &key("t-1"), 2, money(2), at(2_500)).await.expect("extends");
+    ledger.extend(&scope(), &key("t-1"), &extension(2, 2)).await.expect("extends");
 }
 
 /// A resolved hold is not extended, nor one that is not there.
@@ -188,8 +193,7 @@ pub async fn extend_needs_an_open_hold(ledger: &Arc<dyn Ledger>) {
     ledger.settle(&scope(), &settlement("t-1", &[4])).await.expect("settles");
     ledger.release(&scope(), &key("t-2"), at(3_000)).await.expect("releases");
     let before = checked_books(&**ledger).await;
-    let extend =
-        async |turn: &str| ledger.extend(&scope(), &key(turn), 2, money(5), at(2_500)).await;
+    let extend = async |turn: &str| ledger.extend(&scope(), &key(turn), &extension(2, 5)).await;
     assert_refused(extend("t-1").await, BalanceErrorKind::Conflict);
     assert_refused(extend("t-2").await, BalanceErrorKind::Conflict);
     assert_refused(extend("t-3").await, BalanceErrorKind::NotFound);

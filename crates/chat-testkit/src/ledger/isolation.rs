@@ -6,7 +6,7 @@ use chat_balance::{AccountKind, AccountSpec, BalanceErrorKind, CreditKind};
 use chat_types::Scope;
 
 use super::books::{
-    assert_refused, checked_books, credit, hold, key, money, open, request, settlement, spec,
+    assert_refused, checked_books, credit, extension, hold, key, open, request, settlement, spec,
     strangers,
 };
 use crate::Ledger;
@@ -47,7 +47,7 @@ pub async fn strangers_spend_nothing(ledger: &Arc<dyn Ledger>) {
 /// A stranger moves no hold.
 pub async fn strangers_move_no_hold(ledger: &Arc<dyn Ledger>) {
     check_strangers(ledger, async |ledger, stranger| {
-        let extended = ledger.extend(stranger, &key("t-1"), 2, money(5), at(2_500)).await;
+        let extended = ledger.extend(stranger, &key("t-1"), &extension(2, 5)).await;
         assert_refused(extended, NOT_FOUND);
         assert_refused(ledger.settle(stranger, &settlement("t-1", &[5])).await, NOT_FOUND);
         assert_refused(ledger.release(stranger, &key("t-1"), at(3_000)).await, NOT_FOUND);

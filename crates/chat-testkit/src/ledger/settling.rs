@@ -6,10 +6,11 @@ use chat_balance::{
     BalanceErrorKind, Entry, EntryKind, Hold, HoldLeg, HoldRequest, HoldState, Posting, Settlement,
     Side,
 };
+use chat_types::Tokens;
 
 use super::books::{
-    account, assert_refused, available, checked_books, entries, hold, key, leg, money, open,
-    opened, request, settlement, wallet,
+    account, assert_refused, available, checked_books, entries, extension, hold, key, leg, money,
+    open, opened, request, settlement, wallet,
 };
 use crate::Ledger;
 use crate::fixtures::{at, scope};
@@ -48,8 +49,11 @@ pub async fn settle_posts_and_gives_back(ledger: &Arc<dyn Ledger>) {
 pub async fn settle_posts_attempt_by_attempt(ledger: &Arc<dyn Ledger>) {
     open(&**ledger, "main", 100).await;
     hold(&**ledger, "t-1", 30).await;
-    let postings =
-        [(1, 12), (2, 0), (4, 3)].map(|(attempt, nano)| Posting { attempt, amount: money(nano) });
+    let postings = [(1, 12), (2, 0), (4, 3)].map(|(attempt, nano)| Posting {
+        attempt,
+        amount: money(nano),
+        tokens: Tokens::ZERO,
+    });
     let settlement = Settlement { postings: postings.to_vec(), ..settlement("t-1", &[]) };
     ledger.settle(&scope(), &settlement).await.expect("settles");
     let expected = [
@@ -120,8 +124,11 @@ pub async fn bad_settlements_are_refused(ledger: &Arc<dyn Ledger>) {
         vec![(2, 1), (1, 1)],
         vec![(1, all), (2, all)],
     ] {
-        let postings =
-            postings.into_iter().map(|(attempt, n)| Posting { attempt, amount: money(n) });
+        let postings = postings.into_iter().map(|(attempt, n)| Posting {
+            attempt,
+            amount: money(n),
+            tokens: Tokens::ZERO,
+        });
         let bad = Settlement { postings: postings.collect(), ..settlement("t-1", &[]) };
         let settled = ledger.settle(&scope(), &bad).await;
         assert_refused(settled, BalanceErrorKind::InvalidAmount);
@@ -135,7 +142,7 @@ pub async fn bad_settlements_are_refused(ledger: &Arc<dyn Ledger>) {
 pub async fn release_gives_everything_back(ledger: &Arc<dyn Ledger>) {
     open(&**ledger, "main", 100).await;
     hold(&**ledger, "t-1", 30).await;
-    ledger.extend(&scope(), &key("t-1"), 2, money(5), at(2_500)).await.expect("extends");
+    ledger.extend(&scope(), &key("t-1"), &extension(2, 5)).await.expect("extends");
     let first = ledger.release(&scope(), &key("t-1"), at(3_000)).await.expect("releases");
     assert_eq!((first.state, first.closed_at), (HoldState::Released, Some(at(3_000))));
     let again = ledger.release(&scope(), &key("t-1"), at(4_000)).await.expect("answers");
@@ -185,7 +192,7 @@ pub async fn books_hold_after_every_operation(ledger: &Arc<dyn Ledger>) {
             1 => {
                 let attempt = u32::try_from(below(4)).expect("small");
                 let extended =
-                    ledger.extend(&scope(), &key(&turn), attempt, money(amount), at(2_500)).await;
+                    ledger.extend(&scope(), &key(&turn), &extension(attempt, amount)).await;
                 extended.map(|_| ())
             }
             2 => ledger.release(&scope(), &key(&turn), at(3_000)).await.map(|_| ()),

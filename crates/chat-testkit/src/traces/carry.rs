@@ -1,7 +1,8 @@
 //! What comes from another store: files, ended turns and ledger rows, written as they were there.
 
 use chat_balance::{
-    Account, AccountKind, AccountSpec, Entry, EntryKind, Hold, HoldLeg, HoldState, LedgerRows, Side,
+    Account, AccountKind, AccountSpec, AccountUnit, Entry, EntryKind, Hold, HoldLeg, HoldState,
+    LedgerRows, Side,
 };
 use chat_persist::{StepRecord, TurnRecord};
 use chat_types::{ContentHash, FileRecord, Money, Purpose, StepKey, StepState, Tokens, TurnState};
@@ -103,6 +104,8 @@ impl World {
             owner: None,
             kind: AccountKind::Limited,
             opening: Money::ZERO,
+            unit: AccountUnit::Usd,
+            refill: None,
         };
         let amount = Money::from_nano_usd(self.pick(&[700, 800]));
         let at = crate::fixtures::at(1_000);
@@ -132,7 +135,13 @@ impl World {
             scope: scope.clone(),
             key,
             state: HoldState::Posted,
-            legs: vec![HoldLeg { account: id(name), amount, posted: amount }],
+            legs: vec![HoldLeg {
+                account: id(name),
+                amount,
+                posted: amount,
+                unit: AccountUnit::Usd,
+                lots: Vec::new(),
+            }],
             extended_to: 1,
             opened_at: at,
             closed_at: Some(at),

@@ -1,9 +1,10 @@
 //! Accounts, credits, holds, settlements and usage rows, beside and for the turns.
 
 use chat_balance::{
-    AccountKind, AccountSpec, Credit, CreditKind, HoldRequest, LegRequest, Posting, Settlement,
+    AccountKind, AccountSpec, AccountUnit, Credit, CreditKind, Extension, HoldRequest, LegRequest,
+    PRIORITY, Posting, Settlement,
 };
-use chat_types::{AttemptKey, Money, Purpose, Scope};
+use chat_types::{AttemptKey, Money, Purpose, Scope, Tokens};
 use chat_usage::{UsageQuery, UsageRow};
 
 use super::operation::Operation;
@@ -27,6 +28,8 @@ impl World {
             key: self.pick(&["k-1", "k-2", "k-3", "opening", "a/b"]).into(),
             amount: money(self.pick(&[0, 1, 500_000, 500_000, 5_000_000])),
             at: self.tick(),
+            priority: PRIORITY,
+            expires_at: None,
         };
         Some(Operation::Credit { scope, credit })
     }
@@ -39,6 +42,8 @@ impl World {
             owner: self.chance(70).then_some(user),
             kind: if self.chance(70) { AccountKind::Limited } else { AccountKind::Unlimited },
             opening: if self.chance(97) { self.money() } else { money(-1) },
+            unit: AccountUnit::Usd,
+            refill: None,
         };
         self.accounts.push((scope.clone(), name.to_owned()));
         Operation::OpenAccount { scope, spec, at: self.tick() }
@@ -67,8 +72,9 @@ impl World {
             && let Some(step) = self.maybe_pick(&held)
         {
             let key = self.runs[run].step_key(step);
-            let (attempt, extra) = (self.rng.u32(..4), self.money());
-            return Some(Operation::Extend { scope, key, attempt, extra, at });
+            let (attempt, amount) = (self.rng.u32(..4), self.money());
+            let extension = Extension { attempt, amount, tokens: Tokens::ZERO, at };
+            return Some(Operation::Extend { scope, key, extension });
         }
         let names = self.accounts_for(&scope);
         if names.is_empty() && self.chance(90) {
@@ -82,7 +88,7 @@ impl World {
         for name in names {
             let amount = self.money();
             let floor = self.floor_below(amount);
-            legs.push(LegRequest { account: id(&name), amount, floor });
+            legs.push(LegRequest { account: id(&name), amount, floor, refill: None });
         }
         Some(Operation::Hold { scope, request: HoldRequest { key, legs, at } })
     }
@@ -112,7 +118,11 @@ impl World {
                 });
                 let postings = decided
                     .into_iter()
-                    .map(|(attempt, amount)| Posting { attempt, amount: money(amount) })
+                    .map(|(attempt, amount)| Posting {
+                        attempt,
+                        amount: money(amount),
+                        tokens: Tokens::ZERO,
+                    })
                     .collect();
                 Some(Operation::Settle { scope, settlement: Settlement { key, postings, at } })
             }

@@ -3,14 +3,16 @@
 use std::error::Error;
 use std::fmt::{self, Debug};
 
-use chat_balance::{AccountSpec, BalanceError, Credit, HoldRequest, LedgerRows, Settlement};
+use chat_balance::{
+    AccountSpec, BalanceError, Credit, Extension, HoldRequest, LedgerRows, Settlement,
+};
 use chat_persist::{
     Accept, Checkpoint, ConversationQuery, Fence, LapsedTurn, NewStep, PersistError, StepClose,
     TurnClose, TurnRecord,
 };
 use chat_types::{
     AccountId, AttemptKey, Conversation, ConversationId, ConversationPatch, FileId, FileRecord,
-    Message, MessageId, Money, OwnerId, Scope, StepKey, TenantId, Timestamp, TokenCount, TurnId,
+    Message, MessageId, OwnerId, Scope, StepKey, TenantId, Timestamp, TokenCount, TurnId,
 };
 use chat_usage::{UsageError, UsageQuery, UsageRow};
 
@@ -169,9 +171,7 @@ pub(super) enum Operation {
     Extend {
         scope: Scope,
         key: StepKey,
-        attempt: u32,
-        extra: Money,
-        at: Timestamp,
+        extension: Extension,
     },
     Settle {
         scope: Scope,
@@ -305,8 +305,8 @@ impl Operation {
             Self::Account { scope, id } => booked(ledger.account(scope, id).await),
             Self::Credit { scope, credit } => booked(ledger.credit(scope, credit).await),
             Self::Hold { scope, request } => booked(ledger.hold(scope, request).await),
-            Self::Extend { scope, key, attempt, extra, at } => {
-                booked(ledger.extend(scope, key, *attempt, *extra, *at).await)
+            Self::Extend { scope, key, extension } => {
+                booked(ledger.extend(scope, key, extension).await)
             }
             Self::Settle { scope, settlement } => booked(ledger.settle(scope, settlement).await),
             Self::Release { scope, key, at } => booked(ledger.release(scope, key, *at).await),
