@@ -139,11 +139,12 @@ impl Conductor<'_> {
             persistently(|| self.inner.store.open_step(&plan.fence, &step)),
         );
         if let Err(error) = journaled {
-            if granted.is_ok() {
-                self.inner.release(scope, &key).await;
-            }
+            // Whoever took the turn over decides on the hold: it may be settling it right now.
             if error.kind() == PersistErrorKind::Fenced {
                 return Err(FencedOut);
+            }
+            if granted.is_ok() {
+                self.inner.release(scope, &key).await;
             }
             return Ok(Err(End::before_call(&error.into(), StepRow::Unknown)));
         }
@@ -152,10 +153,10 @@ impl Conductor<'_> {
             Err(error) => return Ok(Err(End::before_call(&error, StepRow::Open))),
         };
         if let Some(error) = fence_broken(self.inner, leased_until, &plan.fence, &key).await {
-            self.inner.release(scope, &key).await;
             if error.kind() == PersistErrorKind::Fenced {
                 return Err(FencedOut);
             }
+            self.inner.release(scope, &key).await;
             return Ok(Err(End::before_call(&error.into(), StepRow::Open)));
         }
         let terms = grant.terms();

@@ -13,10 +13,12 @@ use tokio::sync::Semaphore;
 /// Where a ledger keeps its callers waiting.
 #[derive(Debug)]
 pub(crate) enum Stuck {
-    /// Settlements are never answered.
-    Settlements,
+    /// Settlements are made only once this is closed.
+    Settlements(Arc<Semaphore>),
     /// Holds are taken only once this is closed.
     Holds(Arc<Semaphore>),
+    /// Holds are taken, and answered only once this is closed.
+    HoldAnswers(Arc<Semaphore>),
 }
 
 /// A ledger that gets stuck at one call.
@@ -60,7 +62,11 @@ impl BalanceAdapter for StuckLedger {
         if let Stuck::Holds(go_on) = &self.1 {
             drop(go_on.acquire().await);
         }
-        self.0.hold(scope, request).await
+        let held = self.0.hold(scope, request).await;
+        if let (Stuck::HoldAnswers(go_on), Ok(_)) = (&self.1, &held) {
+            drop(go_on.acquire().await);
+        }
+        held
     }
 
     async fn extend(
@@ -73,8 +79,8 @@ impl BalanceAdapter for StuckLedger {
     }
 
     async fn settle(&self, scope: &Scope, settlement: &Settlement) -> chat_balance::Result<Hold> {
-        if matches!(self.1, Stuck::Settlements) {
-            return std::future::pending().await;
+        if let Stuck::Settlements(go_on) = &self.1 {
+            drop(go_on.acquire().await);
         }
         self.0.settle(scope, settlement).await
     }

@@ -272,6 +272,43 @@ async fn an_owner_that_was_taken_over_while_it_waited_for_the_hold_sends_nothing
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_owner_that_was_taken_over_leaves_the_hold_to_its_heir() {
+    let world = World::saying(&["never"]).with_credit(1_000_000_000);
+    let (answer, settle) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let slow = StuckLedger(world.ledger.clone(), Stuck::HoldAnswers(Arc::clone(&answer)));
+    let owner = world.builder_over(Arc::new(slow)).start().await.expect("starts");
+    let slow = StuckLedger(world.ledger.clone(), Stuck::Settlements(Arc::clone(&settle)));
+    let heir = world.builder_over(Arc::new(slow)).start().await.expect("starts");
+    let turn = send(&owner, TurnRequest::text("hi")).await;
+    let key = StepKey { turn: turn.id().clone(), step: 1 };
+    while world.ledger.hold_of(&ada(), &key).await.expect("reads").is_none()
+        || world.record(&ada(), turn.id()).await.steps.is_empty()
+    {
+        tokio::task::yield_now().await;
+    }
+
+    // Attempt and hold are durable: for all the heir knows the call was made. While it settles the
+    // estimate, the owner hears of its hold, and that the turn is not its own any more.
+    world.let_leases_lapse();
+    let recovering = heir.recover();
+    let waking = async {
+        while !world.record(&ada(), turn.id()).await.state.is_terminal() {
+            tokio::task::yield_now().await;
+        }
+        answer.close();
+        turn.settled().await;
+        settle.close();
+    };
+    let (recovered, ()) = futures::join!(recovering, waking);
+    assert_eq!(recovered.expect("recovers").turns, 1);
+    assert_eq!(world.provider.calls(), vec![]);
+    let rows = world.rows(&ada()).await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(world.account(&ada()).await.posted, rows[0].amount);
+    assert_sound(&heir).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hold_whose_step_is_on_its_way_is_left_to_the_turns_owner() {
     let world = World::new(vec![ScriptedReply::new(vec![say("one "), ScriptedStep::Hang])])
         .with_credit(1_000_000_000);

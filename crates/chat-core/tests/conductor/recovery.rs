@@ -12,6 +12,7 @@ use chat_types::{
     AccountId, Clock, ConversationId, Cursor, Folded, Message, MessageId, Money, Purpose, StepKey,
     StepState, Tokens, TurnId, TurnState, UsageSource,
 };
+use tokio::sync::Semaphore;
 
 use crate::common::*;
 use crate::hooks::NeverAnswers;
@@ -306,7 +307,7 @@ fn streaming_with_a_snapshot_of_the_provider_is_billed_by_it() {
 #[test]
 fn settling_is_settled_from_the_stored_amounts() {
     let world = World::saying(&["Hel", "lo"]).with_credit(1_000_000_000);
-    let stuck = StuckLedger(world.ledger.clone(), Stuck::Settlements);
+    let stuck = StuckLedger(world.ledger.clone(), Stuck::Settlements(Arc::new(Semaphore::new(0))));
     let died = in_process(async {
         let client = world.builder_over(Arc::new(stuck)).start().await;
         let client = client.expect("starts");
