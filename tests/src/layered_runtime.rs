@@ -9,10 +9,7 @@ use chat_provider_openai::{OpenAiConfig, OpenAiProvider};
 use chat_runtime::provider::ProviderRegistry;
 use chat_runtime::types::{ModelId, ProviderId};
 use chat_runtime::usage::PriceBook;
-use chat_runtime::{
-    AccountsConfig, BaseClient, BaseClientBuilder, OneAccountPerUser, ProviderConfig,
-    RuntimeConfig, Scope, Store, parse_usd,
-};
+use chat_runtime::{BaseClient, BaseClientBuilder, ProviderConfig, RuntimeConfig, Scope, Store};
 use chat_testkit::{Layer, Layered};
 use chat_transport::{HttpTransport, HttpTransportConfig};
 
@@ -35,12 +32,7 @@ impl LayeredRuntime {
         if let Some(path) = &config.prices {
             prices = prices.with_overrides(PriceBook::from_toml(&std::fs::read_to_string(path)?)?);
         }
-        let accounts = match &config.accounts {
-            AccountsConfig::Unlimited => OneAccountPerUser::unlimited(),
-            AccountsConfig::Limited { opening_usd } => {
-                OneAccountPerUser::limited(parse_usd(opening_usd)?)
-            }
-        };
+        let accounts = config.accounts.policy()?;
         let store = Store::open(&config.store).await?;
         let stores = store.ports();
         let ledger = stores.ledger.context("the store cannot bill")?;
@@ -54,7 +46,7 @@ impl LayeredRuntime {
         });
         let ports = || Arc::clone(&layered);
         let builder = BaseClientBuilder::new(ports(), ports(), ports(), providers, prices)
-            .accounts(Arc::new(accounts))
+            .accounts(accounts)
             .config(config.turns.clone());
         let client = builder.start().await?;
         Ok(Self { client, store })

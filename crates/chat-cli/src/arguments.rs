@@ -62,10 +62,13 @@ pub(crate) enum Command {
     },
     /// Show what a message would send and cost, without sending it
     Explain(Explain),
-    /// Show the account, or grant it credit
+    /// Show the accounts that pay, or move credit
     Balance {
         #[command(subcommand)]
         change: Option<BalanceChange>,
+        /// Also the account of this conversation, where budgets are per conversation
+        #[arg(short, long, value_name = "ID")]
+        conversation: Option<String>,
     },
     /// List what was used and what it cost
     Usage(Usage),
@@ -187,12 +190,31 @@ pub(crate) struct Explain {
 pub(crate) enum BalanceChange {
     /// Add credit
     Grant {
-        /// How much, in US dollars
-        amount: String,
-        /// Names the grant: the same key is granted once
-        #[arg(long, value_name = "KEY")]
-        key: String,
+        #[command(flatten)]
+        credit: CreditArguments,
+        /// What is left then runs out: days from now
+        #[arg(long, value_name = "DAYS")]
+        expires_in_days: Option<u32>,
+        /// Lower burns first; money without any is 100
+        #[arg(long, value_name = "0-255")]
+        priority: Option<u8>,
     },
+    /// Give back what was charged
+    Refund(CreditArguments),
+    /// Charge what an estimate took too little
+    Adjust(CreditArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreditArguments {
+    /// How much: US dollars, or a whole number where the account counts requests or tokens
+    pub(crate) amount: String,
+    /// Names it: the same key counts once
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: String,
+    /// The account, if more than one pays; the first that counts dollars
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -49,9 +49,7 @@ pub(crate) async fn run(
         }
         Some(Command::Export(export)) => return transfer::export(export, &settings, output).await,
         Some(Command::Import(import)) => return transfer::import(import, &settings, output).await,
-        None | Some(Command::Resume { .. } | Command::Balance { change: Some(_) }) => {
-            Access::Writes
-        }
+        None | Some(Command::Resume { .. } | Command::Balance { .. }) => Access::Writes,
         Some(_) => Access::Reads,
     };
     let app = App::open(&settings, access, output).await?;
@@ -78,8 +76,10 @@ async fn on_open(app: &App<'_>, command: Option<Command>) -> Result<Exit, Failur
         Some(Command::Show(show)) => conversations::show(app, &show).await,
         Some(Command::Tree { conversation }) => conversations::tree(app, &conversation).await,
         Some(Command::Explain(explain)) => explain::run(app, &explain).await,
-        Some(Command::Balance { change: None }) => balance::show(app).await,
-        Some(Command::Balance { change: Some(change) }) => balance::change(app, &change).await,
+        Some(Command::Balance { change: None, conversation }) => {
+            balance::show(app, conversation.as_deref()).await
+        }
+        Some(Command::Balance { change: Some(change), .. }) => balance::change(app, &change).await,
         Some(Command::Usage(usage)) => usage::run(app, &usage).await,
         Some(Command::Audit) => audit::run(app).await,
         Some(Command::Models) => models::run(app),

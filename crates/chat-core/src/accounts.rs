@@ -10,8 +10,8 @@ use chat_types::{AccountId, ConversationId, InvalidId, ModelRef, Money, Purpose,
 pub struct PaidCall<'a> {
     /// On whose behalf.
     pub scope: &'a Scope,
-    /// The conversation it is made for.
-    pub conversation: &'a ConversationId,
+    /// The conversation it is made for; none: whatever does not depend on one is asked for.
+    pub conversation: Option<&'a ConversationId>,
     /// The model that is asked.
     pub model: &'a ModelRef,
     /// What it is for.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chat_balance::BalanceAdapter;
+use chat_balance::{AccountSpec, BalanceAdapter};
 use chat_persist::{PersistenceAdapter, StopAck, TurnRecord};
 use chat_provider::ProviderRegistry;
 use chat_types::{Change, Conversation, ConversationId, ConversationPatch, Cursor, Scope, TurnId};
@@ -11,7 +11,7 @@ use chat_usage::UsageRecorder;
 use crate::inner::Inner;
 use crate::live::StopCause;
 use crate::replay::{self, EventStream};
-use crate::{Recovered, Result, Turn, TurnRequest};
+use crate::{PaidCall, Recovered, Result, Turn, TurnRequest};
 
 /// Conducts turns over the ports it was built from. A clone is the same client.
 ///
@@ -109,6 +109,14 @@ impl BaseClient {
     #[must_use]
     pub fn balance(&self) -> &Arc<dyn BalanceAdapter> {
         &self.inner.ledger
+    }
+
+    /// The accounts that would pay for a call: see [`AccountPolicy`](crate::AccountPolicy).
+    ///
+    /// # Errors
+    /// `InvalidId` if the call makes no valid account id.
+    pub fn paying_accounts(&self, call: &PaidCall<'_>) -> Result<Vec<AccountSpec>> {
+        Ok(self.inner.accounts.accounts(call)?)
     }
 
     /// Prices, holds and usage rows.

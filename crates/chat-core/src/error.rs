@@ -3,6 +3,7 @@
 //! What goes wrong after a turn was accepted is not an error of a call: the turn ends with a
 //! `TurnFailure`. Codes are shared by both.
 
+use chat_balance::Refusal;
 use chat_context::ContextError;
 use chat_persist::PersistError;
 use chat_provider::{ProviderError, UnknownModel};
@@ -134,15 +135,28 @@ impl TurnError {
     #[must_use]
     pub fn to_failure(&self) -> TurnFailure {
         let message = match self {
-            Self::Usage(UsageError::Refused { refusal }) => format!(
-                "the balance of {} is too low: {} needed, {} available, {} held; add credit and send again",
-                refusal.account, refusal.need, refusal.available, refusal.held
-            ),
+            Self::Usage(UsageError::Refused { refusal }) => refused(refusal),
             Self::Usage(error @ UsageError::UnknownPrice { .. }) => {
                 format!("{error}; add one to the price overrides")
             }
             other => other.to_string(),
         };
         TurnFailure::new(self.code(), message, self.is_transient())
+    }
+}
+
+/// Which account is short of what, and what to do about it.
+fn refused(refusal: &Refusal) -> String {
+    let show = |amount| refusal.unit.show(amount);
+    let numbers = format!(
+        "the balance of {} is too low: {} needed, {} available, {} held",
+        refusal.account,
+        show(refusal.need),
+        show(refusal.available),
+        show(refusal.held)
+    );
+    match refusal.refill_at {
+        Some(at) => format!("{numbers}; it is filled again at {at}, or add credit and send again"),
+        None => format!("{numbers}; add credit and send again"),
     }
 }

@@ -114,7 +114,7 @@ impl Inner {
         mut request: GrantRequest,
     ) -> Result<(GrantRequest, StepGrant)> {
         let (model, purpose) = (&request.model, request.purpose);
-        let call = PaidCall { scope, conversation, model, purpose };
+        let call = PaidCall { scope, conversation: Some(conversation), model, purpose };
         request.accounts = self.accounts.accounts(&call)?;
         let first = persistently(|| self.recorder.grant(scope, &request)).await;
         let missing = matches!(&first, Err(UsageError::Balance(error)) if error.code() == "account_not_found");

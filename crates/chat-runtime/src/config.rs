@@ -12,6 +12,7 @@ use chat_types::Tokens;
 use serde::{Deserialize, Serialize};
 
 use crate::RuntimeError;
+use crate::accounts_config::AccountsConfig;
 use crate::store_url::shown_url;
 
 /// What a runtime is opened with.
@@ -120,20 +121,6 @@ pub struct ExampleConfig {
     /// The pause before each word, so that an answer can be watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
-}
-
-/// Who pays: one account per user, all opened alike.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum AccountsConfig {
-    /// Never refused; holds and entries are written all the same.
-    #[default]
-    Unlimited,
-    /// Refused when it is short.
-    Limited {
-        /// What it is opened with, in US dollars, for example `"10.00"`.
-        opening_usd: String,
-    },
 }
 
 impl RuntimeConfig {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod accounts_config;
 mod config;
 mod environment;
 mod error;
@@ -16,9 +17,11 @@ mod store_url;
 mod store_users;
 mod usd;
 
+pub use accounts_config::{
+    AccountsConfig, BudgetConfig, BudgetPer, PeriodWord, RefillConfig, RefillWord,
+};
 pub use config::{
-    AccountsConfig, ExampleConfig, LocalConfig, ModelConfig, OpenAiCompatibleConfig,
-    ProviderConfig, RuntimeConfig,
+    ExampleConfig, LocalConfig, ModelConfig, OpenAiCompatibleConfig, ProviderConfig, RuntimeConfig,
 };
 pub use error::RuntimeError;
 pub use extras::Extras;
@@ -30,9 +33,10 @@ pub use usd::{InvalidAmount, parse_usd};
 pub use chat_archive as archive;
 pub use chat_balance as balance;
 pub use chat_core::{
-    AccountPolicy, AuditSummary, BaseClient, BaseClientBuilder, ConversationChoice, EventStream,
-    Explanation, GuardRefusal, LifecycleEvent, LifecycleObserver, OneAccountPerUser, PaidCall,
-    Placement, PromptGuard, Recovered, Turn, TurnConfig, TurnError, TurnOutcome, TurnRequest,
+    AccountPolicy, AuditSummary, BaseClient, BaseClientBuilder, Budget, BudgetScope, Budgets,
+    ConversationChoice, EventStream, Explanation, GuardRefusal, LifecycleEvent, LifecycleObserver,
+    OneAccountPerUser, PaidCall, Placement, PromptGuard, Recovered, Turn, TurnConfig, TurnError,
+    TurnOutcome, TurnRequest,
 };
 pub use chat_persist as persist;
 #[cfg(feature = "mongo")]

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use chat_core::{AccountPolicy, BaseClient, OneAccountPerUser};
+use chat_core::BaseClient;
 use chat_types::Scope;
 use chat_usage::PriceBook;
 
 use crate::RuntimeError;
-use crate::config::{AccountsConfig, RuntimeConfig};
+use crate::config::RuntimeConfig;
 use crate::extras::Extras;
 use crate::providers::registry;
 use crate::store::Store;
-use crate::usd::parse_usd;
 
 /// A running client and the store under it.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ impl Runtime {
     pub async fn open_with(config: RuntimeConfig, extras: Extras) -> Result<Self, RuntimeError> {
         let accounts = match &extras.accounts {
             Some(accounts) => Arc::clone(accounts),
-            None => accounts(&config.accounts)?,
+            None => config.accounts.policy()?,
         };
         let prices = prices(&config)?;
         let providers = registry(&config, &extras)?;
@@ -96,15 +95,6 @@ impl Runtime {
         self.client.drain().await;
         self.store.close().await;
     }
-}
-
-fn accounts(config: &AccountsConfig) -> Result<Arc<dyn AccountPolicy>, RuntimeError> {
-    Ok(Arc::new(match config {
-        AccountsConfig::Unlimited => OneAccountPerUser::unlimited(),
-        AccountsConfig::Limited { opening_usd } => {
-            OneAccountPerUser::limited(parse_usd(opening_usd)?)
-        }
-    }))
 }
 
 fn prices(config: &RuntimeConfig) -> Result<PriceBook, RuntimeError> {

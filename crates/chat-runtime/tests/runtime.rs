@@ -122,3 +122,46 @@ async fn a_store_is_opened_without_a_model() {
     assert!(listed.expect("lists").conversations.is_empty());
     store.close().await;
 }
+
+#[test]
+fn budgets_are_read_from_the_configuration() {
+    let text = r#"
+        store = "memory:"
+
+        [accounts]
+        kind = "budgets"
+
+        [[accounts.budgets]]
+        name = "monthly"
+        per = "user"
+        refill = { mode = "reset", amount = "10.00", period = "month", time_zone = "Europe/Berlin" }
+
+        [[accounts.budgets]]
+        name = "calls"
+        per = "team"
+        unit = "requests"
+        models = "openai/*"
+        opening = "5"
+
+        [accounts.teams]
+        physics = ["ada"]
+    "#;
+    let config = RuntimeConfig::from_toml(text).expect("valid");
+    let shown = config.to_toml().expect("has a form");
+    assert_eq!(RuntimeConfig::from_toml(&shown).expect("valid"), config);
+    config.accounts.policy().expect("a policy");
+    for (from, to, said) in [
+        ("Europe/Berlin", "Mars/Base", "Mars/Base"),
+        ("\"10.00\"", "\"ten\"", "ten"),
+        ("opening = \"5\"", "opening = \"5.5\"", "whole number of requests"),
+        ("[\"ada\"]", "[\"ada\", \"ada\"]", "two teams"),
+        ("per = \"user\"", "per = \"team\"", "for all models"),
+    ] {
+        let config = RuntimeConfig::from_toml(&text.replace(from, to)).expect("has the form");
+        let refused = config.accounts.policy().expect_err("makes no sense").to_string();
+        assert!(refused.contains(said), "{refused}");
+    }
+    let unknown =
+        RuntimeConfig::from_toml(&text.replace("per = \"user\"", "per = \"user\"\nx = 1"));
+    assert!(unknown.is_err_and(|error| error.to_string().contains('x')));
+}

@@ -1,101 +1,153 @@
-//! `chat balance`: the account, and credit for it.
+//! `chat balance`: the accounts that pay, and credit for them.
 
 use chat_runtime::balance::{
     Account, AccountKind, AccountSpec, AccountUnit, Credit, CreditKind, PRIORITY,
 };
-use chat_runtime::types::AccountId;
-use chat_runtime::{AccountsConfig, Money, parse_usd};
+use chat_runtime::types::Purpose;
+use chat_runtime::{ConversationId, Money, PaidCall, parse_usd};
 use serde_json::json;
 
 use crate::app::{App, now};
-use crate::arguments::BalanceChange;
+use crate::arguments::{BalanceChange, CreditArguments};
 use crate::errors::{Exit, Failure};
-use crate::render::Table;
+use crate::find;
+use crate::render::{Table, moment};
 
-/// The account as it stands.
-pub(crate) async fn show(app: &App<'_>) -> Result<Exit, Failure> {
-    let spec = spec(app)?;
-    let found = app.client().balance().account(&app.scope, &spec.id).await?;
-    let is_open = found.is_some();
-    print(app, &found.unwrap_or_else(|| Account::opened(&spec)))?;
-    if !is_open && !app.settings.json {
-        app.output.note("it will be opened by the first message or grant");
+const DAY_MS: i64 = 86_400_000;
+
+/// The accounts as they stand: what is due by now is given and taken first.
+pub(crate) async fn show(app: &App<'_>, conversation: Option<&str>) -> Result<Exit, Failure> {
+    let conversation = match conversation {
+        Some(id) => Some(find::conversation(app, id).await?.id),
+        None => None,
+    };
+    let mut seen = Vec::new();
+    for spec in specs(app, conversation.as_ref())? {
+        let refill = spec.refill.as_ref();
+        let ledger = app.client().balance();
+        let found = ledger.refresh(&app.scope, &spec.id, refill, now()).await?;
+        seen.push((found.is_some(), found.unwrap_or_else(|| Account::opened(&spec)), spec));
+    }
+    print(app, &seen)?;
+    if !app.settings.json && seen.iter().any(|(is_open, ..)| !is_open) {
+        app.output.note("what is not open yet is opened by the first message or grant");
     }
     Ok(Exit::Ok)
 }
 
-/// Grants credit; the same key once.
+/// Moves credit; the same key once.
 pub(crate) async fn change(app: &App<'_>, change: &BalanceChange) -> Result<Exit, Failure> {
-    let BalanceChange::Grant { amount, key } = change;
-    let amount = parse_usd(amount)?;
-    let spec = spec(app)?;
+    let (kind, arguments) = match change {
+        BalanceChange::Grant { credit, .. } => (CreditKind::Grant, credit),
+        BalanceChange::Refund(credit) => (CreditKind::Refund, credit),
+        BalanceChange::Adjust(credit) => (CreditKind::Adjustment, credit),
+    };
+    let spec = chosen(specs(app, None)?, arguments)?;
     let ledger = app.client().balance();
     ledger.open_account(&app.scope, &spec, now()).await?;
-    let credit = Credit {
-        account: spec.id.clone(),
-        kind: CreditKind::Grant,
-        key: key.clone(),
-        amount,
-        at: now(),
-        priority: PRIORITY,
-        expires_at: None,
-    };
+    let amount = amount(&arguments.amount, spec.unit)?;
+    let mut credit = Credit::new(spec.id, kind, arguments.key.as_str(), amount, now());
+    if let BalanceChange::Grant { expires_in_days, priority, .. } = change {
+        credit.priority = priority.unwrap_or(PRIORITY);
+        let days = expires_in_days.map(|days| i64::from(days).saturating_mul(DAY_MS));
+        credit.expires_at = days.map(|ms| now().plus_ms(ms));
+    }
     ledger.credit(&app.scope, &credit).await?;
-    show(app).await
+    show(app, None).await
 }
 
-/// The account that pays for this user, as it is opened when it is first needed.
-fn spec(app: &App<'_>) -> Result<AccountSpec, Failure> {
-    let (kind, opening) = match &app.settings.runtime.accounts {
-        AccountsConfig::Unlimited => (AccountKind::Unlimited, Money::ZERO),
-        AccountsConfig::Limited { opening_usd } => (AccountKind::Limited, parse_usd(opening_usd)?),
+/// Who pays for this user's calls of the default model.
+fn specs(
+    app: &App<'_>,
+    conversation: Option<&ConversationId>,
+) -> Result<Vec<AccountSpec>, Failure> {
+    let client = app.client();
+    let Some(model) = client.providers().default_model() else {
+        return Err(Failure::new("no_provider", "no provider is configured"));
     };
-    Ok(AccountSpec {
-        id: AccountId::new(app.scope.user.as_str())?,
-        owner: Some(app.scope.user.clone()),
-        kind,
-        opening,
-        unit: AccountUnit::Usd,
-        refill: None,
+    let (scope, purpose) = (&app.scope, Purpose::Reply);
+    Ok(client.paying_accounts(&PaidCall { scope, conversation, model, purpose })?)
+}
+
+fn chosen(specs: Vec<AccountSpec>, credit: &CreditArguments) -> Result<AccountSpec, Failure> {
+    let is_meant = |spec: &AccountSpec| match &credit.account {
+        Some(account) => spec.id.as_str() == account,
+        None => spec.unit == AccountUnit::Usd,
+    };
+    let names: Vec<String> = specs.iter().map(|spec| spec.id.to_string()).collect();
+    specs.into_iter().find(is_meant).ok_or_else(|| {
+        let wanted = credit.account.as_deref().unwrap_or("in US dollars");
+        let cause =
+            format!("no account {wanted} pays for this user; there are {}", names.join(", "));
+        Failure::new("account_not_found", cause)
     })
 }
 
-fn print(app: &App<'_>, account: &Account) -> Result<(), Failure> {
-    let available =
-        account.available().map_err(|error| Failure::new("ledger_corrupt", error.to_string()))?;
-    let kind = match account.kind {
-        AccountKind::Limited => "limited",
-        AccountKind::Unlimited => "unlimited",
-    };
-    if app.settings.json {
-        app.output.line(json!({
-            "account": account.id,
-            "kind": kind,
-            "available_nano_usd": available,
-            "held_nano_usd": account.held,
-            "posted_nano_usd": account.posted,
-            "granted_nano_usd": account.granted,
-            "refunded_nano_usd": account.refunded,
-            "expired_nano_usd": account.expired,
-        }));
-        return Ok(());
+fn amount(text: &str, unit: AccountUnit) -> Result<Money, Failure> {
+    match unit {
+        AccountUnit::Usd => Ok(parse_usd(text)?),
+        AccountUnit::Requests | AccountUnit::Tokens => match text.parse::<u32>() {
+            Ok(count) => Ok(Money::from_nano_usd(i64::from(count))),
+            Err(_) => {
+                let cause = format!("{text:?} is no whole number of {}", unit.as_str());
+                Err(Failure::new("invalid_amount", cause))
+            }
+        },
     }
-    let mut table = Table::new(["account", "kind", "available", "held", "spent", "granted"])
-        .right_aligned(&[2, 3, 4, 5]);
-    let shown = match account.kind {
-        AccountKind::Limited => available.to_string(),
-        AccountKind::Unlimited => "unlimited".to_owned(),
-    };
-    table.row([
-        account.id.to_string(),
-        kind.to_owned(),
-        shown,
-        account.held.to_string(),
-        account.posted.to_string(),
-        account.granted.to_string(),
-    ]);
-    for line in table.lines() {
-        app.output.line(line);
+}
+
+fn print(app: &App<'_>, seen: &[(bool, Account, AccountSpec)]) -> Result<(), Failure> {
+    let mut table =
+        Table::new(["account", "kind", "available", "held", "spent", "granted", "refill"])
+            .right_aligned(&[2, 3, 4, 5]);
+    for (is_open, account, spec) in seen {
+        let available = account
+            .available()
+            .map_err(|error| Failure::new("ledger_corrupt", error.to_string()))?;
+        let refill_at = spec.refill.as_ref().map(|refill| refill.period.next(now()));
+        if app.settings.json {
+            app.output.line(json!({
+                "account": account.id,
+                "kind": account.kind,
+                "unit": account.unit,
+                "open": is_open,
+                "available_nano_usd": available,
+                "held_nano_usd": account.held,
+                "posted_nano_usd": account.posted,
+                "granted_nano_usd": account.granted,
+                "refunded_nano_usd": account.refunded,
+                "expired_nano_usd": account.expired,
+                "grants_left": account.state.lots,
+                "refill_at": refill_at,
+            }));
+            continue;
+        }
+        let show = |amount| account.unit.show(amount);
+        let shown = match account.kind {
+            AccountKind::Limited => show(available),
+            AccountKind::Unlimited => "unlimited".to_owned(),
+        };
+        table.row([
+            account.id.to_string(),
+            account.kind.as_str().to_owned(),
+            shown,
+            show(account.held),
+            show(account.posted),
+            show(account.granted),
+            refill_at.map(moment).unwrap_or_default(),
+        ]);
+    }
+    if !app.settings.json {
+        for line in table.lines() {
+            app.output.line(line);
+        }
+        for (_, account, _) in seen {
+            for lot in &account.state.lots {
+                let ends = lot.expires_at.map(moment).unwrap_or_else(|| "never".to_owned());
+                let left = account.unit.show(lot.amount);
+                app.output.line(format_args!("{}: {left} of {} until {ends}", account.id, lot.key));
+            }
+        }
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 
 mod common;
 
+mod budgets;
 mod cases;
 mod events;
 mod hooks;
