@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod book;
+mod book_file;
 mod decimal;
+mod entry;
 mod error;
 mod memory;
 mod price;
@@ -9,9 +11,10 @@ mod recorder;
 mod store;
 
 pub use book::PriceBook;
+pub use entry::{LongContext, PriceEntry, PriceSet};
 pub use error::UsageError;
 pub use memory::MemoryUsageStore;
-pub use price::{LongContext, PriceEntry, PriceSet, bound, cap_for, cost};
+pub use price::{bound, cap_for, cost};
 pub use recorder::{Cost, GrantRequest, Quote, SettledStep, UsageRecorder};
 pub use store::{UsageQuery, UsageRow, UsageStore};
 
