@@ -1,7 +1,7 @@
 //! Explain: what a turn would send and hold, without sending or holding anything.
 
 use chat_types::{ContextReport, ModelRef, Prompt, Purpose, Scope, StepKey, Tokens};
-use chat_usage::{GrantRequest, Quote};
+use chat_usage::{CallShape, GrantRequest, Quote};
 
 use crate::conductor::REPLY_STEP;
 use crate::intake::resolve;
@@ -40,6 +40,7 @@ impl BaseClient {
             output_cap: context.output_cap,
             accounts: Vec::new(),
             at: plan.turn.created_at,
+            shape: CallShape::standard(),
         })?;
         Ok(Explanation {
             model: plan.info.model,

@@ -18,7 +18,25 @@ const ENTRIES_MAX: usize = 20_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceBook {
     /// Books in the order they are asked. A lookup reads them whole: once a call, a few entries.
-    layers: Vec<Vec<PriceEntry>>,
+    layers: Vec<Layer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Layer {
+    info: BookInfo,
+    entries: Vec<PriceEntry>,
+}
+
+/// What a book says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BookInfo {
+    /// The first part of every version of its entries.
+    pub name: String,
+    /// Where its prices are from, in its author's words.
+    pub source: Option<String>,
+    /// Under which terms they may be passed on.
+    pub licence: Option<String>,
 }
 
 impl PriceBook {
@@ -51,7 +69,8 @@ impl PriceBook {
             }
             entries.push(entry);
         }
-        Ok(Self { layers: vec![entries] })
+        let info = BookInfo { name: file.book, source: file.source, licence: file.licence };
+        Ok(Self { layers: vec![Layer { info, entries }] })
     }
 
     /// The prices this crate ships with; their source, date and licence are in `prices.toml`.
@@ -75,6 +94,7 @@ impl PriceBook {
     pub fn lookup(&self, model: &ModelRef, at: Timestamp) -> Option<&PriceEntry> {
         self.layers.iter().find_map(|layer| {
             layer
+                .entries
                 .iter()
                 .filter(|entry| entry.valid_from <= at)
                 .filter_map(|entry| Some(((entry.rank_for(model)?, entry.valid_from), entry)))
@@ -83,15 +103,21 @@ impl PriceBook {
         })
     }
 
-    /// The entry a usage row names, so that an old row can be worked out again.
+    /// The entry a usage row names, with or without a tier, so that an old row can be worked out
+    /// again; [`tier_of`](crate::tier_of) says in which tier.
     #[must_use]
     pub fn by_version(&self, version: &str) -> Option<&PriceEntry> {
-        self.entries().find(|entry| entry.version == version)
+        self.entries().find(|entry| entry.goes_by(version))
     }
 
     /// All entries, overrides first.
     pub fn entries(&self) -> impl Iterator<Item = &PriceEntry> {
-        self.layers.iter().flatten()
+        self.layers.iter().flat_map(|layer| &layer.entries)
+    }
+
+    /// The books it is made of, overrides first.
+    pub fn books(&self) -> impl Iterator<Item = &BookInfo> {
+        self.layers.iter().map(|layer| &layer.info)
     }
 }
 

@@ -3,25 +3,28 @@
 //! Unknown keys are refused, and what is wrong is said with the key it is wrong in.
 //! Not here: which entry applies (`book`).
 
+use std::collections::BTreeMap;
+
 use chat_types::{ModelRef, Money, Price, Timestamp, Tokens};
 use serde::Deserialize;
 use toml::value::Datetime;
 
 use crate::decimal::scaled;
-use crate::{LongContext, PriceEntry, PriceSet};
+use crate::price::is_tier_name;
+use crate::{LongContext, PriceEntry, PriceSet, PriceTier};
 
 /// Pico-USD per token are millionths of USD per million tokens.
 const PRICE_PLACES: u32 = 6;
 /// Nano-USD.
-const FEE_PLACES: u32 = 9;
+const AMOUNT_PLACES: u32 = 9;
+/// What providers call the tier that needs no name.
+const STANDARD_NAMES: [&str; 3] = ["auto", "default", "standard"];
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BookFile {
     pub(crate) book: String,
-    #[serde(default, rename = "source")]
-    _source: Option<String>,
-    #[serde(default, rename = "licence")]
-    _licence: Option<String>,
+    pub(crate) source: Option<String>,
+    pub(crate) licence: Option<String>,
     #[serde(default, rename = "price")]
     pub(crate) prices: Vec<PriceRow>,
 }
@@ -37,6 +40,20 @@ pub(crate) struct PriceRow {
     cache_write: Option<String>,
     reasoning: Option<String>,
     fee: Option<String>,
+    image: Option<String>,
+    long: Option<LongRow>,
+    #[serde(default)]
+    tier: BTreeMap<String, TierRow>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TierRow {
+    input: String,
+    output: String,
+    cache_read: Option<String>,
+    cache_write: Option<String>,
+    reasoning: Option<String>,
     long: Option<LongRow>,
 }
 
@@ -64,59 +81,90 @@ pub(crate) fn entry_of(book: &str, row: &PriceRow) -> Result<PriceEntry, String>
         return Err("write the model as provider/model or provider/prefix*".to_owned());
     }
     let (date, valid_from) = midnight_utc(&row.valid_from)?;
-    let fee = match &row.fee {
-        Some(text) => scaled(text, FEE_PLACES)
-            .and_then(|nano| i64::try_from(nano).map_err(|_| format!("{text:?} is too large")))
-            .map_err(|detail| format!("fee: {detail}"))?,
-        None => 0,
-    };
-    let long = match &row.long {
-        Some(long) => Some(LongContext {
-            above: Tokens::new(long.above),
-            prices: set_of([
-                ("long.input", Some(&long.input)),
-                ("long.cache_read", long.cache_read.as_ref()),
-                ("long.cache_write", long.cache_write.as_ref()),
-                ("long.output", Some(&long.output)),
-                ("long.reasoning", long.reasoning.as_ref()),
-            ])?,
-        }),
-        None => None,
-    };
+    let version = format!("{book}:{}@{date}", row.model);
     Ok(PriceEntry {
         pattern: row.model.clone(),
         valid_from,
-        version: format!("{book}:{}@{date}", row.model),
-        prices: set_of([
-            ("input", Some(&row.input)),
-            ("cache_read", row.cache_read.as_ref()),
-            ("cache_write", row.cache_write.as_ref()),
-            ("output", Some(&row.output)),
-            ("reasoning", row.reasoning.as_ref()),
-        ])?,
-        long,
-        fee: Money::from_nano_usd(fee),
+        prices: set_of(
+            "",
+            [&row.input, &row.output],
+            [&row.cache_read, &row.cache_write, &row.reasoning],
+        )?,
+        long: long_of("", row.long.as_ref())?,
+        tiers: tiers_of(&version, &row.tier)?,
+        fee: amount_of("fee", row.fee.as_ref())?,
+        image: amount_of("image", row.image.as_ref())?,
+        version,
     })
 }
 
-/// Input, cache read, cache write, output, reasoning; what is absent costs what it is part of.
-fn set_of(texts: [(&str, Option<&String>); 5]) -> Result<PriceSet, String> {
-    let read = |(name, text): (&str, Option<&String>)| {
-        text.map(|text| scaled(text, PRICE_PLACES))
-            .transpose()
-            .map(|pico| pico.map(Price::from_pico_usd_per_token))
-            .map_err(|detail| format!("{name}: {detail}"))
+fn tiers_of(version: &str, rows: &BTreeMap<String, TierRow>) -> Result<Vec<PriceTier>, String> {
+    let tiers = rows.iter().map(|(name, row)| {
+        if !is_tier_name(name) {
+            return Err(format!("tier.{name}: a tier is 1 to 32 of a-z, 0-9, '-' and '_'"));
+        }
+        if STANDARD_NAMES.contains(&name.as_str()) {
+            return Err(format!("tier.{name}: write the standard prices without a tier"));
+        }
+        let at = format!("tier.{name}.");
+        Ok(PriceTier {
+            name: name.clone(),
+            version: format!("{version}#{name}"),
+            prices: set_of(
+                &at,
+                [&row.input, &row.output],
+                [&row.cache_read, &row.cache_write, &row.reasoning],
+            )?,
+            long: long_of(&at, row.long.as_ref())?,
+        })
+    });
+    tiers.collect()
+}
+
+fn long_of(at: &str, row: Option<&LongRow>) -> Result<Option<LongContext>, String> {
+    row.map(|row| {
+        let prices = set_of(
+            &format!("{at}long."),
+            [&row.input, &row.output],
+            [&row.cache_read, &row.cache_write, &row.reasoning],
+        )?;
+        Ok(LongContext { above: Tokens::new(row.above), prices })
+    })
+    .transpose()
+}
+
+/// US dollars; nothing where nothing is written.
+fn amount_of(name: &str, text: Option<&String>) -> Result<Money, String> {
+    let Some(text) = text else {
+        return Ok(Money::ZERO);
     };
-    let [input, cache_read, cache_write, output, reasoning] = texts;
-    let absent = |name: &str| format!("{name}: is absent");
-    let input = read(input)?.ok_or_else(|| absent(input.0))?;
-    let output = read(output)?.ok_or_else(|| absent(output.0))?;
+    scaled(text, AMOUNT_PLACES)
+        .and_then(|nano| i64::try_from(nano).map_err(|_| format!("{text:?} is too large")))
+        .map(Money::from_nano_usd)
+        .map_err(|detail| format!("{name}: {detail}"))
+}
+
+/// Input and output; cache read, cache write and reasoning: what is absent costs what it is part of.
+fn set_of(
+    at: &str,
+    [input, output]: [&String; 2],
+    [cache_read, cache_write, reasoning]: [&Option<String>; 3],
+) -> Result<PriceSet, String> {
+    let read = |name: &str, text: &String| {
+        scaled(text, PRICE_PLACES)
+            .map(Price::from_pico_usd_per_token)
+            .map_err(|detail| format!("{at}{name}: {detail}"))
+    };
+    let or = |name: &str, text: &Option<String>, whole: Price| {
+        text.as_ref().map_or(Ok(whole), |text| read(name, text))
+    };
+    let (input, output) = (read("input", input)?, read("output", output)?);
     Ok(PriceSet {
         input,
-        cache_read: read(cache_read)?.unwrap_or(input),
-        cache_write: read(cache_write)?.unwrap_or(input),
+        cache_read: or("cache_read", cache_read, input)?,
+        cache_write: or("cache_write", cache_write, input)?,
         output,
-        reasoning: read(reasoning)?.unwrap_or(output),
+        reasoning: or("reasoning", reasoning, output)?,
     })
 }
 

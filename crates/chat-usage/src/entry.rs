@@ -40,6 +40,41 @@ pub struct LongContext {
     pub prices: PriceSet,
 }
 
+/// Prices of calls that are served in another tier than the standard one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceTier {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) prices: PriceSet,
+    pub(crate) long: Option<LongContext>,
+}
+
+impl PriceTier {
+    /// The tier, in the provider's word: `flex`, `priority`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Names this tier of its entry for good: `BOOK:PATTERN@DATE#TIER`. Usage rows keep it.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Prices per token.
+    #[must_use]
+    pub fn prices(&self) -> &PriceSet {
+        &self.prices
+    }
+
+    /// Prices of long calls, where they differ; an entry's own long prices do not count here.
+    #[must_use]
+    pub fn long(&self) -> Option<&LongContext> {
+        self.long.as_ref()
+    }
+}
+
 /// The prices of a model, or of all models with a common prefix, from one moment on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceEntry {
@@ -48,7 +83,9 @@ pub struct PriceEntry {
     pub(crate) version: String,
     pub(crate) prices: PriceSet,
     pub(crate) long: Option<LongContext>,
+    pub(crate) tiers: Vec<PriceTier>,
     pub(crate) fee: Money,
+    pub(crate) image: Money,
 }
 
 impl PriceEntry {
@@ -70,22 +107,51 @@ impl PriceEntry {
         &self.version
     }
 
-    /// Prices per token.
+    /// The book it is from: the first part of its version.
+    #[must_use]
+    pub fn book(&self) -> &str {
+        self.version.split_once(':').map_or("", |(book, _)| book)
+    }
+
+    /// Prices per token in the standard tier.
     #[must_use]
     pub fn prices(&self) -> &PriceSet {
         &self.prices
     }
 
-    /// Prices of long calls, where they differ.
+    /// Prices of long calls in the standard tier, where they differ.
     #[must_use]
     pub fn long(&self) -> Option<&LongContext> {
         self.long.as_ref()
     }
 
-    /// Charged once per request.
+    /// Other tiers, by name.
+    #[must_use]
+    pub fn tiers(&self) -> &[PriceTier] {
+        &self.tiers
+    }
+
+    /// The tier of this name; none for the standard one and for one that has no prices here.
+    #[must_use]
+    pub fn tier(&self, name: &str) -> Option<&PriceTier> {
+        self.tiers.iter().find(|tier| tier.name == name)
+    }
+
+    /// Charged once per request, in every tier.
     #[must_use]
     pub fn fee(&self) -> Money {
         self.fee
+    }
+
+    /// Charged for each image, in every tier; zero where the book has no such price.
+    #[must_use]
+    pub fn image(&self) -> Money {
+        self.image
+    }
+
+    /// Whether this entry, in any of its tiers, goes by this version.
+    pub(crate) fn goes_by(&self, version: &str) -> bool {
+        version == self.version || self.tiers.iter().any(|tier| tier.version == version)
     }
 
     /// How closely it names `model`: exact before any prefix, long prefixes before short ones.
@@ -98,18 +164,40 @@ impl PriceEntry {
         }
     }
 
+    /// The prices of a tier; those of the standard one for a tier without prices.
+    pub(crate) fn rates(&self, tier: Option<&str>) -> Rates<'_> {
+        match tier.and_then(|name| self.tier(name)) {
+            Some(tier) => {
+                Rates { version: &tier.version, prices: &tier.prices, long: tier.long.as_ref() }
+            }
+            None => {
+                Rates { version: &self.version, prices: &self.prices, long: self.long.as_ref() }
+            }
+        }
+    }
+}
+
+/// The prices of one tier of one entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates<'a> {
+    pub(crate) version: &'a str,
+    prices: &'a PriceSet,
+    long: Option<&'a LongContext>,
+}
+
+impl Rates<'_> {
     /// The prices of a call with so much input.
-    pub(crate) fn prices_at(&self, input: Tokens) -> &PriceSet {
-        match &self.long {
+    pub(crate) fn at(&self, input: Tokens) -> &PriceSet {
+        match self.long {
             Some(long) if input > long.above => &long.prices,
-            _ => &self.prices,
+            _ => self.prices,
         }
     }
 
     /// The dearest input and output prices of any call with at most so much input.
     pub(crate) fn dearest_within(&self, input_bound: Tokens) -> (Price, Price) {
         let (mut input, mut output) = (self.prices.input_max(), self.prices.output_max());
-        if let Some(long) = self.long.as_ref().filter(|long| input_bound > long.above) {
+        if let Some(long) = self.long.filter(|long| input_bound > long.above) {
             input = input.max(long.prices.input_max());
             output = output.max(long.prices.output_max());
         }

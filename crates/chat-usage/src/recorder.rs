@@ -16,7 +16,8 @@ use chat_types::{
 };
 
 use crate::{
-    PriceBook, PriceEntry, Result, UsageError, UsageRow, UsageStore, bound, cap_for, cost,
+    CallShape, PriceBook, PriceEntry, Result, UsageError, UsageRow, UsageStore, bound_of,
+    cap_for_shape, cost_of,
 };
 
 /// What a step needs money for.
@@ -36,6 +37,8 @@ pub struct GrantRequest {
     pub accounts: Vec<AccountSpec>,
     /// The moment whose prices apply.
     pub at: Timestamp,
+    /// The tier that is asked for, and what else is charged besides tokens.
+    pub shape: CallShape,
 }
 
 /// What a step would hold, worked out without touching the ledger.
@@ -128,9 +131,9 @@ impl UsageRecorder {
         let entry = self.entry(&request.model, request.at)?;
         let cap_least = self.cap_least(request)?;
         Ok(Quote {
-            amount: bound(entry, request.input_bound, request.output_cap)?,
-            floor: bound(entry, request.input_bound, cap_least)?,
-            price_version: entry.version().to_owned(),
+            amount: bound_of(entry, request.input_bound, request.output_cap, &request.shape)?,
+            floor: bound_of(entry, request.input_bound, cap_least, &request.shape)?,
+            price_version: entry.rates(request.shape.tier.as_deref()).version.to_owned(),
         })
     }
 
@@ -171,13 +174,28 @@ impl UsageRecorder {
         Ok(())
     }
 
-    /// The exact cost of one attempt at the prices of `at`.
+    /// The exact cost of one attempt in the standard tier at the prices of `at`.
     ///
     /// # Errors
     /// `UnknownPrice`; `Overflow`.
     pub fn cost(&self, model: &ModelRef, at: Timestamp, usage: &Usage) -> Result<Cost> {
+        self.cost_of(model, at, usage, &CallShape::standard())
+    }
+
+    /// The exact cost of one attempt as it was served, at the prices of `at`.
+    ///
+    /// # Errors
+    /// `UnknownPrice`; `Overflow`.
+    pub fn cost_of(
+        &self,
+        model: &ModelRef,
+        at: Timestamp,
+        usage: &Usage,
+        shape: &CallShape,
+    ) -> Result<Cost> {
         let entry = self.entry(model, at)?;
-        Ok(Cost { amount: cost(entry, usage)?, price_version: entry.version().to_owned() })
+        let price_version = entry.rates(shape.tier.as_deref()).version.to_owned();
+        Ok(Cost { amount: cost_of(entry, usage, shape)?, price_version })
     }
 
     /// Posts a step's amounts to the ledger and writes its rows. Both are always attempted and each
@@ -241,7 +259,7 @@ impl UsageRecorder {
 
     fn extension(&self, request: &GrantRequest) -> Result<Money> {
         let entry = self.entry(&request.model, request.at)?;
-        Ok(bound(entry, request.input_bound, Tokens::ZERO)?)
+        Ok(bound_of(entry, request.input_bound, Tokens::ZERO, &request.shape)?)
     }
 
     /// What a step asks of one account.
@@ -277,11 +295,11 @@ impl UsageRecorder {
         }
         let entry = self.entry(&request.model, request.at)?;
         let cap_least = self.cap_least(request)?;
-        let mut output_cap = request.output_cap;
+        let (mut output_cap, shape) = (request.output_cap, &request.shape);
         if let Some(covered) = hold.covered(AccountUnit::Usd) {
-            let floor = bound(entry, request.input_bound, cap_least)?;
+            let floor = bound_of(entry, request.input_bound, cap_least, shape)?;
             let covered = without_extensions(hold, covered, self.extension(request)?, floor)?;
-            output_cap = output_cap.min(cap_for(entry, request.input_bound, covered));
+            output_cap = output_cap.min(cap_for_shape(entry, request.input_bound, covered, shape));
         }
         if let Some(covered) = hold.covered(AccountUnit::Tokens) {
             let each = counted(request.input_bound)?;
@@ -295,7 +313,7 @@ impl UsageRecorder {
         }
         let held = match hold.covered(AccountUnit::Usd) {
             Some(covered) => covered,
-            None => bound(entry, request.input_bound, output_cap)?,
+            None => bound_of(entry, request.input_bound, output_cap, shape)?,
         };
         Ok(GrantTerms {
             key: request.key.clone(),

@@ -14,8 +14,8 @@ use chat_types::{
     TenantId, Timestamp, Tokens, TurnId, Usage, UsageSource, UserId,
 };
 use chat_usage::{
-    Cost, GrantRequest, MemoryUsageStore, PriceBook, Quote, Result, SettledStep, UsageError,
-    UsageQuery, UsageRecorder, UsageRow, UsageStore,
+    CallShape, Cost, GrantRequest, MemoryUsageStore, PriceBook, Quote, Result, SettledStep,
+    UsageError, UsageQuery, UsageRecorder, UsageRow, UsageStore,
 };
 use proptest::prelude::*;
 
@@ -65,6 +65,7 @@ fn request(turn: &str, accounts: &[&str]) -> GrantRequest {
             .map(|name| AccountSpec::new(AccountId::new(name).unwrap(), AccountKind::Limited))
             .collect(),
         at: NOW,
+        shape: CallShape::standard(),
     }
 }
 
