@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use chat_types::{FinishReason, Opaque, Usage};
+use chat_types::{FinishReason, Money, Opaque, Usage};
 use futures::Stream;
 
 use crate::ProviderError;
@@ -40,6 +40,14 @@ pub enum ProviderEvent {
     },
     /// What the call has consumed so far: a snapshot, the last one holds.
     Usage(Usage),
+    /// What the call costs by the provider's own account, in nano-USD: a snapshot, the last one
+    /// holds. It is charged instead of what the price book says.
+    Cost(Money),
+    /// Which service tier serves the call; the last one holds.
+    Tier {
+        /// In the provider's word; none is the standard one.
+        name: Option<String>,
+    },
     /// The model is done. Usage may still follow.
     Finished(FinishReason),
 }

@@ -30,6 +30,8 @@ pub struct Prepared {
     pub input_bound: Tokens,
     /// What the input most likely is: what is billed if the provider never says.
     pub input_estimate: Tokens,
+    /// The service tier that the body asks for; none is the standard one. The hold covers both.
+    pub tier: Option<String>,
 }
 
 impl Prepared {
@@ -49,6 +51,14 @@ impl Prepared {
                 counted.min(bytes)
             },
             input_estimate: request.input_tokens,
+            tier: None,
         }
+    }
+
+    /// The same for a body that asks for a service tier.
+    #[must_use]
+    pub fn with_tier(mut self, tier: Option<String>) -> Self {
+        self.tier = tier;
+        self
     }
 }

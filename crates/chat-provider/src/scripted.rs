@@ -129,6 +129,7 @@ const PREPARED_MAX: usize = 1_024;
 pub struct ScriptedProvider {
     id: ProviderId,
     info: ModelInfo,
+    tier: Option<String>,
     state: Arc<Mutex<State>>,
 }
 
@@ -154,7 +155,7 @@ impl ScriptedProvider {
             tokenizer: EstimateCounter::default().tokenizer().clone(),
         };
         let state = State { script: script.into(), ..State::default() };
-        Ok(Self { id, info, state: Arc::new(Mutex::new(state)) })
+        Ok(Self { id, info, tier: None, state: Arc::new(Mutex::new(state)) })
     }
 
     /// The same with another window.
@@ -168,6 +169,13 @@ impl ScriptedProvider {
     #[must_use]
     pub fn without_prefill(mut self) -> Self {
         self.info.prefill = false;
+        self
+    }
+
+    /// The same, asking for a service tier with every request.
+    #[must_use]
+    pub fn with_tier(mut self, tier: impl Into<String>) -> Self {
+        self.tier = Some(tier.into());
         self
     }
 
@@ -237,7 +245,7 @@ impl ModelProvider for ScriptedProvider {
             state.prepared.pop_front();
         }
         state.prepared.push_back(request.clone());
-        Ok(Prepared::new(request, body))
+        Ok(Prepared::new(request, body).with_tier(self.tier.clone()))
     }
 
     async fn send_completion(
