@@ -1,16 +1,18 @@
 //! What a step is billed, however it ended.
 //!
-//! The provider's own numbers win once it said that it was done. Without them an attempt that may have been charged is billed
+//! The provider's own numbers win once it said that it was done, its own cost before the price book
+//! (`reported`). Without them an attempt that may have been charged is billed
 //! its estimated input and the counted output that was seen, and says so (`estimated`). An attempt
 //! that surely cost nothing has no amount.
 
 use chat_persist::{AttemptAmount, StepRecord};
+use chat_provider::check_reported_cost;
 use chat_tokens::TokenCounter;
 use chat_types::{
     AttemptKey, ContentPart, ConversationId, ModelRef, Money, Purpose, StepKey, Timestamp, Tokens,
     Usage, UsageSource,
 };
-use chat_usage::{SettledStep, UsageRecorder, UsageRow};
+use chat_usage::{CallShape, HELD, REPORTED, SettledStep, UsageRecorder, UsageRow};
 
 /// What is known of one attempt at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,10 @@ pub(crate) struct AttemptEnd {
     pub(crate) attempt: u32,
     /// The provider's last usage snapshot.
     pub(crate) reported: Option<Usage>,
+    /// What the provider says that it costs.
+    pub(crate) cost: Option<Money>,
+    /// The service tier that the provider says it used; none is the standard one.
+    pub(crate) tier: Option<String>,
     /// The model said that it was done, so the snapshot is its last word.
     pub(crate) is_whole: bool,
     /// What the provider surely produced, counted by us.
@@ -56,11 +62,11 @@ impl StepBill<'_> {
                 (input.plus(&end.output_seen), UsageSource::Estimated)
             }
         };
-        let (amount, price_version) = match self.recorder.cost(self.model, self.opened_at, &usage) {
-            Ok(cost) => (cost.amount, cost.price_version),
-            Err(error) => {
-                tracing::error!(model = %self.model, code = error.code(), "a step is billed its hold");
-                (self.fallback, "held".to_owned())
+        let (amount, price_version, source) = match self.reported(end) {
+            Some(cost) => (cost, REPORTED.to_owned(), UsageSource::Provider),
+            None => {
+                let (amount, price_version) = self.by_the_book(&usage, end.tier.as_deref());
+                (amount, price_version, source)
             }
         };
         AttemptAmount {
@@ -73,11 +79,37 @@ impl StepBill<'_> {
         }
     }
 
+    /// The provider's own cost, if it is its last word and can be charged.
+    fn reported(&self, end: &AttemptEnd) -> Option<Money> {
+        let cost = end.cost.filter(|_| end.is_whole)?;
+        match check_reported_cost(cost) {
+            Ok(cost) => Some(cost),
+            Err(error) => {
+                tracing::warn!(model = %self.model, %error, "a reported cost is ignored");
+                None
+            }
+        }
+    }
+
+    fn by_the_book(&self, usage: &Usage, tier: Option<&str>) -> (Money, String) {
+        let mut shape = CallShape::standard();
+        shape.tier = tier.map(str::to_owned);
+        match self.recorder.cost_of(self.model, self.opened_at, usage, &shape) {
+            Ok(cost) => (cost.amount, cost.price_version),
+            Err(error) => {
+                tracing::error!(model = %self.model, code = error.code(), "a step is billed its hold");
+                (self.fallback, HELD.to_owned())
+            }
+        }
+    }
+
     /// The amount of an earlier attempt that was never answered: its input may be charged.
     pub(crate) fn unanswered(&self, attempt: u32) -> AttemptAmount {
         self.amount(&AttemptEnd {
             attempt,
             reported: None,
+            cost: None,
+            tier: None,
             is_whole: false,
             output_seen: Usage::default(),
             provider_request_id: None,

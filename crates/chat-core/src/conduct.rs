@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chat_persist::{Fence, NewStep, PersistError, PersistErrorKind};
 use chat_provider::{CallPermit, CompletionStream, Prepared};
 use chat_types::{AttemptKey, EventKind, Purpose, StepKey, Timestamp};
-use chat_usage::{CallShape, GrantRequest};
+use chat_usage::GrantRequest;
 use tokio::time::{Duration, Instant};
 
 use crate::conductor::{Conductor, Opened, REPLY_STEP};
@@ -132,7 +132,7 @@ impl Conductor<'_> {
             output_cap: ready.context.output_cap,
             accounts: Vec::new(),
             at: now,
-            shape: CallShape::standard(),
+            shape: ready.shape(),
         };
         let leased_until = lease::held_until(self.inner);
         let (granted, journaled) = futures::join!(

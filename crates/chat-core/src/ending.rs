@@ -170,6 +170,8 @@ impl Conductor<'_> {
             amounts.push(bill.amount(&AttemptEnd {
                 attempt: opened.gate.admitted(),
                 reported: self.narrator.usage(),
+                cost: self.narrator.cost(),
+                tier: self.narrator.tier().map(str::to_owned),
                 is_whole: self.narrator.finish().is_some(),
                 output_seen: self.output_seen(),
                 provider_request_id: self.narrator.request_id().map(str::to_owned),

@@ -1,7 +1,7 @@
 //! Explain: what a turn would send and hold, without sending or holding anything.
 
 use chat_types::{ContextReport, ModelRef, Prompt, Purpose, Scope, StepKey, Tokens};
-use chat_usage::{CallShape, GrantRequest, Quote};
+use chat_usage::{GrantRequest, Quote};
 
 use crate::conductor::REPLY_STEP;
 use crate::intake::resolve;
@@ -31,7 +31,9 @@ impl BaseClient {
     pub async fn explain(&self, scope: &Scope, request: &TurnRequest) -> Result<Explanation> {
         let inner = &self.inner;
         let plan = resolve(inner, scope, request).await?.plan;
-        let BuiltPrompt { context, prepared, .. } = build_prompt(inner, &plan).await?;
+        let prompt = build_prompt(inner, &plan).await?;
+        let shape = prompt.shape();
+        let BuiltPrompt { context, prepared, .. } = prompt;
         let quote = inner.recorder.quote(&GrantRequest {
             key: StepKey { turn: plan.turn.id.clone(), step: REPLY_STEP },
             purpose: Purpose::Reply,
@@ -40,7 +42,7 @@ impl BaseClient {
             output_cap: context.output_cap,
             accounts: Vec::new(),
             at: plan.turn.created_at,
-            shape: CallShape::standard(),
+            shape,
         })?;
         Ok(Explanation {
             model: plan.info.model,

@@ -4,7 +4,7 @@
 //! stays one event. Not here: sequence numbers (`feed`), money (`billing`).
 
 use chat_provider::ProviderEvent;
-use chat_types::{ContentPart, EventKind, FinishReason, Usage};
+use chat_types::{ContentPart, EventKind, FinishReason, Money, Usage};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Open {
@@ -22,6 +22,8 @@ pub(crate) struct Narrator {
     parts: u32,
     tool_parts: Vec<u32>,
     usage: Option<Usage>,
+    cost: Option<Money>,
+    tier: Option<String>,
     finish: Option<FinishReason>,
     request_id: Option<String>,
     said_something: bool,
@@ -38,6 +40,8 @@ impl Narrator {
             parts: 0,
             tool_parts: Vec::new(),
             usage: None,
+            cost: None,
+            tier: None,
             finish: None,
             request_id: None,
             said_something: false,
@@ -48,6 +52,16 @@ impl Narrator {
     /// The provider's newest usage snapshot.
     pub(crate) fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    /// What the provider says that the call costs.
+    pub(crate) fn cost(&self) -> Option<Money> {
+        self.cost
+    }
+
+    /// The service tier that the provider says it used; none is the standard one.
+    pub(crate) fn tier(&self) -> Option<&str> {
+        self.tier.as_deref()
     }
 
     /// Why the model stopped, once it said so.
@@ -136,6 +150,8 @@ impl Narrator {
                     self.usage = Some(usage);
                     out.push(EventKind::Usage { step: self.step, usage });
                 }
+                ProviderEvent::Cost(cost) => self.cost = Some(cost),
+                ProviderEvent::Tier { name } => self.tier = name,
                 ProviderEvent::Finished(reason) => {
                     self.finish = Some(reason);
                     self.close_part(out);

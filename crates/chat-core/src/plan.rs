@@ -12,6 +12,8 @@ use chat_types::{
     BranchPage, ContentPart, ConversationId, Message, MessageId, ModelInfo, ModelOptions, Scope,
 };
 
+use chat_usage::CallShape;
+
 use crate::TurnError;
 use crate::inner::Inner;
 
@@ -38,6 +40,15 @@ pub(crate) struct BuiltPrompt {
     pub(crate) counter: Arc<dyn TokenCounter>,
     pub(crate) context: BuiltContext,
     pub(crate) prepared: Prepared,
+}
+
+impl BuiltPrompt {
+    /// What the call is besides its tokens, as far as that changes its price.
+    pub(crate) fn shape(&self) -> CallShape {
+        let mut shape = CallShape::standard();
+        shape.tier.clone_from(&self.prepared.tier);
+        shape
+    }
 }
 
 /// Builds and translates the prompt of a plan: what a turn sends, and what `explain` shows.

@@ -166,6 +166,8 @@ async fn amounts(
     let last = bill.amount(&AttemptEnd {
         attempt: step.attempts.max(1),
         reported: told.usage,
+        cost: None,
+        tier: None,
         is_whole: false,
         output_seen,
         provider_request_id: None,

@@ -123,7 +123,8 @@ async fn attempt(
     let response = shared.transport.send(request).await.map_err(failed)?;
     let mut response = response.error_for_status().await.map_err(failed)?;
     let request_id = response.hints().request_id;
-    let decoder = Decoder::new(model.clone(), request_id.clone());
+    let decoder =
+        Decoder::new(model.clone(), request_id.clone()).with_cost_in_usd(shared.config.cost_in_usd);
     if !stream {
         return Ok((whole(shared, name, response, decoder).await?, None));
     }

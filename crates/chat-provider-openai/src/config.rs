@@ -76,6 +76,12 @@ pub struct OpenAiConfig {
     pub default_window: Tokens,
     /// How the cap is called; none: `max_completion_tokens` at OpenAI, `max_tokens` elsewhere.
     pub cap_field: Option<CapField>,
+    /// The service tier every request asks for, for example OpenAI's `flex`; none: the server's own
+    /// choice, which is not asked for and not held for.
+    pub service_tier: Option<String>,
+    /// The server reports what a call cost (`usage.cost`), and in US dollars, as OpenRouter does:
+    /// that is charged instead of the price book's. Off unless you know it of your server.
+    pub cost_in_usd: bool,
     /// Sent with every request, for example OpenRouter's `HTTP-Referer`. Values are not shown.
     pub extra_headers: BTreeMap<String, String>,
     /// The bounds in time of one attempt. A local server that reads a long prompt on a CPU may need
@@ -106,6 +112,8 @@ impl OpenAiConfig {
             models: BTreeMap::new(),
             default_window: WINDOW_UNKNOWN,
             cap_field: None,
+            service_tier: None,
+            cost_in_usd: false,
             extra_headers: BTreeMap::new(),
             timeouts: Timeouts::default(),
             retry: RetryPolicy::default(),
@@ -164,6 +172,8 @@ impl fmt::Debug for OpenAiConfig {
             .field("models", &self.models)
             .field("default_window", &self.default_window)
             .field("cap_field", &self.cap_field())
+            .field("service_tier", &self.service_tier)
+            .field("cost_in_usd", &self.cost_in_usd)
             .field("extra_header_names", &self.extra_headers.keys())
             .field("timeouts", &self.timeouts)
             .field("retry", &self.retry)

@@ -9,8 +9,9 @@ use chat_transport::SseEvent;
 use chat_types::{FinishReason, ModelRef, Opaque, Origin};
 
 use crate::error::VendorError;
+use crate::scalar::Scalar;
 use crate::shape::{Shape, TextKind};
-use crate::usage::disjoint;
+use crate::usage::{cost, disjoint};
 use crate::wire::CHAT_COMPLETIONS_API;
 use crate::wire::{Choice, Completion, Delta, Text, ToolCallDelta, WireError};
 
@@ -58,6 +59,10 @@ pub(crate) struct Decoder {
     calls: Vec<ToolCall>,
     sealed: String,
     shape: Shape,
+    /// The server's cost is in US dollars.
+    is_cost_in_usd: bool,
+    /// The tier told last; empty is the standard one.
+    tier: String,
 }
 
 impl Decoder {
@@ -72,7 +77,15 @@ impl Decoder {
             calls: Vec::new(),
             sealed: String::new(),
             shape: Shape::none(),
+            is_cost_in_usd: false,
+            tier: String::new(),
         }
+    }
+
+    /// The same for a server whose reported cost is in US dollars.
+    pub(crate) fn with_cost_in_usd(mut self, is_cost_in_usd: bool) -> Self {
+        self.is_cost_in_usd = is_cost_in_usd;
+        self
     }
 
     /// Decodes the events of one network read.
@@ -138,6 +151,7 @@ impl Decoder {
             let request_id = request_id.or_else(|| chunk.id.non_empty().map(str::to_owned));
             out.push(ProviderEvent::Started { request_id });
         }
+        self.tier(&chunk.service_tier, out);
         let choices = chunk.choices.as_deref().unwrap_or_default();
         for choice in choices.iter().filter(|choice| choice.index.0.unwrap_or(0) == 0) {
             self.choice(choice, out)?;
@@ -145,7 +159,25 @@ impl Decoder {
         if let Some(usage) = chunk.usage.as_ref().and_then(disjoint) {
             out.push(ProviderEvent::Usage(usage));
         }
+        if self.is_cost_in_usd
+            && let Some(cost) = chunk.usage.as_ref().and_then(cost)
+        {
+            out.push(ProviderEvent::Cost(cost));
+        }
         Ok(())
+    }
+
+    /// Tells the tier when it is another one than before.
+    fn tier(&mut self, tier: &Scalar<'_>, out: &mut Vec<ProviderEvent>) {
+        let Some(name) = tier.non_empty() else {
+            return;
+        };
+        let name = if matches!(name, "auto" | "default" | "standard") { "" } else { name };
+        if name != self.tier {
+            name.clone_into(&mut self.tier);
+            let name = (!name.is_empty()).then(|| name.to_owned());
+            out.push(ProviderEvent::Tier { name });
+        }
     }
 
     fn choice(&mut self, choice: &Choice<'_>, out: &mut Vec<ProviderEvent>) -> Result<(), Stop> {

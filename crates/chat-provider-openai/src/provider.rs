@@ -144,7 +144,9 @@ impl ModelProvider for OpenAiProvider {
         }
         let model = ModelRef::new(config.id.clone(), request.model.clone());
         let role = instructions(config, &request.model);
-        Ok(Prepared::new(request, body(request, &model, role)?))
+        let tier = config.service_tier.as_deref();
+        let body = body(request, &model, role, tier)?;
+        Ok(Prepared::new(request, body).with_tier(config.service_tier.clone()))
     }
 
     async fn send_completion(

@@ -33,6 +33,8 @@ struct Body<'a> {
     seed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_effort: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_options: Option<StreamOptions>,
@@ -115,6 +117,7 @@ pub(crate) fn body(
     request: &ModelRequest,
     model: &ModelRef,
     instructions: Instructions,
+    service_tier: Option<&str>,
 ) -> Result<Vec<u8>, ProviderError> {
     check(&request.options)?;
     let body = Body {
@@ -126,6 +129,7 @@ pub(crate) fn body(
         stop: &request.options.stop,
         seed: request.options.seed,
         reasoning_effort: request.options.reasoning_effort.as_deref(),
+        service_tier,
         stream: request.stream,
         stream_options: request.stream.then_some(StreamOptions { include_usage: true }),
     };

@@ -27,8 +27,11 @@ pub(crate) struct Completion<'a> {
     pub(crate) id: Scalar<'a>,
     #[serde(borrow, default)]
     pub(crate) choices: Option<Vec<Choice<'a>>>,
-    #[serde(default)]
-    pub(crate) usage: Option<WireUsage>,
+    #[serde(borrow, default)]
+    pub(crate) usage: Option<WireUsage<'a>>,
+    /// Which tier serves the call: OpenAI's `default`, `flex`, `priority`.
+    #[serde(borrow, default)]
+    pub(crate) service_tier: Scalar<'a>,
     #[serde(borrow, default)]
     pub(crate) error: Option<WireError<'a>>,
 }
@@ -85,7 +88,7 @@ pub(crate) struct FunctionDelta<'a> {
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct WireUsage {
+pub(crate) struct WireUsage<'a> {
     pub(crate) prompt_tokens: Count,
     pub(crate) completion_tokens: Count,
     pub(crate) total_tokens: Count,
@@ -93,6 +96,9 @@ pub(crate) struct WireUsage {
     pub(crate) completion_tokens_details: Option<CompletionDetails>,
     /// DeepSeek's name for cached tokens.
     pub(crate) prompt_cache_hit_tokens: Count,
+    /// OpenRouter's: what the call cost, as it was written; money is no floating point number.
+    #[serde(borrow)]
+    pub(crate) cost: Option<&'a RawValue>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

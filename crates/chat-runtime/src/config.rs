@@ -82,6 +82,13 @@ pub struct OpenAiCompatibleConfig {
     /// needs more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<u64>,
+    /// The service tier every request asks for, for example `flex`; none: the server's own choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// The server reports what a call cost, in US dollars, as OpenRouter does: that is charged
+    /// instead of what the price book says.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cost_in_usd: bool,
     /// What is known better about single models.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub models: BTreeMap<String, ModelConfig>,
@@ -249,6 +256,8 @@ impl fmt::Debug for OpenAiCompatibleConfig {
             .field("model", &self.model)
             .field("context_window", &self.context_window)
             .field("first_byte_ms", &self.first_byte_ms)
+            .field("service_tier", &self.service_tier)
+            .field("cost_in_usd", &self.cost_in_usd)
             .field("models", &self.models)
             .finish()
     }

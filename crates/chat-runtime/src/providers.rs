@@ -90,6 +90,8 @@ fn openai(
     if let Some(first_byte_ms) = server.first_byte_ms {
         openai.timeouts.first_byte_ms = first_byte_ms;
     }
+    openai.service_tier.clone_from(&server.service_tier);
+    openai.cost_in_usd = server.cost_in_usd;
     for (model, known) in &server.models {
         let known = ModelOverride {
             context_window: known.context_window,

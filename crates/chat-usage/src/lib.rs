@@ -14,7 +14,9 @@ pub use book::{BookInfo, PriceBook};
 pub use entry::{LongContext, PriceEntry, PriceSet, PriceTier};
 pub use error::UsageError;
 pub use memory::MemoryUsageStore;
-pub use price::{CallShape, bound, bound_of, cap_for, cap_for_shape, cost, cost_of, tier_of};
+pub use price::{
+    CallShape, HELD, REPORTED, bound, bound_of, cap_for, cap_for_shape, cost, cost_of, tier_of,
+};
 pub use recorder::{Cost, GrantRequest, Quote, SettledStep, UsageRecorder};
 pub use store::{UsageQuery, UsageRow, UsageStore};
 

@@ -46,6 +46,12 @@ impl CallShape {
     }
 }
 
+/// The price version of a row whose amount is the provider's own, which no book can work out again.
+pub const REPORTED: &str = "reported";
+
+/// The price version of a row that was charged its hold, because no price could be worked out.
+pub const HELD: &str = "held";
+
 /// The tier that a usage row's price version names; none for the standard one.
 #[must_use]
 pub fn tier_of(version: &str) -> Option<&str> {

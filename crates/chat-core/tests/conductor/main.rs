@@ -18,5 +18,6 @@ mod money;
 mod processes;
 mod properties;
 mod recovery;
+mod reported;
 mod tabs;
 mod tree;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::string_slice, reason = "test helpers")]
 
 mod config;
+mod cost;
 mod errors;
 mod prepare;
 mod retry;
