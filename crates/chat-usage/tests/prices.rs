@@ -63,6 +63,35 @@ fn the_shipped_book_has_prices_and_says_what_is_free() {
 }
 
 #[test]
+fn the_shipped_book_has_current_models_of_every_vendor() {
+    let shipped = PriceBook::shipped().unwrap();
+    for (vendor, least) in
+        [("openai", 15), ("anthropic", 5), ("google", 5), ("deepseek", 4), ("mistral", 5)]
+    {
+        let of_vendor = |entry: &&PriceEntry| {
+            entry.pattern().split_once('/').is_some_and(|(provider, _)| provider == vendor)
+        };
+        let count = shipped.entries().filter(of_vendor).count();
+        assert!(count >= least, "{vendor}: {count}");
+    }
+    let book = shipped.books().next().unwrap();
+    assert!(book.source.is_some() && book.licence.is_some(), "{book:?}");
+    // Cache reads and writes, long context, another tier, and a price that changed.
+    let day = |days: i64| Timestamp::from_unix_ms(days * 86_400_000);
+    let entry = |name, at| shipped.lookup(&model(name), at).unwrap();
+    let sonnet = entry("anthropic/claude-sonnet-5", NOW).prices();
+    assert_eq!((sonnet.cache_read, sonnet.cache_write), (usd("0.2"), usd("2.5")));
+    let gemini = entry("google/gemini-2.5-pro", NOW).long().unwrap();
+    assert_eq!((gemini.above, gemini.prices.output), (Tokens::new(200_000), usd("15")));
+    let priority = entry("openai/gpt-5.5", NOW).tier("priority").unwrap();
+    assert_eq!(priority.prices().output, usd("75"));
+    let (before, after) = (day(20_566), day(20_567));
+    assert_eq!(entry("deepseek/deepseek-chat", before).prices().output, usd("0.42"));
+    assert_eq!(entry("deepseek/deepseek-chat", after).prices().output, usd("0.28"));
+    assert_eq!(entry("mistral/mistral-small-latest", NOW).prices().input, usd("0.15"));
+}
+
+#[test]
 fn the_newest_price_of_the_closest_name_applies() {
     let book = book(
         "b",
