@@ -1,6 +1,10 @@
 //! The command line, as data. Not here: what the environment and the configuration file add.
 
+mod reports;
+
 use std::path::PathBuf;
+
+pub(crate) use reports::{GroupBy, Prices, Reprice, Usage, UsageCommand, UsageRange};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -54,6 +58,9 @@ pub(crate) enum Command {
     Tree {
         /// The conversation, or the start of its id
         conversation: String,
+        /// Show what each reply and each branch cost
+        #[arg(long)]
+        costs: bool,
     },
     /// Open the prompt on a conversation [default: the newest]
     Resume {
@@ -70,16 +77,16 @@ pub(crate) enum Command {
         #[arg(short, long, value_name = "ID")]
         conversation: Option<String>,
     },
-    /// List what was used and what it cost
+    /// List or sum up what was used and what it cost
     Usage(Usage),
     /// Prove the books from their rows
     Audit,
     /// List the models
     Models,
-    /// List the prices
+    /// List, show or check prices
     Prices {
-        /// Only those whose model name holds this text
-        filter: Option<String>,
+        #[command(subcommand)]
+        command: Option<Prices>,
     },
     /// Copy a branch into a conversation of its own
     Fork(Fork),
@@ -215,13 +222,6 @@ pub(crate) struct CreditArguments {
     /// The account, if more than one pays; the first that counts dollars
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Usage {
-    /// Only this conversation
-    #[arg(short, long, value_name = "ID")]
-    pub(crate) conversation: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod audit;
 mod balance;
 mod config;
 mod conversations;
+mod costs;
 mod doctor;
 mod explain;
 mod fork;
@@ -19,7 +20,7 @@ mod usage;
 use clap::CommandFactory;
 
 use crate::app::{Access, App};
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, Prices};
 use crate::environment::Environment;
 use crate::errors::{Exit, Failure};
 use crate::output::Output;
@@ -46,6 +47,15 @@ pub(crate) async fn run(
         Some(Command::Export(export)) if export.all && arguments.global.user.is_some() => {
             let cause = "--all exports every user, --user names one";
             return Err(Failure::new("conflicting_flags", cause));
+        }
+        Some(Command::Usage(usage))
+            if usage.is_of_all_users() && arguments.global.user.is_some() =>
+        {
+            let cause = "--all-users is every user, --user names one";
+            return Err(Failure::new("conflicting_flags", cause));
+        }
+        Some(Command::Prices { command: Some(Prices::Check { file }) }) => {
+            return prices::check(file, &settings, output);
         }
         Some(Command::Export(export)) => return transfer::export(export, &settings, output).await,
         Some(Command::Import(import)) => return transfer::import(import, &settings, output).await,
@@ -74,7 +84,9 @@ async fn on_open(app: &App<'_>, command: Option<Command>) -> Result<Exit, Failur
         }
         Some(Command::List(list)) => conversations::list(app, &list).await,
         Some(Command::Show(show)) => conversations::show(app, &show).await,
-        Some(Command::Tree { conversation }) => conversations::tree(app, &conversation).await,
+        Some(Command::Tree { conversation, costs }) => {
+            conversations::tree(app, &conversation, costs).await
+        }
         Some(Command::Explain(explain)) => explain::run(app, &explain).await,
         Some(Command::Balance { change: None, conversation }) => {
             balance::show(app, conversation.as_deref()).await
@@ -83,7 +95,7 @@ async fn on_open(app: &App<'_>, command: Option<Command>) -> Result<Exit, Failur
         Some(Command::Usage(usage)) => usage::run(app, &usage).await,
         Some(Command::Audit) => audit::run(app).await,
         Some(Command::Models) => models::run(app),
-        Some(Command::Prices { filter }) => prices::run(app, filter.as_deref()),
+        Some(Command::Prices { command }) => prices::run(app, command.as_ref()),
         Some(Command::Fork(fork)) => fork::run(app, &fork).await,
         Some(Command::Stop { turn }) => turns::stop(app, &turn).await,
         Some(Command::Recover) => turns::recover(app).await,
@@ -101,7 +113,7 @@ async fn on_open(app: &App<'_>, command: Option<Command>) -> Result<Exit, Failur
 
 /// `chat tree`, from the prompt.
 pub(crate) async fn tree(app: &App<'_>, id: &str) -> Result<Exit, Failure> {
-    conversations::tree(app, id).await
+    conversations::tree(app, id, false).await
 }
 
 /// `chat models`, from the prompt.
@@ -114,7 +126,7 @@ pub(crate) async fn sum_of(
     app: &App<'_>,
     conversation: &chat_runtime::ConversationId,
 ) -> Result<usage::Sum, Failure> {
-    usage::each_row(app, Some(conversation), |_| {}).await
+    usage::sum_of(app, conversation).await
 }
 
 fn completions(shell: clap_complete::Shell, output: &Output) -> Result<Exit, Failure> {

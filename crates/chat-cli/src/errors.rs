@@ -167,6 +167,12 @@ fn row(code: &str) -> (Exit, &'static str) {
         "invalid_config" | "feature_off" | "unknown_store" => {
             (Exit::Usage, "`chat config --print` shows what is in effect")
         }
+        "past_is_final" => (
+            Exit::Usage,
+            "add --dry-run to see what the book would have meant; give credit back with \
+             `chat balance grant AMOUNT --key KEY`",
+        ),
+        "too_many_groups" => (Exit::BadInput, "choose fewer days with --from and --until"),
         "conflicting_flags" => (Exit::Usage, "leave one of them out"),
         "invalid_price_book" => {
             (Exit::Usage, "correct the price book; its format is in chat-usage's README")

@@ -30,6 +30,11 @@ impl Output {
         Self { is_terminal: io::stdout().is_terminal(), stdout: Mutex::default() }
     }
 
+    /// Somebody looks at a screen.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
     /// Writes text as it comes and shows it at once.
     pub(crate) fn text(&self, text: &str) {
         if text.is_empty() {

@@ -1,13 +1,17 @@
 //! How things look: status lines, tables, trees, moments. Pure text in, text out.
 
+mod chart;
+mod csv;
 mod status;
 mod table;
 mod time;
 mod tree;
 
+pub(crate) use chart::bars;
+pub(crate) use csv::csv_line;
 pub(crate) use status::status_line;
 pub(crate) use table::Table;
-pub(crate) use time::moment;
+pub(crate) use time::{day, day_start, moment};
 pub(crate) use tree::{draw_tree, short_id};
 
 use chat_runtime::types::{ContentPart, Message, MessageStatus};

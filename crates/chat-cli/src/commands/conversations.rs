@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::arguments::{List, Show};
+use crate::commands::costs::Costs;
 use crate::errors::{Exit, Failure};
 use crate::find;
 use crate::render::{Table, draw_tree, first_line, message_text, moment, short_id};
@@ -95,18 +96,28 @@ pub(crate) async fn show(app: &App<'_>, show: &Show) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// All branches of a conversation.
-pub(crate) async fn tree(app: &App<'_>, id: &str) -> Result<Exit, Failure> {
+/// All branches of a conversation, and what they cost if that was asked for.
+pub(crate) async fn tree(app: &App<'_>, id: &str, with_costs: bool) -> Result<Exit, Failure> {
     let conversation = find::conversation(app, id).await?;
     let thread = find::thread(app, &conversation.id).await?;
+    let costs =
+        if with_costs { Some(Costs::read(app, &conversation.id, &thread).await?) } else { None };
     if app.settings.json {
         let messages: Vec<_> = thread.messages().collect();
-        app.output.line(json!({ "conversation": conversation, "messages": messages }));
+        let mut shown = json!({ "conversation": conversation, "messages": messages });
+        if let (Some(shown), Some(costs)) = (shown.as_object_mut(), &costs) {
+            shown.insert("costs".to_owned(), costs.json(&thread));
+        }
+        app.output.line(shown);
         return Ok(Exit::Ok);
     }
     app.output.line(format_args!("{}  {}", conversation.id, conversation.title));
-    for line in draw_tree(&thread, conversation.head.as_ref()) {
+    let notes = costs.as_ref().map(Costs::notes).unwrap_or_default();
+    for line in draw_tree(&thread, conversation.head.as_ref(), &notes) {
         app.output.line(line);
+    }
+    if let Some(costs) = costs {
+        app.output.line(costs.total_line());
     }
     Ok(Exit::Ok)
 }

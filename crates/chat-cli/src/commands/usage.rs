@@ -1,50 +1,77 @@
 //! `chat usage`: what was used and what it cost, one row per attempt that reached a model.
+//!
+//! Sums are exact: integers, checked, added up from the rows. Nothing here writes.
+//! Not here: sums by group (`groups`), other prices for the same calls (`reprice`).
+
+mod groups;
+mod reprice;
+mod rows;
 
 use chat_runtime::types::UsageSource;
-use chat_runtime::usage::{UsageQuery, UsageRow};
-use chat_runtime::{ConversationId, Money};
+use chat_runtime::usage::UsageRow;
+use chat_runtime::{ConversationId, Money, Scope};
 use serde_json::json;
 
+pub(crate) use rows::{Selection, Sum, each_row, plus};
+
 use crate::app::App;
-use crate::arguments::Usage;
+use crate::arguments::{Usage, UsageCommand};
 use crate::errors::{Exit, Failure};
 use crate::find;
-use crate::render::{Table, moment};
+use crate::render::{Table, csv_line, moment};
 
-/// Rows read at a time.
-const ROWS_PER_READ: u32 = 1_000;
 /// Rows shown; the rest is summed up.
 const ROWS_SHOWN_MAX: usize = 1_000;
 
-/// The rows and their sum.
+/// The rows and their sum, or the sums of groups.
 pub(crate) async fn run(app: &App<'_>, usage: &Usage) -> Result<Exit, Failure> {
-    let conversation = match &usage.conversation {
-        Some(id) => Some(find::conversation(app, id).await?.id),
-        None => None,
-    };
-    let mut table = Table::new([
-        "when (UTC)",
-        "model",
-        "for",
-        "in",
-        "cached",
-        "out",
-        "cost",
-        "by",
-        "conversation",
-    ])
-    .right_aligned(&[3, 4, 5, 6]);
+    if let Some(UsageCommand::Reprice(reprice)) = &usage.command {
+        return reprice::run(app, reprice).await;
+    }
+    if app.settings.json && (usage.csv || usage.chart) {
+        let cause = "--json, --csv and --chart are three ways to print the same";
+        return Err(Failure::new("conflicting_flags", cause));
+    }
+    let mut selection = Selection::of(&usage.range);
+    if let Some(id) = &usage.conversation {
+        selection.conversation = Some(find::conversation(app, id).await?.id);
+    }
+    match usage.by {
+        Some(by) => groups::run(app, &selection, by, usage).await,
+        None => list(app, &selection, usage.csv).await,
+    }
+}
+
+/// What one conversation has used.
+pub(crate) async fn sum_of(app: &App<'_>, conversation: &ConversationId) -> Result<Sum, Failure> {
+    let selection = Selection::of_conversation(conversation);
+    let mut sum = Sum::default();
+    each_row(app, &selection, |_, row| sum.add(row)).await?;
+    Ok(sum)
+}
+
+async fn list(app: &App<'_>, selection: &Selection, as_csv: bool) -> Result<Exit, Failure> {
+    let heading =
+        ["when (UTC)", "model", "for", "in", "cached", "out", "cost", "by", "conversation"];
+    let mut table = Table::new(heading).right_aligned(&[3, 4, 5, 6]);
+    if as_csv {
+        csv(app, CSV_HEADING);
+    }
     let mut shown = 0_usize;
-    let sum = each_row(app, conversation.as_ref(), |row| {
+    let mut sum = Sum::default();
+    each_row(app, selection, |scope, row| {
         if app.settings.json {
-            app.output.line(json(row));
+            app.output.line(json(scope, row));
+        } else if as_csv {
+            csv(app, csv_cells(scope, row));
         } else if shown < ROWS_SHOWN_MAX {
             table.row(cells(row));
         }
         shown = shown.saturating_add(1);
+        sum.add(row)
     })
     .await?;
-    if app.settings.json {
+    if app.settings.json || as_csv {
         return Ok(Exit::Ok);
     }
     if shown > 0 {
@@ -52,52 +79,14 @@ pub(crate) async fn run(app: &App<'_>, usage: &Usage) -> Result<Exit, Failure> {
             app.output.line(line);
         }
     }
-    app.output.line(format_args!(
-        "{} calls, {} tokens in, {} out, {}",
-        sum.rows,
-        sum.usage.input_total(),
-        sum.usage.output_total(),
-        sum.cost
-    ));
+    app.output.line(sum);
     Ok(Exit::Ok)
 }
 
-/// A sum of rows.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Sum {
-    pub(crate) rows: u64,
-    pub(crate) usage: chat_runtime::Usage,
-    pub(crate) cost: Money,
-}
-
-/// Reads all rows, shows each to `see`, and sums them up.
-pub(crate) async fn each_row(
-    app: &App<'_>,
-    conversation: Option<&ConversationId>,
-    mut see: impl FnMut(&UsageRow),
-) -> Result<Sum, Failure> {
-    let mut sum = Sum::default();
-    let mut query = UsageQuery {
-        conversation: conversation.cloned(),
-        limit: ROWS_PER_READ,
-        ..UsageQuery::default()
-    };
-    loop {
-        let rows = app.client().usage().store().rows(&app.scope, &query).await?;
-        for row in &rows {
-            see(row);
-            sum.rows = sum.rows.saturating_add(1);
-            sum.usage = sum.usage.plus(&row.usage);
-            sum.cost = sum
-                .cost
-                .plus(row.amount)
-                .map_err(|error| Failure::new("invalid_amount", error.to_string()))?;
-        }
-        match rows.last() {
-            Some(last) => query.after = Some(last.key.clone()),
-            None => return Ok(sum),
-        }
-    }
+/// Writes one record, with the line end of the format where no terminal would show it.
+fn csv<S: AsRef<str>>(app: &App<'_>, cells: impl IntoIterator<Item = S>) {
+    let end = if app.output.is_terminal() { "\n" } else { "\r\n" };
+    app.output.text(&format!("{}{end}", csv_line(cells)));
 }
 
 fn by(row: &UsageRow) -> &'static str {
@@ -107,6 +96,11 @@ fn by(row: &UsageRow) -> &'static str {
         UsageSource::Adjusted => "adjusted",
         _ => "other",
     }
+}
+
+/// US dollars without their sign of currency, for programs.
+fn usd(amount: Money) -> String {
+    amount.to_string().replace('$', "")
 }
 
 fn cells(row: &UsageRow) -> [String; 9] {
@@ -123,8 +117,53 @@ fn cells(row: &UsageRow) -> [String; 9] {
     ]
 }
 
-fn json(row: &UsageRow) -> serde_json::Value {
+const CSV_HEADING: [&str; 18] = [
+    "at_utc",
+    "user",
+    "conversation",
+    "turn",
+    "step",
+    "attempt",
+    "purpose",
+    "model",
+    "input_uncached",
+    "cache_read",
+    "cache_write",
+    "output",
+    "reasoning",
+    "source",
+    "price_version",
+    "amount_nano_usd",
+    "amount_usd",
+    "provider_request_id",
+];
+
+fn csv_cells(scope: &Scope, row: &UsageRow) -> [String; 18] {
+    [
+        moment(row.at),
+        scope.user.to_string(),
+        row.conversation.to_string(),
+        row.key.step.turn.to_string(),
+        row.key.step.step.to_string(),
+        row.key.attempt.to_string(),
+        row.purpose.as_str().to_owned(),
+        row.model.to_string(),
+        row.usage.input_uncached.to_string(),
+        row.usage.cache_read.to_string(),
+        row.usage.cache_write.to_string(),
+        row.usage.output.to_string(),
+        row.usage.reasoning.to_string(),
+        row.source.as_str().to_owned(),
+        row.price_version.clone(),
+        row.amount.nano_usd().to_string(),
+        usd(row.amount),
+        row.provider_request_id.clone().unwrap_or_default(),
+    ]
+}
+
+fn json(scope: &Scope, row: &UsageRow) -> serde_json::Value {
     json!({
+        "user": scope.user,
         "turn": row.key.step.turn,
         "step": row.key.step.step,
         "attempt": row.key.attempt,

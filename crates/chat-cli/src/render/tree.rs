@@ -1,6 +1,6 @@
 //! A conversation's tree, drawn: one line per message, indented only where it branches.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chat_runtime::thread::MessageThread;
 use chat_runtime::types::Role;
@@ -19,8 +19,13 @@ pub(crate) fn short_id(id: &MessageId) -> String {
     id.as_str().chars().skip(letters.saturating_sub(8)).collect()
 }
 
-/// The lines of the whole tree; `*` marks the branch that ends at `head`.
-pub(crate) fn draw_tree(thread: &MessageThread, head: Option<&MessageId>) -> Vec<String> {
+/// The lines of the whole tree; `*` marks the branch that ends at `head`. A message with a note has
+/// it in brackets.
+pub(crate) fn draw_tree(
+    thread: &MessageThread,
+    head: Option<&MessageId>,
+    notes: &HashMap<MessageId, String>,
+) -> Vec<String> {
     let current: HashSet<&MessageId> = thread.ancestors(head).map(|message| &message.id).collect();
     let mut lines = Vec::new();
     let mut seen = HashSet::new();
@@ -32,7 +37,11 @@ pub(crate) fn draw_tree(thread: &MessageThread, head: Option<&MessageId>) -> Vec
         if !seen.insert(&message.id) {
             continue;
         }
-        lines.push(line(message, &before, current.contains(&message.id)));
+        let mut line = line(message, &before, current.contains(&message.id));
+        if let Some(note) = notes.get(&message.id) {
+            line = format!("{}  [{note}]", line.trim_end());
+        }
+        lines.push(line);
         push_all(&mut waiting, &thread.children(&message.id), &below);
     }
     lines
@@ -99,7 +108,7 @@ mod tests {
         ]);
         let head = MessageId::new("a2").expect("valid");
         assert_eq!(
-            draw_tree(&thread, Some(&head)),
+            draw_tree(&thread, Some(&head), &HashMap::new()),
             [
                 "* user u1  text of u1",
                 "  ├─ reply a1  text of a1",
@@ -110,12 +119,20 @@ mod tests {
     }
 
     #[test]
+    fn a_note_stands_behind_its_message() {
+        let thread = MessageThread::normalise([message("u1", None, Role::User, 1)]);
+        let id = MessageId::new("u1").expect("valid");
+        let notes = HashMap::from([(id, "$0.01".to_owned())]);
+        assert_eq!(draw_tree(&thread, None, &notes), ["  user u1  text of u1  [$0.01]"]);
+    }
+
+    #[test]
     fn a_cycle_is_drawn_once() {
         let thread = MessageThread::normalise([
             message("a", Some("b"), Role::User, 1),
             message("b", Some("a"), Role::User, 2),
         ]);
         // Nothing is above a cycle, so nothing leads into it from the roots.
-        assert!(draw_tree(&thread, None).len() <= 2);
+        assert!(draw_tree(&thread, None, &HashMap::new()).len() <= 2);
     }
 }
