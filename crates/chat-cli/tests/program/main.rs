@@ -11,6 +11,7 @@ mod bad_input;
 mod conversations;
 mod prompt;
 mod provider_failures;
+mod reports;
 mod stopping;
 mod support;
 mod transfer;
