@@ -59,7 +59,9 @@ pub(crate) async fn run(
         }
         Some(Command::Export(export)) => return transfer::export(export, &settings, output).await,
         Some(Command::Import(import)) => return transfer::import(import, &settings, output).await,
-        None | Some(Command::Resume { .. } | Command::Balance { .. }) => Access::Writes,
+        None | Some(Command::Resume { .. } | Command::Balance { change: Some(_), .. }) => {
+            Access::Writes
+        }
         Some(_) => Access::Reads,
     };
     let app = App::open(&settings, access, output).await?;
