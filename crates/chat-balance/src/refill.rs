@@ -24,6 +24,23 @@ pub enum RefillMode {
     Reset,
 }
 
+impl RefillMode {
+    /// The name it is written down by: `add` or `reset`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Reset => "reset",
+        }
+    }
+
+    /// The mode of such a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Add, Self::Reset].into_iter().find(|mode| mode.as_str() == name)
+    }
+}
+
 /// How an account is filled again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refill {
@@ -50,10 +67,32 @@ pub enum PeriodUnit {
     Month,
 }
 
+impl PeriodUnit {
+    /// The name it is written down by: `minute`, `hour`, `day`, `week` or `month`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+        }
+    }
+
+    /// The unit of such a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Minute, Self::Hour, Self::Day, Self::Week, Self::Month]
+            .into_iter()
+            .find(|unit| unit.as_str() == name)
+    }
+}
+
 /// A recurring stretch of the calendar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Period {
-    every: i64,
+    every: u32,
     unit: PeriodUnit,
     zone: TimeZone,
 }
@@ -75,10 +114,31 @@ impl Period {
             let reason = format!("a period is 1 to {EVERY_MAX} units long, not {every}");
             return Err(InvalidPeriod { reason });
         }
-        let zone = TimeZone::get(time_zone).map_err(|_| InvalidPeriod {
+        // `Etc/Unknown` is in the database, and is no zone: it has no name to be found by again.
+        let zone = TimeZone::get(time_zone).ok().filter(|zone| zone.iana_name().is_some());
+        let zone = zone.ok_or_else(|| InvalidPeriod {
             reason: format!("{time_zone:?} is no time zone such as UTC or Europe/Berlin"),
         })?;
-        Ok(Self { every: i64::from(every), unit, zone })
+        Ok(Self { every, unit, zone })
+    }
+
+    /// How many units long it is, 1 to 10,000.
+    #[must_use]
+    pub fn every(&self) -> u32 {
+        self.every
+    }
+
+    /// What it is counted in.
+    #[must_use]
+    pub fn unit(&self) -> PeriodUnit {
+        self.unit
+    }
+
+    /// Where its days begin, as the database spells it, for example `Europe/Berlin`: with it,
+    /// [`Period::new`] makes the same period.
+    #[must_use]
+    pub fn time_zone(&self) -> &str {
+        self.zone.iana_name().unwrap_or("UTC")
     }
 
     /// The first moment of the period that `at` is in; never after `at`.
@@ -117,12 +177,12 @@ impl Period {
                 i64::from(date.year()) * 12 + i64::from(date.month()) - 1 - 1970 * 12
             }
         };
-        single.div_euclid(self.every)
+        single.div_euclid(i64::from(self.every))
     }
 
     /// The first moment of a period.
     fn begin(&self, number: i64) -> Timestamp {
-        let single = number.saturating_mul(self.every);
+        let single = number.saturating_mul(i64::from(self.every));
         let days = match self.unit {
             PeriodUnit::Minute => {
                 return Timestamp::from_unix_ms(single.saturating_mul(MINUTE_MS));

@@ -1,7 +1,7 @@
 //! Laws of the calendar, for every unit and in zones with odd midnights.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use chat_balance::{Period, PeriodUnit};
+use chat_balance::{Period, PeriodUnit, RefillMode};
 use chat_types::Timestamp;
 use proptest::prelude::*;
 
@@ -85,10 +85,26 @@ fn days_begin_where_people_are() {
 
 #[test]
 fn what_is_no_period_is_refused_by_name() {
-    for (every, zone, named) in
-        [(0, "UTC", "not 0"), (10_001, "UTC", "10001"), (1, "Mars/Base", "Mars/Base")]
-    {
+    for (every, zone, named) in [
+        (0, "UTC", "not 0"),
+        (10_001, "UTC", "10001"),
+        (1, "Mars/Base", "Mars/Base"),
+        (1, "Etc/Unknown", "Unknown"),
+    ] {
         let refused = Period::new(every, PeriodUnit::Day, zone).unwrap_err().to_string();
         assert!(refused.contains(named), "{refused}");
     }
+}
+
+#[test]
+fn a_period_can_be_written_down_and_made_again() {
+    for zone in ["UTC", "Europe/Berlin", "america/new_york"] {
+        let period = Period::new(3, PeriodUnit::Week, zone).unwrap();
+        let unit = PeriodUnit::from_name(period.unit().as_str()).unwrap();
+        let again = Period::new(period.every(), unit, period.time_zone()).unwrap();
+        assert_eq!(again, period, "{zone}");
+        assert!(period.time_zone().eq_ignore_ascii_case(zone), "{}", period.time_zone());
+    }
+    assert_eq!(PeriodUnit::from_name("fortnight"), None);
+    assert_eq!(RefillMode::from_name(RefillMode::Reset.as_str()), Some(RefillMode::Reset));
 }
