@@ -9,7 +9,9 @@ use chat_provider_openai::{OpenAiConfig, OpenAiProvider};
 use chat_runtime::provider::ProviderRegistry;
 use chat_runtime::types::{ModelId, ProviderId};
 use chat_runtime::usage::PriceBook;
-use chat_runtime::{BaseClient, BaseClientBuilder, ProviderConfig, RuntimeConfig, Scope, Store};
+use chat_runtime::{
+    AccountsConfig, BaseClient, BaseClientBuilder, ProviderConfig, RuntimeConfig, Scope, Store,
+};
 use chat_testkit::{Layer, Layered};
 use chat_transport::{HttpTransport, HttpTransportConfig};
 
@@ -32,6 +34,8 @@ impl LayeredRuntime {
         if let Some(path) = &config.prices {
             prices = prices.with_overrides(PriceBook::from_toml(&std::fs::read_to_string(path)?)?);
         }
+        let is_here = !matches!(config.accounts, AccountsConfig::External(_));
+        anyhow::ensure!(is_here, "the layer is around the store's own ledger");
         let accounts = config.accounts.policy()?;
         let store = Store::open(&config.store).await?;
         let stores = store.ports();

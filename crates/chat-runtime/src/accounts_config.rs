@@ -1,4 +1,6 @@
 //! `[accounts]`: who pays, and how it is filled again.
+//!
+//! Not here: the billing service that may keep the ledger (`external_accounts_config`).
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -10,6 +12,7 @@ use chat_types::{Money, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::RuntimeError;
+use crate::external_accounts_config::ExternalAccountsConfig;
 use crate::usd::parse_usd;
 
 /// Who pays.
@@ -32,6 +35,8 @@ pub enum AccountsConfig {
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         teams: BTreeMap<String, Vec<String>>,
     },
+    /// The ledger is a billing service: it says who may spend.
+    External(ExternalAccountsConfig),
 }
 
 /// One budget.
@@ -151,12 +156,19 @@ impl AccountsConfig {
             Self::Limited { opening_usd } => {
                 Arc::new(OneAccountPerUser::limited(parse_usd(opening_usd)?))
             }
-            Self::Budgets { budgets, teams } => {
-                let budgets = budgets.iter().map(budget).collect::<Result<_, _>>()?;
-                Arc::new(Budgets::new(budgets, team_of_each(teams)?).map_err(invalid)?)
-            }
+            Self::Budgets { budgets, teams } => budgets_policy(budgets, teams)?,
+            Self::External(service) => service.policy()?,
         })
     }
+}
+
+/// The policy of these budgets.
+pub(crate) fn budgets_policy(
+    budgets: &[BudgetConfig],
+    teams: &BTreeMap<String, Vec<String>>,
+) -> Result<Arc<dyn AccountPolicy>, RuntimeError> {
+    let budgets = budgets.iter().map(budget).collect::<Result<_, _>>()?;
+    Ok(Arc::new(Budgets::new(budgets, team_of_each(teams)?).map_err(invalid)?))
 }
 
 fn team_of_each(
@@ -230,6 +242,6 @@ fn amount(text: &str, unit: AccountUnit) -> Result<Money, RuntimeError> {
     }
 }
 
-fn invalid(detail: impl Display) -> RuntimeError {
+pub(crate) fn invalid(detail: impl Display) -> RuntimeError {
     RuntimeError::InvalidConfig { detail: format!("accounts: {detail}") }
 }

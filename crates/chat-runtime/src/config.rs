@@ -204,6 +204,9 @@ impl RuntimeConfig {
                 server.base_url = server.base_url.as_deref().map(shown_url);
             }
         }
+        if let AccountsConfig::External(service) = &mut shown.accounts {
+            service.base_url = shown_url(&service.base_url);
+        }
         shown.store = shown_url(&self.store);
         shown
     }

@@ -1,7 +1,8 @@
-//! The one place that reads the process environment: API keys, by the name the configuration gives.
+//! The one place that reads the process environment: keys and secrets, by the name the
+//! configuration gives.
 
 /// The value of the variable `name`; an empty one is none.
-#[cfg(feature = "openai")]
+#[cfg(any(feature = "openai", feature = "balance-http"))]
 pub(crate) fn secret(name: &str) -> Option<secrecy::SecretString> {
     let value = std::env::var(name).ok()?;
     let value = value.trim();

@@ -4,6 +4,8 @@ mod accounts_config;
 mod config;
 mod environment;
 mod error;
+mod external;
+mod external_accounts_config;
 mod extras;
 #[cfg(feature = "local")]
 mod local;
@@ -24,6 +26,7 @@ pub use config::{
     ExampleConfig, LocalConfig, ModelConfig, OpenAiCompatibleConfig, ProviderConfig, RuntimeConfig,
 };
 pub use error::RuntimeError;
+pub use external_accounts_config::ExternalAccountsConfig;
 pub use extras::Extras;
 pub use runtime::Runtime;
 pub use store::Store;
@@ -32,6 +35,8 @@ pub use usd::{InvalidAmount, parse_usd};
 
 pub use chat_archive as archive;
 pub use chat_balance as balance;
+#[cfg(feature = "balance-http")]
+pub use chat_balance_http as balance_http;
 pub use chat_core::{
     AccountPolicy, AuditSummary, BaseClient, BaseClientBuilder, Budget, BudgetScope, Budgets,
     ConversationChoice, EventStream, Explanation, GuardRefusal, LifecycleEvent, LifecycleObserver,

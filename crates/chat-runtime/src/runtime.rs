@@ -8,6 +8,7 @@ use chat_usage::PriceBook;
 
 use crate::RuntimeError;
 use crate::config::RuntimeConfig;
+use crate::external;
 use crate::extras::Extras;
 use crate::providers::registry;
 use crate::store::Store;
@@ -40,6 +41,7 @@ impl Runtime {
             Some(accounts) => Arc::clone(accounts),
             None => config.accounts.policy()?,
         };
+        let ledger = external::ledger(&config.accounts)?;
         let prices = prices(&config)?;
         let providers = registry(&config, &extras)?;
         let store = Store::open(&config.store).await?;
@@ -49,7 +51,7 @@ impl Runtime {
             store.close().await;
             return Err(error);
         }
-        let mut builder = store.builder(providers, prices);
+        let mut builder = external::builder(ledger, &store, providers, prices);
         builder = builder.accounts(accounts).config(config.turns);
         if let Some(instructions) = config.instructions {
             builder = builder.instructions(instructions);

@@ -152,6 +152,34 @@ impl Store {
         }
     }
 
+    /// The same with another ledger than its own: conversations, the journal and usage rows stay
+    /// here. A store that cannot bill cannot with this ledger either.
+    #[cfg(feature = "balance-http")]
+    pub(crate) fn builder_with_ledger<L>(
+        &self,
+        ledger: Arc<L>,
+        providers: ProviderRegistry,
+        prices: PriceBook,
+    ) -> BaseClientBuilder
+    where
+        L: BalanceAdapter + LedgerMaintenance,
+    {
+        match &self.engine {
+            Engine::Memory(store, _, usage) => {
+                let (store, usage) = (Arc::clone(store), Arc::clone(usage));
+                BaseClientBuilder::new(store, ledger, usage, providers, prices)
+            }
+            #[cfg(feature = "sqlite")]
+            Engine::Sqlite(store) => beside(store, ledger, providers, prices),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(store) => beside(store, ledger, providers, prices),
+            #[cfg(feature = "mongo")]
+            Engine::Mongo(store) if !store.has_transactions() => self.builder(providers, prices),
+            #[cfg(feature = "mongo")]
+            Engine::Mongo(store) => beside(store, ledger, providers, prices),
+        }
+    }
+
     /// Waits until everything is written, then closes it. A second call finds nothing to do.
     pub async fn close(&self) {
         match &self.engine {
@@ -222,4 +250,22 @@ where
 {
     let store = || Arc::clone(store);
     BaseClientBuilder::new(store(), store(), store(), providers, prices)
+}
+
+/// A builder where one store has all the ports but the ledger's.
+#[cfg(all(
+    feature = "balance-http",
+    any(feature = "sqlite", feature = "postgres", feature = "mongo")
+))]
+fn beside<S, L>(
+    store: &Arc<S>,
+    ledger: Arc<L>,
+    providers: ProviderRegistry,
+    prices: PriceBook,
+) -> BaseClientBuilder
+where
+    S: PersistenceAdapter + Maintenance + UsageStore,
+    L: BalanceAdapter + LedgerMaintenance,
+{
+    BaseClientBuilder::new(Arc::clone(store), ledger, Arc::clone(store), providers, prices)
 }

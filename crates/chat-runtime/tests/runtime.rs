@@ -3,7 +3,8 @@
 
 use chat_runtime::persist::ConversationQuery;
 use chat_runtime::{
-    Money, Runtime, RuntimeConfig, RuntimeError, Store, StoreKind, TurnRequest, TurnState,
+    AccountsConfig, ExternalAccountsConfig, Money, Runtime, RuntimeConfig, RuntimeError, Store,
+    StoreKind, TurnRequest, TurnState,
 };
 
 async fn refusal(config: RuntimeConfig) -> RuntimeError {
@@ -84,6 +85,32 @@ async fn a_configuration_that_cannot_work_is_refused_before_the_store_is_touched
 
 fn example_provider() -> chat_runtime::ProviderConfig {
     chat_runtime::ProviderConfig::Example(chat_runtime::ExampleConfig::default())
+}
+
+#[tokio::test]
+async fn a_billing_service_that_cannot_be_asked_is_refused_before_the_store_is_touched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("chat.db");
+    let billed_by = |base_url: &str, secret_env: &str| {
+        let mut config = RuntimeConfig::new(format!("sqlite:{}", path.display())).with_example();
+        let service = ExternalAccountsConfig::new(base_url, secret_env);
+        config.accounts = AccountsConfig::External(service);
+        config
+    };
+    let is_on = cfg!(feature = "balance-http");
+    for (base_url, secret_env, said) in [
+        // Cargo sets the first variable for every test; nobody sets the second.
+        ("ftp://billing", "CARGO_PKG_NAME", "accounts.base_url"),
+        ("https://ada:hunter2@billing", "CARGO_PKG_NAME", "accounts.base_url"),
+        ("https://billing", "CHAT_NOBODY_SETS_THIS", "`CHAT_NOBODY_SETS_THIS` is not set"),
+    ] {
+        let error = refusal(billed_by(base_url, secret_env)).await;
+        let shown = format!("{error} {error:?}");
+        assert_eq!(error.code(), if is_on { "invalid_config" } else { "feature_off" }, "{shown}");
+        assert!(shown.contains(if is_on { said } else { "balance-http" }), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    assert!(!path.exists(), "nothing was created");
 }
 
 #[tokio::test]
