@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod billing_service;
 mod chat_program;
 pub mod fake_provider;
 mod fake_provider_process;

@@ -96,6 +96,14 @@ pub(crate) const SUITES: &[Suite] = &[
         needs: &[Need::Programs, Need::ServerPrograms],
     },
     Suite {
+        name: "billing",
+        runs: Runs::Parts(&[
+            Part::Package("chat-balance-http"),
+            Part::File("chat-tests", "external_billing"),
+        ]),
+        needs: &[],
+    },
+    Suite {
         name: "e2e",
         runs: Runs::Parts(&[Part::File("chat-tests", "e2e")]),
         needs: &[Need::Weights, Need::Programs],
