@@ -5,7 +5,6 @@
 //! and in the folders above it (a test binary lies in `target/debug/deps`, the binary in `target/debug`).
 //! Everything here blocks for as long as one loopback request takes; no runtime is needed.
 
-use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -14,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use crate::fake_provider::{Captured, LedgerSummary, RequestRecord};
 
-const BINARY_NAME: &str = if cfg!(windows) { "fake-provider.exe" } else { "fake-provider" };
 /// A loopback answer that takes longer is a hang.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often [`FakeProvider::wait_until`] looks.
@@ -221,12 +219,18 @@ impl Drop for FakeProvider {
     }
 }
 
-fn find_binary() -> Option<PathBuf> {
-    let named =
-        ["CHAT_FAKE_PROVIDER_BIN", "NEXTEST_BIN_EXE_fake-provider", "CARGO_BIN_EXE_fake-provider"];
-    let named = named.iter().filter_map(std::env::var_os).map(|path: OsString| PathBuf::from(path));
+/// Where a program of this package is.
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+    let named = [format!("NEXTEST_BIN_EXE_{name}"), format!("CARGO_BIN_EXE_{name}")];
+    let named = named.iter().filter_map(std::env::var_os).map(PathBuf::from);
     let executable = std::env::current_exe().ok();
     let folders = executable.iter().flat_map(|path| path.ancestors().skip(1).take(3));
-    let beside = folders.map(|folder| folder.join(BINARY_NAME));
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    let beside = folders.map(|folder| folder.join(&file));
     named.chain(beside).find(|path| path.is_file())
+}
+
+fn find_binary() -> Option<PathBuf> {
+    let named = std::env::var_os("CHAT_FAKE_PROVIDER_BIN").map(PathBuf::from);
+    named.filter(|path| path.is_file()).or_else(|| find_program("fake-provider"))
 }

@@ -6,6 +6,7 @@ pub mod fake_provider;
 mod fake_provider_process;
 mod layered_runtime;
 mod recording_proxy;
+pub mod scene;
 pub mod services;
 
 pub use chat_program::{ChatHome, ProgramError, build_program, chat_program};

@@ -8,7 +8,7 @@
 //! | key | default | meaning |
 //! |---|---|---|
 //! | `chunks=N` | 8 | words the model wants to say; the request's cap may cut them |
-//! | `out=words\|echo\|unicode` | words | `w0 w1 …`; the last user message's words again; multi-byte text |
+//! | `out=words\|echo\|unicode\|plain` | words | `w0 w1 …`; the last user message's words again; multi-byte text; words of one token each in OpenAI's `o200k_base`, and prompts cost what such a model charges |
 //! | `header_delay_ms=N` | 0 | wait before the response head |
 //! | `first_delay_ms=N` | 0 | wait before the first content chunk |
 //! | `delay_ms=N` | 0 | wait between content chunks |
@@ -53,6 +53,8 @@ pub enum Output {
     Echo,
     /// `é😀0 é😀1 …`: characters of two and four bytes.
     Unicode,
+    /// English words, each one token of `o200k_base`: a counter that knows the encoding must agree.
+    Plain,
 }
 
 /// How one request is answered. See the module for the grammar.
@@ -207,7 +209,8 @@ impl Behaviour {
                     Some("words") => Output::Words,
                     Some("echo") => Output::Echo,
                     Some("unicode") => Output::Unicode,
-                    _ => return Err(error("is one of words, echo, unicode")),
+                    Some("plain") => Output::Plain,
+                    _ => return Err(error("is one of words, echo, unicode, plain")),
                 }
             }
             "header_delay_ms" => self.header_delay = delay()?,

@@ -26,4 +26,4 @@ pub use behaviour::Behaviour;
 pub use capture::Captured;
 pub use ledger::{Ledger, LedgerSummary, Outcome, Prices, RequestRecord, Totals};
 pub use server::{ServerOptions, serve};
-pub use wire::{prompt_tokens, reply_text};
+pub use wire::{plain_text, prompt_tokens, reply_text};

@@ -221,7 +221,7 @@ impl Shape {
     }
 
     fn usage(self, request: &CompletionRequest, behaviour: &Behaviour) -> serde_json::Value {
-        let prompt = request.tokens_prompt();
+        let prompt = request.tokens_prompt(behaviour.output);
         wire::usage(prompt, behaviour.cached.min(prompt), behaviour.billed_tokens(self.chunks))
     }
 }

@@ -150,13 +150,14 @@ async fn complete(request: Request<Incoming>, ledger: &Arc<Ledger>) -> Result<Re
     };
     let path = head.uri.path_and_query().map_or("", |path| path.as_str());
     let captured = Captured::new(path, &head.headers, &body);
-    let mut receipt = match ledger.start(arrival(&request, &head.headers, &body), captured) {
-        Ok(receipt) => receipt,
-        Err(error) => {
-            let body = wire::error_body(&error.to_string(), "server_error", "ledger_full");
-            return Ok(json(StatusCode::INSUFFICIENT_STORAGE, body));
-        }
-    };
+    let mut receipt =
+        match ledger.start(arrival(&request, &behaviour, &head.headers, &body), captured) {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                let body = wire::error_body(&error.to_string(), "server_error", "ledger_full");
+                return Ok(json(StatusCode::INSUFFICIENT_STORAGE, body));
+            }
+        };
     let behaviour = behaviour.for_attempt(receipt.attempt());
     receipt.set_behaviour(behaviour.clone());
     Ok(answer(&request, &behaviour, receipt).await)
@@ -254,7 +255,12 @@ fn web_page(mut receipt: Receipt) -> Reply {
     reply
 }
 
-fn arrival(request: &CompletionRequest, headers: &HeaderMap, body: &Bytes) -> Arrival {
+fn arrival(
+    request: &CompletionRequest,
+    behaviour: &Behaviour,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Arrival {
     let idempotency_key = headers.get("idempotency-key");
     let idempotency_key =
         idempotency_key.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -266,7 +272,7 @@ fn arrival(request: &CompletionRequest, headers: &HeaderMap, body: &Bytes) -> Ar
     Arrival {
         model: request.model.clone(),
         stream: request.stream == Some(true),
-        tokens_prompt: request.tokens_prompt(),
+        tokens_prompt: request.tokens_prompt(behaviour.output),
         max_tokens: request.cap(),
         user: request.user.clone(),
         metadata: request.metadata.clone(),

@@ -1,7 +1,8 @@
 //! OpenAI's wire shapes: what a request says and what each frame looks like.
 //!
 //! Tokens follow a fixed rule, so that tests can compute them by hand: a prompt costs 4 a message plus
-//! its whitespace-separated words; a reply costs one a content chunk.
+//! its whitespace-separated words; a reply costs one a content chunk. With `out=plain` a prompt costs 3 more,
+//! as OpenAI's models prime a reply: the rule is theirs as long as every word is one token.
 //! Not here: pacing and faults (`reply`).
 
 use serde::Deserialize;
@@ -11,6 +12,16 @@ use super::behaviour::Output;
 
 /// The creation time in every reply: fixed, so that replies are byte-equal between runs.
 const CREATED_S: u64 = 1_700_000_000;
+
+/// What a model with `out=plain` charges for priming its reply.
+const PRIMING: u64 = 3;
+
+/// What a model with `out=plain` says, over and over: one token of `o200k_base` each, with a space before it
+/// or without.
+const PLAIN_WORDS: [&str; 24] = [
+    "the", "sea", "was", "calm", "and", "a", "small", "boat", "went", "out", "to", "find", "some",
+    "fish", "but", "when", "night", "came", "no", "one", "had", "seen", "it", "again",
+];
 
 /// The part of a request body that matters here; unknown fields are accepted as vendors do.
 #[derive(Debug, Deserialize)]
@@ -54,8 +65,9 @@ impl CompletionRequest {
         self.stream_options.as_ref().is_some_and(|options| options.include_usage)
     }
 
-    pub(crate) fn tokens_prompt(&self) -> u64 {
-        self.messages.iter().map(|message| 4 + words(&message.content)).sum()
+    pub(crate) fn tokens_prompt(&self, output: Output) -> u64 {
+        let priming = if output == Output::Plain { PRIMING } else { 0 };
+        priming + self.messages.iter().map(|message| 4 + words(&message.content)).sum::<u64>()
     }
 
     /// The words `out=echo` repeats.
@@ -84,12 +96,22 @@ pub fn reply_text(chunks: u64) -> String {
     (0..chunks).map(|index| chunk_text(Output::Words, &[], index)).collect()
 }
 
+/// The text of a reply of `chunks` chunks with `out=plain`.
+#[must_use]
+pub fn plain_text(chunks: u64) -> String {
+    (0..chunks).map(|index| chunk_text(Output::Plain, &[], index)).collect()
+}
+
 /// The text of content chunk number `index`; words after the first start with a space.
 pub(crate) fn chunk_text(output: Output, echo: &[String], index: u64) -> String {
     let space = if index == 0 { "" } else { " " };
     match output {
         Output::Words => format!("{space}w{index}"),
         Output::Unicode => format!("{space}é😀{index}"),
+        Output::Plain => {
+            let position = usize::try_from(index).unwrap_or(0) % PLAIN_WORDS.len();
+            format!("{space}{}", PLAIN_WORDS.get(position).copied().unwrap_or_default())
+        }
         Output::Echo => {
             let position =
                 usize::try_from(index).ok().and_then(|index| index.checked_rem(echo.len()));
@@ -225,6 +247,18 @@ mod tests {
     fn a_shorter_reply_is_a_prefix_of_a_longer_one() {
         assert_eq!(reply_text(3), "w0 w1 w2");
         assert!(reply_text(200).starts_with(&reply_text(57)));
+    }
+
+    #[test]
+    fn a_plain_reply_has_as_many_tokens_as_chunks() {
+        use chat_tokens::TokenCounter as _;
+
+        let counter = chat_tokens::OpenAiCounter::new(chat_tokens::OpenAiEncoding::O200kBase);
+        let count = |text: &str| counter.count_text(text).get();
+        for chunks in 0..60 {
+            assert_eq!(count(&plain_text(chunks)), chunks, "{}", plain_text(chunks));
+        }
+        assert_eq!(count(&plain_text(5_000)), 5_000);
     }
 
     #[test]

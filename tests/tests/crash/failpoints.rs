@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use crate::engine::{Engine, on_every_engine};
+use chat_tests::on_every_engine;
+use chat_tests::scene::{Engine, LEASE_MS, Scene, Sending, Told, is_full};
+
 use crate::kills::Victim;
-use crate::scene::{LEASE_MS, Scene};
 use crate::verdict::judge;
-use crate::victim::{Sending, Told};
 
 /// Processes that run at a time: more than cores, so that they get in each other's way.
 const LANES: usize = 3;
@@ -70,7 +70,7 @@ on_every_engine! {
 }
 
 fn an_end_at_any_durable_call_loses_nothing_and_bills_nothing_twice(engine: Engine) {
-    let each = if std::env::var_os("CHAT_TEST_FULL").is_some() { 10 } else { 1 };
+    let each = if is_full() { 10 } else { 1 };
     let reached = Mutex::new(BTreeMap::new());
     // Recovery is mostly waiting for leases: its points are shared out over stores of their own.
     std::thread::scope(|scope| {

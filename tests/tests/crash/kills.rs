@@ -8,12 +8,9 @@ use std::time::Duration;
 
 use chat_balance::HoldState;
 use chat_persist::TurnRecord;
+use chat_tests::scene::{Scene, SeenTurn, Sending, Sign, Told};
 use chat_types::StepState;
 use fastrand::Rng;
-
-use crate::journal::SeenTurn;
-use crate::scene::Scene;
-use crate::victim::{Sending, Sign, Told};
 
 /// Processes that run and die at a time: more than cores, so that they get in each other's way.
 const LANES: usize = 3;

@@ -10,20 +10,16 @@
     reason = "helpers of tests may fail the test and tell what they counted"
 )]
 
-mod engine;
+use chat_tests::on_every_engine;
+use chat_tests::scene::{Engine, Scene, is_full, seed};
 mod failpoints;
-mod journal;
 mod kills;
 mod races;
-mod scene;
 mod takeover;
 mod tampering;
 mod verdict;
-mod victim;
 
-use crate::engine::{Engine, on_every_engine};
 use crate::kills::{Goals, kill_many, missed};
-use crate::scene::Scene;
 use crate::verdict::judge;
 
 /// What a normal run counts: enough to hit every state, quick enough for every change.
@@ -31,21 +27,12 @@ const SHORT: Goals = Goals { each_state: 3, partial: 6, ended: 6, victims_max: 1
 
 const FULL: Goals = Goals { each_state: 20, partial: 50, ended: 30, victims_max: 1_000 };
 
-/// The seed of this run, printed so that it can be repeated.
-pub(crate) fn seed() -> u64 {
-    let seed = std::env::var("CHAT_TEST_SEED").ok();
-    let seed = seed.map_or_else(|| fastrand::u64(..), |text| text.parse().unwrap());
-    println!("CHAT_TEST_SEED={seed}");
-    seed
-}
-
 on_every_engine! {
     a_kill_at_any_moment_loses_nothing_and_bills_nothing_twice,
 }
 
 fn a_kill_at_any_moment_loses_nothing_and_bills_nothing_twice(engine: Engine) {
-    let full = std::env::var_os("CHAT_TEST_FULL").is_some();
-    let goals = if full { FULL } else { SHORT };
+    let goals = if is_full() { FULL } else { SHORT };
     let scene = Scene::new(engine);
     let (victims, tally) = kill_many(&scene, &goals, seed());
     println!("{} sent; {tally}", victims.len());

@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 use chat_balance::{Hold, HoldState};
 use chat_persist::TurnRecord;
 use chat_tests::fake_provider::reply_text;
+use chat_tests::on_every_engine;
+use chat_tests::scene::{Engine, Scene, Sending, Sign, seed, signal};
 use chat_types::{EventKind, StepState, TurnState, UsageSource};
 
-use crate::engine::{Engine, on_every_engine};
-use crate::scene::Scene;
 use crate::verdict::judge;
-use crate::victim::{Sending, Sign, signal};
 
 /// A reply that takes ten seconds: longer than any test here lets it.
 const SLOW: &str = "fake:chunks-2000:delay_ms-5";
@@ -111,7 +110,7 @@ fn a_settlement_that_is_done_again_posts_once(engine: Engine) {
         Engine::Postgres => 15_000,
         Engine::Mongo => 80_000,
     };
-    let mut rng = fastrand::Rng::with_seed(crate::seed());
+    let mut rng = fastrand::Rng::with_seed(seed());
     let mut redone = 0;
     let mut keys = Vec::new();
     while redone == 0 && keys.len() < VICTIMS_MAX {
@@ -177,7 +176,7 @@ fn a_process_that_was_taken_for_dead_writes_nothing_when_it_wakes(engine: Engine
     let id = sending.turn();
     let pid = sending.pid();
     std::thread::sleep(Duration::from_millis(400));
-    freeze(&scene, pid);
+    scene.freeze(pid);
     scene.recover();
     let before = scene.journal.books();
     let turn = before.turn_of_key("zombie").unwrap();
@@ -193,18 +192,4 @@ fn a_process_that_was_taken_for_dead_writes_nothing_when_it_wakes(engine: Engine
     scene.recover();
     assert_eq!(scene.journal.books(), before);
     scene.audit();
-}
-
-/// Stops a process outside of a transaction: one that is frozen with a lock in its hand (in SQLite the only
-/// one there is) stops others who need it, whatever anybody's lease says.
-fn freeze(scene: &Scene, pid: u32) {
-    for _ in 0..50 {
-        signal(pid, "STOP");
-        if scene.database.is_at_rest() {
-            return;
-        }
-        signal(pid, "CONT");
-        std::thread::sleep(Duration::from_millis(7));
-    }
-    panic!("the process is always in a transaction");
 }

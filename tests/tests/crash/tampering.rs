@@ -1,8 +1,7 @@
 //! Somebody changes an amount behind the program's back: the audit names the row.
 
-use crate::engine::{Engine, Tampered, on_every_engine};
-use crate::scene::{Scene, told};
-use crate::victim::Sending;
+use chat_tests::on_every_engine;
+use chat_tests::scene::{Engine, Scene, Sending, Tampered, told};
 
 fn scene_with_a_turn(engine: Engine) -> Scene {
     let scene = Scene::of_the_living(engine);

@@ -3,11 +3,10 @@
 
 use chat_balance::{EntryKind, HoldState};
 use chat_tests::fake_provider::{Captured, LedgerSummary, Outcome, RequestRecord, reply_text};
+use chat_tests::scene::{Books, SeenTurn, Sign};
 use chat_types::{MessageStatus, Money, Role, TurnState, UsageSource};
 
-use crate::journal::{Books, SeenTurn};
 use crate::kills::Victim;
-use crate::victim::Sign;
 
 /// Longer than any reply here.
 const CHUNKS: u64 = 1_000;

@@ -1,5 +1,5 @@
-//! The engines that are crashed: a fresh database on each, dropped at the end, and what an intruder or an
-//! onlooker does to it with a tool that is not ours.
+//! The engines: a fresh database on each, dropped at the end, and what an intruder or an onlooker does to it
+//! with a tool that is not ours.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -11,36 +11,42 @@ use tokio::runtime::Runtime;
 
 /// One that the suite runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Engine {
+pub enum Engine {
+    /// A file.
     Sqlite,
+    /// A database of a server.
     Postgres,
+    /// A database of a replica set.
     Mongo,
 }
 
 /// Makes one test per engine of functions that take an [`Engine`].
+#[macro_export]
 macro_rules! on_every_engine {
     ($($promise:ident),+ $(,)?) => {
-        on_every_engine!(@engine sqlite, Sqlite, $($promise)+);
-        on_every_engine!(@engine postgres, Postgres, $($promise)+);
-        on_every_engine!(@engine mongo, Mongo, $($promise)+);
+        $crate::on_every_engine!(@engine sqlite, Sqlite, $($promise)+);
+        $crate::on_every_engine!(@engine postgres, Postgres, $($promise)+);
+        $crate::on_every_engine!(@engine mongo, Mongo, $($promise)+);
     };
     (@engine $name:ident, $engine:ident, $($promise:ident)+) => {
         mod $name {
             $(
                 #[test]
                 fn $promise() {
-                    super::$promise($crate::engine::Engine::$engine);
+                    super::$promise($crate::scene::Engine::$engine);
                 }
             )+
         }
     };
 }
-pub(crate) use on_every_engine;
 
 /// A fresh database; gone when dropped.
-pub(crate) struct Database {
-    pub(crate) engine: Engine,
-    pub(crate) url: String,
+#[derive(Debug)]
+pub struct Database {
+    /// What it runs on.
+    pub engine: Engine,
+    /// As the configuration names it.
+    pub url: String,
     name: String,
     server: String,
     runtime: Mutex<Runtime>,
@@ -48,7 +54,7 @@ pub(crate) struct Database {
 
 /// Where an account's posted amount, an entry or a usage row can be found by an intruder.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Tampered<'a> {
+pub enum Tampered<'a> {
     /// The entry of this reference gets one nano-USD more.
     Entry(&'a str),
     /// The usage rows of this turn get one nano-USD less.
@@ -57,10 +63,11 @@ pub(crate) enum Tampered<'a> {
 
 impl Database {
     /// In `folder`, or on the server that the environment names.
-    pub(crate) fn fresh(engine: Engine, folder: &Path) -> Self {
+    #[must_use]
+    pub fn fresh(engine: Engine, folder: &Path) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let random: String = std::iter::repeat_with(fastrand::lowercase).take(12).collect();
-        let name = format!("crash_{random}");
+        let name = format!("scene_{random}");
         let (server, url) = match engine {
             Engine::Sqlite => {
                 let file = folder.join("chat.db").display().to_string();
@@ -86,12 +93,12 @@ impl Database {
     }
 
     /// Changes an amount as an intruder would.
-    pub(crate) fn tamper(&self, what: Tampered<'_>) {
+    pub fn tamper(&self, what: Tampered<'_>) {
         match self.engine {
             Engine::Sqlite => {
                 let statements = statements(what).join(";");
                 let output = self.python(EXECUTE, &statements);
-                assert!(output.status.success(), "{}", crate::scene::told(&output));
+                assert!(output.status.success(), "{}", super::told(&output));
             }
             Engine::Postgres => {
                 let work = async {
@@ -119,14 +126,62 @@ impl Database {
         }
     }
 
+    /// From now on the database refuses every change of this account's row.
+    pub fn refuse_changes_of(&self, account: &str) {
+        match self.engine {
+            Engine::Sqlite => {
+                let statement = format!(
+                    "CREATE TRIGGER refused BEFORE UPDATE ON accounts WHEN NEW.id = '{account}' \
+                     BEGIN SELECT RAISE(ABORT, 'refused on purpose'); END"
+                );
+                let output = self.python(EXECUTE, &statement);
+                assert!(output.status.success(), "{}", super::told(&output));
+            }
+            Engine::Postgres => self.runtime.lock().unwrap().block_on(async {
+                let function = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+                     $$ BEGIN RAISE EXCEPTION 'refused on purpose'; END $$";
+                postgres(&self.url, function).await;
+                let trigger = format!(
+                    "CREATE TRIGGER refused BEFORE UPDATE ON accounts FOR EACH ROW \
+                     WHEN (NEW.id = '{account}') EXECUTE FUNCTION refuse()"
+                );
+                postgres(&self.url, &trigger).await;
+            }),
+            Engine::Mongo => self.refuse(doc! { "_id.account": { "$ne": account } }),
+        }
+    }
+
+    /// The database takes every change again.
+    pub fn allow_changes(&self) {
+        match self.engine {
+            Engine::Sqlite => {
+                let output = self.python(EXECUTE, "DROP TRIGGER refused");
+                assert!(output.status.success(), "{}", super::told(&output));
+            }
+            Engine::Postgres => self.runtime.lock().unwrap().block_on(async {
+                postgres(&self.url, "DROP FUNCTION refuse() CASCADE").await;
+            }),
+            Engine::Mongo => self.refuse(doc! {}),
+        }
+    }
+
+    /// Accounts that this does not find cannot be written.
+    fn refuse(&self, validator: Document) {
+        self.runtime.lock().unwrap().block_on(async {
+            let command = doc! { "collMod": "runtime_accounts", "validator": validator };
+            self.mongo().await.run_command(command).await.unwrap();
+        });
+    }
+
     /// Whether nobody holds a lock or has a transaction open at this moment.
-    pub(crate) fn is_at_rest(&self) -> bool {
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
         match self.engine {
             Engine::Sqlite => {
                 let output = self.python(TRY_LOCK, "BEGIN IMMEDIATE");
                 let said = String::from_utf8_lossy(&output.stderr);
                 let is_locked = said.contains("database is locked");
-                assert!(output.status.success() || is_locked, "{}", crate::scene::told(&output));
+                assert!(output.status.success() || is_locked, "{}", super::told(&output));
                 !is_locked
             }
             Engine::Postgres => {

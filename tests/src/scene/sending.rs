@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use chat_types::{ContentPart, EventKind, PartAssembler, TurnEvent};
 
-use crate::scene::Scene;
+use super::Scene;
 
 /// A turn here takes two seconds at most, but MongoDB keeps the transaction of a killed process, and its locks,
 /// for up to a minute.
@@ -21,7 +21,7 @@ const ABORTED: i32 = 6;
 
 /// Which sign of life the deadly delay is counted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sign {
+pub enum Sign {
     /// The process was started.
     Started,
     /// It told that the message is durable.
@@ -47,7 +47,8 @@ impl Sign {
 }
 
 /// A running `chat send --json`, its events read as they come.
-pub(crate) struct Sending {
+#[derive(Debug)]
+pub struct Sending {
     child: Child,
     lines: Receiver<TurnEvent>,
     reader: JoinHandle<String>,
@@ -55,34 +56,45 @@ pub(crate) struct Sending {
 }
 
 /// What it told before it died, and how it died.
-pub(crate) struct Told {
-    pub(crate) events: Vec<TurnEvent>,
-    pub(crate) status: ExitStatus,
-    pub(crate) stderr: String,
+#[derive(Debug)]
+pub struct Told {
+    /// What it printed.
+    pub events: Vec<TurnEvent>,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it said besides.
+    pub stderr: String,
 }
 
 impl Told {
-    pub(crate) fn was_killed(&self) -> bool {
+    /// By SIGKILL.
+    #[must_use]
+    pub fn was_killed(&self) -> bool {
         self.status.signal() == Some(KILLED)
     }
 
     /// It ended itself at its failpoint.
-    pub(crate) fn was_at_its_failpoint(&self) -> bool {
+    #[must_use]
+    pub fn was_at_its_failpoint(&self) -> bool {
         self.status.signal() == Some(ABORTED)
     }
 
-    pub(crate) fn saw(&self, sign: Sign) -> bool {
+    /// It gave this sign of life.
+    #[must_use]
+    pub fn saw(&self, sign: Sign) -> bool {
         self.events.iter().any(|event| sign.is(&event.event))
     }
 
     /// The text it showed, as a reader understands it: a reset voids what came before.
-    pub(crate) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         text_of(&self.events)
     }
 }
 
 /// The text that events add up to.
-pub(crate) fn text_of(events: &[TurnEvent]) -> String {
+#[must_use]
+pub fn text_of(events: &[TurnEvent]) -> String {
     let mut assembler = PartAssembler::new();
     for event in events {
         assembler.apply(&event.event);
@@ -97,18 +109,14 @@ pub(crate) fn text_of(events: &[TurnEvent]) -> String {
 
 impl Sending {
     /// Sends `text` under the idempotency key `key` to the model `openai/MODEL`.
-    pub(crate) fn start(scene: &Scene, key: &str, model: &str, text: &str) -> Self {
+    #[must_use]
+    pub fn start(scene: &Scene, key: &str, model: &str, text: &str) -> Self {
         Self::start_with(scene, key, model, text, &[])
     }
 
     /// The same with more arguments for `chat send`.
-    pub(crate) fn start_with(
-        scene: &Scene,
-        key: &str,
-        model: &str,
-        text: &str,
-        more: &[&str],
-    ) -> Self {
+    #[must_use]
+    pub fn start_with(scene: &Scene, key: &str, model: &str, text: &str, more: &[&str]) -> Self {
         let model = format!("openai/{model}");
         let arguments = ["--model", &model, "send", "--json", "--idempotency-key", key, text];
         let arguments = arguments.iter().chain(more);
@@ -116,7 +124,8 @@ impl Sending {
     }
 
     /// Starts a program that prints its turn's events as `chat send --json` does.
-    pub(crate) fn spawn(mut command: Command) -> Self {
+    #[must_use]
+    pub fn spawn(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let mut stderr = child.stderr.take().unwrap();
@@ -139,12 +148,14 @@ impl Sending {
         Self { child, lines, reader, events: Vec::new() }
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    /// The process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits for a sign of life; false if the process has ended without it.
-    pub(crate) fn wait_for(&mut self, sign: Sign) -> bool {
+    pub fn wait_for(&mut self, sign: Sign) -> bool {
         self.wait_until(|event| sign.is(event), sign == Sign::Started)
     }
 
@@ -152,6 +163,10 @@ impl Sending {
         if already || self.events.iter().any(|event| is_it(&event.event)) {
             return true;
         }
+        self.wait_for_new(is_it)
+    }
+
+    fn wait_for_new(&mut self, is_it: impl Fn(&EventKind) -> bool) -> bool {
         let give_up = Instant::now() + PATIENCE;
         loop {
             let left = give_up.saturating_duration_since(Instant::now());
@@ -169,20 +184,38 @@ impl Sending {
         }
     }
 
+    /// Waits until it has shown so many words, or has ended.
+    pub fn wait_for_words(&mut self, words: usize) {
+        let mut shown = String::new();
+        for event in &self.events {
+            add_text(&mut shown, &event.event);
+        }
+        let enough = |shown: &str| shown.split_whitespace().count() >= words;
+        if enough(&shown) {
+            return;
+        }
+        let shown = std::cell::RefCell::new(shown);
+        self.wait_for_new(|event| {
+            add_text(&mut shown.borrow_mut(), event);
+            enough(&shown.borrow())
+        });
+    }
+
     /// The turn's id, once it has told it.
-    pub(crate) fn turn(&self) -> String {
+    #[must_use]
+    pub fn turn(&self) -> String {
         self.events.first().unwrap().turn.as_str().to_owned()
     }
 
     /// SIGKILL, now.
-    pub(crate) fn kill(mut self) -> Told {
+    pub fn kill(mut self) -> Told {
         // An error means that it has ended already; the status tells.
         let _ = self.child.kill();
         self.finish()
     }
 
     /// Waits for its own end.
-    pub(crate) fn finish(mut self) -> Told {
+    pub fn finish(mut self) -> Told {
         let status = self.child.wait().unwrap();
         let stderr = self.reader.join().unwrap();
         self.events.extend(self.lines.try_iter());
@@ -190,8 +223,14 @@ impl Sending {
     }
 }
 
+fn add_text(shown: &mut String, event: &EventKind) {
+    if let EventKind::TextDelta { text, .. } = event {
+        shown.push_str(text);
+    }
+}
+
 /// Sends a signal that only stops or continues.
-pub(crate) fn signal(pid: u32, name: &str) {
+pub fn signal(pid: u32, name: &str) {
     let command = format!("kill -{name} {pid}");
     let status = Command::new("sh").args(["-c", &command]).status();
     assert!(status.unwrap().success(), "{command}");

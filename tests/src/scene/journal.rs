@@ -10,7 +10,7 @@ use chat_runtime::archive::{LedgerPorts, Stores};
 use chat_types::{ConversationId, EventKind, Message, Scope, Timestamp, TurnEvent, TurnId};
 use chat_usage::UsageRow;
 
-use crate::victim::text_of;
+use super::sending::text_of;
 
 /// No lease reaches this far: every running turn counts as lapsed.
 const FAR_FUTURE: Timestamp = Timestamp::from_unix_ms(32_503_680_000_000);
@@ -18,7 +18,8 @@ const FAR_FUTURE: Timestamp = Timestamp::from_unix_ms(32_503_680_000_000);
 const ROWS: u32 = 1_000;
 
 /// Opens the store anew for each look, as a new process would.
-pub(crate) struct Journal {
+#[derive(Debug)]
+pub struct Journal {
     url: String,
     runtime: Mutex<tokio::runtime::Runtime>,
     known: Mutex<HashSet<TurnId>>,
@@ -26,25 +27,34 @@ pub(crate) struct Journal {
 
 /// A turn as the journal has it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct SeenTurn {
-    pub(crate) scope: Scope,
-    pub(crate) record: TurnRecord,
-    pub(crate) events: Vec<TurnEvent>,
-    pub(crate) hold: Option<Hold>,
+pub struct SeenTurn {
+    /// Whose.
+    pub scope: Scope,
+    /// Its row and its steps.
+    pub record: TurnRecord,
+    /// Its log.
+    pub events: Vec<TurnEvent>,
+    /// The hold of its first step.
+    pub hold: Option<Hold>,
 }
 
 impl SeenTurn {
     /// The text that is in the log.
-    pub(crate) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         text_of(&self.events)
     }
 
-    pub(crate) fn key(&self) -> &str {
+    /// The idempotency key it was sent with, or nothing.
+    #[must_use]
+    pub fn key(&self) -> &str {
         let key = self.record.turn.idempotency_key.as_ref();
         key.map_or("", |key| key.as_str())
     }
 
-    pub(crate) fn endings(&self) -> usize {
+    /// How many ends its log has.
+    #[must_use]
+    pub fn endings(&self) -> usize {
         let ends = |event: &&TurnEvent| matches!(event.event, EventKind::Ended { .. });
         self.events.iter().filter(ends).count()
     }
@@ -52,24 +62,35 @@ impl SeenTurn {
 
 /// Everything a store holds.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Books {
-    pub(crate) running: usize,
-    pub(crate) turns: BTreeMap<TurnId, SeenTurn>,
-    pub(crate) messages: BTreeMap<ConversationId, Vec<Message>>,
-    pub(crate) accounts: Vec<Account>,
-    pub(crate) holds: Vec<Hold>,
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) usage: Vec<UsageRow>,
+pub struct Books {
+    /// Turns without an end.
+    pub running: usize,
+    /// All turns.
+    pub turns: BTreeMap<TurnId, SeenTurn>,
+    /// All messages, by conversation.
+    pub messages: BTreeMap<ConversationId, Vec<Message>>,
+    /// All accounts.
+    pub accounts: Vec<Account>,
+    /// All holds.
+    pub holds: Vec<Hold>,
+    /// All entries, in the order they were written.
+    pub entries: Vec<Entry>,
+    /// All usage rows.
+    pub usage: Vec<UsageRow>,
 }
 
 impl Books {
-    pub(crate) fn turn_of_key(&self, key: &str) -> Option<&SeenTurn> {
+    /// The turn that was sent with this key.
+    #[must_use]
+    pub fn turn_of_key(&self, key: &str) -> Option<&SeenTurn> {
         self.turns.values().find(|turn| turn.key() == key)
     }
 }
 
 impl Journal {
-    pub(crate) fn new(url: &str) -> Self {
+    /// The store at this URL.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self {
             url: url.to_owned(),
@@ -91,7 +112,7 @@ impl Journal {
     }
 
     /// The turn that was sent with this idempotency key, if it was accepted. Returns each turn once.
-    pub(crate) fn find(&self, key: &str) -> Option<SeenTurn> {
+    pub fn find(&self, key: &str) -> Option<SeenTurn> {
         self.look(async |stores, ledger| {
             for (scope, record) in turns(stores).await {
                 let named = record.turn.idempotency_key.as_ref();
@@ -105,7 +126,7 @@ impl Journal {
     }
 
     /// Everything.
-    pub(crate) fn books(&self) -> Books {
+    pub fn books(&self) -> Books {
         self.look(async |stores, ledger| {
             let running = stores.maintenance.lapsed_turns(FAR_FUTURE, ROWS).await.unwrap().len();
             let mut turns_seen = BTreeMap::new();
