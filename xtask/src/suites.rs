@@ -91,6 +91,11 @@ pub(crate) const SUITES: &[Suite] = &[
         needs: &[Need::Programs, POSTGRES, MONGO],
     },
     Suite {
+        name: "money",
+        runs: Runs::Parts(&[Part::File("chat-tests", "money")]),
+        needs: &[Need::Programs, POSTGRES, MONGO],
+    },
+    Suite {
         name: "failover",
         runs: Runs::Parts(&[Part::File("chat-tests", "failover")]),
         needs: &[Need::Programs, Need::ServerPrograms],

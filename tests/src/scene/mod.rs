@@ -35,6 +35,9 @@ pub const LEASE_MS: u64 = 500;
 /// The lease where processes live: a busy machine must not take one for dead.
 pub const LONG_LEASE_MS: u64 = 3_000;
 
+/// Calls here stand still on purpose, for as long as a busy machine needs.
+const FIRST_BYTE_MS: u64 = 300_000;
+
 /// Above zero, different from each other, and not round.
 pub const PRICES: Prices = Prices { input: 150_000, cached: 75_000, output: 600_001 };
 
@@ -254,7 +257,8 @@ fn config(folder: &Path, store: &str, base_url: &str, options: &SceneOptions) ->
     format!(
         "store = {store:?}\nmodel = \"openai/fake\"\nprices = {:?}\n\n\
          [accounts]\n{accounts}\n\n\
-         [providers.openai]\nkind = \"openai\"\nbase_url = \"{base_url}\"\n\n{}\
+         [providers.openai]\nkind = \"openai\"\nbase_url = \"{base_url}\"\n\
+         first_byte_ms = {FIRST_BYTE_MS}\n\n{}\
          [turns]\nlease_ms = {}\n{}",
         prices.display().to_string(),
         plain.collect::<String>(),
