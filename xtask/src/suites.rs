@@ -92,7 +92,10 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "money",
-        runs: Runs::Parts(&[Part::File("chat-tests", "money")]),
+        runs: Runs::Parts(&[
+            Part::File("chat-tests", "money"),
+            Part::File("chat-provider", "unmetered"),
+        ]),
         needs: &[Need::Programs, POSTGRES, MONGO],
     },
     Suite {
