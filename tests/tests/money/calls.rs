@@ -95,7 +95,10 @@ pub(crate) fn judge_calls(scene: &Scene, in_flight: u64) -> Tally {
             format!("{text}: {} calls and {} rows: {turn:?}", calls.len(), rows.len())
         });
         match (calls, rows.as_slice()) {
-            ([call], [row]) => judge_call(&mut tally, &text, call, row, in_flight),
+            ([call], [row]) => {
+                judge_call(&mut tally, &text, call, row, in_flight);
+                judge_estimate(&mut tally, &text, turn, row);
+            }
             ([], [row]) => {
                 tally.unseen += 1;
                 let is_input = row.source == UsageSource::Estimated
@@ -140,6 +143,15 @@ fn judge_call(tally: &mut Tally, text: &str, call: &RequestRecord, row: &UsageRo
     tally.tokens_missed += missed;
     tally.tokens_missed_most = tally.tokens_missed_most.max(missed);
     tally.tokens_charged += call.tokens_out;
+}
+
+/// What is billed without the provider's word is what the user can read, to the word.
+fn judge_estimate(tally: &mut Tally, text: &str, turn: &SeenTurn, row: &UsageRow) {
+    let words = u64::try_from(turn.text().split_whitespace().count());
+    let output = row.usage.output_total().get();
+    tally.check(row.source == UsageSource::Provider || words == Ok(output), || {
+        format!("{text}: {output} output tokens billed, {words:?} words are in the log")
+    });
 }
 
 /// Nothing is open, and rows, entries and accounts say the same.
