@@ -122,7 +122,7 @@ impl Inner {
             return Ok((request, first?));
         }
         for spec in &request.accounts {
-            self.ledger.open_account(scope, spec, request.at).await?;
+            persistently(|| self.ledger.open_account(scope, spec, request.at)).await?;
         }
         let grant = persistently(|| self.recorder.grant(scope, &request)).await?;
         Ok((request, grant))

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use chat_balance::BalanceError;
 use chat_persist::PersistError;
 use chat_usage::UsageError;
 use tokio::time::Instant;
@@ -21,6 +22,12 @@ pub(crate) trait MayPass {
 }
 
 impl MayPass for PersistError {
+    fn may_pass(&self) -> bool {
+        self.is_transient()
+    }
+}
+
+impl MayPass for BalanceError {
     fn may_pass(&self) -> bool {
         self.is_transient()
     }
