@@ -1,6 +1,6 @@
 //! Benchmarks: every figure beside its target, as ratios taken side by side in one run.
 //!
-//! `chat-bench [turn|history|tokens|local|store|store-ENGINE]…`; without arguments all that need no
+//! `chat-bench [turn|history|tokens|local|store|store-ENGINE|money|money-ENGINE]…`; without arguments all that need no
 //! server. Writes JSON to `target/bench/`. Run by `cargo xtask bench`, which builds in release mode.
 
 #![expect(clippy::print_stdout, reason = "standard output is this program's result")]
@@ -8,6 +8,7 @@
 mod cpu;
 mod history;
 mod local;
+mod money;
 mod rig;
 mod store;
 mod store_engine;
@@ -15,6 +16,7 @@ mod store_scene;
 mod table;
 mod tokens;
 mod turn;
+mod unmetered;
 
 use std::path::PathBuf;
 
@@ -40,10 +42,15 @@ async fn main() -> anyhow::Result<()> {
             "local" => local::run().await?,
             other => match Engine::of_bench(other) {
                 Some(engine) => as_a_task(store::run(engine)).await?,
-                None => anyhow::bail!(
-                    "there is no bench {other}: turn, history, tokens, local, store, \
-                     store-sqlite, store-postgres, store-mongo"
-                ),
+                None => {
+                    match Engine::ALL.into_iter().find(|engine| money::name(*engine) == other) {
+                        Some(engine) => as_a_task(money::run(engine)).await?,
+                        None => anyhow::bail!(
+                            "there is no bench {other}: turn, history, tokens, local, and store and \
+                         money, on all engines or as store-sqlite, -postgres, -mongo"
+                        ),
+                    }
+                }
             },
         };
         print!("{}", table.text());
@@ -52,18 +59,26 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is to be measured: everything that needs no server unless something is named. `store` means
-/// all engines.
+/// What is to be measured: everything that needs no server unless something is named. `store` and
+/// `money` mean all engines.
 fn names(asked: Vec<String>) -> Vec<String> {
     let asked = if asked.is_empty() {
-        ["turn", "history", "tokens", "local", "store-sqlite"].map(str::to_owned).to_vec()
+        ["turn", "history", "tokens", "local", "store-sqlite", "money-sqlite"]
+            .map(str::to_owned)
+            .to_vec()
     } else {
         asked
     };
-    let engines = || Engine::ALL.iter().map(|engine| engine.bench().to_owned()).collect();
+    let engines = |bench: fn(Engine) -> &'static str| {
+        Engine::ALL.into_iter().map(|engine| bench(engine).to_owned()).collect()
+    };
     asked
         .into_iter()
-        .flat_map(|name| if name == "store" { engines() } else { vec![name] })
+        .flat_map(|name| match name.as_str() {
+            "store" => engines(Engine::bench),
+            "money" => engines(money::name),
+            _ => vec![name],
+        })
         .collect()
 }
 

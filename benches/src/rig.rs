@@ -19,6 +19,8 @@ use chat_types::{
 use chat_usage::PriceBook;
 use futures::StreamExt;
 
+use crate::unmetered::Unmetered;
+
 /// Prices above zero, so that every turn is held, priced and posted.
 const PRICES: &str = r#"
 book = "bench"
@@ -48,12 +50,29 @@ pub(crate) struct Times {
     pub(crate) total_ms: f64,
 }
 
+/// Whether turns are held, posted and recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Metering {
+    On,
+    Off,
+}
+
 impl Rig {
     /// Opens a fresh database and starts the server with this behaviour.
     pub(crate) async fn start(
         folder: &Path,
         behaviour: &str,
         window_tokens: u64,
+    ) -> anyhow::Result<Self> {
+        Self::start_with(folder, behaviour, window_tokens, Metering::On).await
+    }
+
+    /// The same with or without metering.
+    pub(crate) async fn start_with(
+        folder: &Path,
+        behaviour: &str,
+        window_tokens: u64,
+        metering: Metering,
     ) -> anyhow::Result<Self> {
         let provider = FakeProvider::spawn_with(&FakeProviderOptions::default())
             .context("the fake provider did not start")?;
@@ -73,15 +92,25 @@ impl Rig {
         let openai =
             OpenAiProvider::new(config, Arc::clone(&transport) as Arc<dyn TransportAdapter>)?;
         let store = Arc::new(SqliteStore::open(SqliteConfig::new(folder.join("bench.db"))).await?);
-        let client = BaseClientBuilder::new(
-            Arc::clone(&store),
-            Arc::clone(&store),
-            Arc::clone(&store),
-            ProviderRegistry::new().with(Arc::new(openai)),
-            PriceBook::from_toml(PRICES)?,
-        )
-        .start()
-        .await?;
+        let providers = ProviderRegistry::new().with(Arc::new(openai));
+        let prices = PriceBook::from_toml(PRICES)?;
+        let builder = match metering {
+            Metering::On => BaseClientBuilder::new(
+                Arc::clone(&store),
+                Arc::clone(&store),
+                Arc::clone(&store),
+                providers,
+                prices,
+            ),
+            Metering::Off => BaseClientBuilder::new(
+                Arc::clone(&store),
+                Arc::new(Unmetered),
+                Arc::new(Unmetered),
+                providers,
+                prices,
+            ),
+        };
+        let client = builder.start().await?;
         Ok(Self { provider, store, client, transport, model })
     }
 

@@ -1,14 +1,15 @@
 //! `bench`: builds the benches with optimisation and runs them.
 //!
-//! The benches themselves, their targets and their tables are in the package `chat-bench`. The bench `store`
-//! measures every engine, so its servers are started first.
+//! The benches themselves, their targets and their tables are in the package `chat-bench`. The benches `store`
+//! and `money` measure every engine, so its servers are started first.
 
 use std::process::Command;
 
 use crate::services::{Service, Services};
 use crate::shell;
 
-const STORE: &str = "store";
+/// What measures every engine.
+const ON_ENGINES: [&str; 2] = ["store", "money"];
 
 /// Runs the command; the arguments go to `chat-bench` as they are.
 ///
@@ -21,7 +22,9 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     let mut servers = Services::default();
     let mut variables = Vec::new();
-    if arguments.is_empty() || arguments.iter().any(|argument| argument == STORE) {
+    if arguments.is_empty()
+        || arguments.iter().any(|argument| ON_ENGINES.contains(&argument.as_str()))
+    {
         for service in [Service::Postgres, Service::Mongo] {
             variables.push(servers.need(service)?);
         }

@@ -2,7 +2,7 @@
 //!
 //! The model keeps every grant as a line of its own and moves it a nano-USD at a time. Ten thousand
 //! traces with `CHAT_TEST_FULL`, some hundred else; `CHAT_TEST_SEED` repeats one.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use chat_balance::{
     AccountKind, AccountSpec, BalanceAdapter, Credit, CreditKind, HoldRequest, LedgerAudit,
