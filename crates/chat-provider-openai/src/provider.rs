@@ -15,7 +15,7 @@ use chat_provider::{
 };
 use chat_tokens::{EstimateCounter, OpenAiCounter, OpenAiEncoding, TokenCounter};
 use chat_transport::{Failure, ProviderHealth, RetryTime, TokioRetryTime, TransportAdapter};
-use chat_types::{ModelId, ModelInfo, ModelRef, ProviderId};
+use chat_types::{ModelId, ModelInfo, ModelRef, ProviderId, Tokens};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Uri};
 use secrecy::ExposeSecret;
@@ -137,16 +137,22 @@ impl ModelProvider for OpenAiProvider {
 
     fn prepare(&self, request: &ModelRequest) -> Result<Prepared, ProviderError> {
         let config = &self.shared.config;
-        if model_info(config, &request.model).is_none() {
+        let Some(info) = model_info(config, &request.model) else {
             let host = &self.shared.server.host;
             let detail = format!("{host} has no chat model {}", request.model);
             return Err(ProviderError::new(ProviderErrorKind::UnknownModel, detail));
-        }
+        };
         let model = ModelRef::new(config.id.clone(), request.model.clone());
         let role = instructions(config, &request.model);
         let tier = config.service_tier.as_deref();
         let body = body(request, &model, role, tier)?;
-        Ok(Prepared::new(request, body).with_tier(config.service_tier.clone()))
+        let mut prepared = Prepared::new(request, body).with_tier(config.service_tier.clone());
+        if OpenAiEncoding::of_tokenizer(&info.tokenizer).is_none() {
+            // Its count is a guess, which dense text exceeds; nothing exceeds its bytes.
+            let bytes = Tokens::from_len(prepared.body.len());
+            prepared.input_bound = prepared.input_bound.max(bytes);
+        }
+        Ok(prepared)
     }
 
     async fn send_completion(

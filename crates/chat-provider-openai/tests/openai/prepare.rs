@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chat_provider::{ModelProvider, ModelRequest, ProviderErrorKind};
 use chat_provider_openai::{CapField, OpenAiConfig, OpenAiProvider};
+use chat_tokens::{EstimateCounter, TokenCounter};
 use chat_transport::ScriptedTransport;
 use chat_types::{
     ContentPart, FileId, ModelOptions, Opaque, Origin, PromptItem, Role, Section, Tokens, ToolSpec,
@@ -246,5 +247,23 @@ fn the_input_bound_is_never_above_the_bytes() {
         OpenAiProvider::new(local_config(), Arc::new(ScriptedTransport::new([]))).unwrap();
     let prepared = provider.prepare(&hi("smollm2")).unwrap();
     assert_eq!(prepared.input_estimate, Tokens::new(9));
+    assert_eq!(prepared.input_bound, Tokens::from_len(prepared.body.len()));
+    let provider =
+        OpenAiProvider::new(openai_config(), Arc::new(ScriptedTransport::new([]))).unwrap();
+    let prepared = provider.prepare(&hi("gpt-4o-mini")).unwrap();
     assert_eq!(prepared.input_bound, Tokens::new(10 + 64));
+}
+
+/// Random letters are far more tokens than a guess from ordinary text makes of them.
+#[test]
+fn dense_text_in_an_unknown_vocabulary_is_bound_by_its_bytes() {
+    let provider =
+        OpenAiProvider::new(local_config(), Arc::new(ScriptedTransport::new([]))).unwrap();
+    let dense = "qZxJvKwQ".repeat(500);
+    let mut request = hi("smollm2");
+    request.prompt.items[0].parts = vec![ContentPart::Text { text: dense.clone() }];
+    request.input_tokens = EstimateCounter::new().count_text(&dense);
+    let prepared = provider.prepare(&request).unwrap();
+    assert!(prepared.input_bound >= Tokens::from_len(dense.len()), "{}", prepared.input_bound);
+    assert_eq!(prepared.input_estimate, request.input_tokens);
 }
