@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::MongoConfig;
 use crate::error::{EngineResult, Failure, FailureKind, Outcome, PortError, Stop};
+use crate::heard::Heard;
 use crate::lanes::{Lanes, Pass};
 use crate::ledger::Books;
 use crate::object_ids::ObjectIds;
@@ -45,6 +46,7 @@ struct Inner {
     database: Database,
     topology: Topology,
     object_ids: ObjectIds,
+    heard: Heard,
     books: Books,
     conversations: Lanes,
     operations: Semaphore,
@@ -83,6 +85,7 @@ impl MongoStore {
             database: opened.database,
             topology: opened.topology,
             object_ids: ObjectIds::default(),
+            heard: Heard::default(),
             books: Books::default(),
             conversations: Lanes::default(),
             operations: Semaphore::new(usize::try_from(operations_max).unwrap_or(1)),
@@ -233,11 +236,11 @@ impl Inner {
     where
         W: for<'a> Fn(&'a mut Unit<'_>, &'a I) -> BoxFuture<'a, Outcome<T, E>>,
     {
-        let session = if in_transaction { Some(self.session().await?) } else { None };
         let mut unit = Unit {
             database: &self.database,
             object_ids: &self.object_ids,
-            session,
+            session: self.session(in_transaction).await?,
+            in_transaction,
             read_timeout: self.read_timeout,
             is_repeat,
         };
@@ -245,23 +248,37 @@ impl Inner {
         let Some(mut session) = unit.session else {
             return answer;
         };
-        if answer.is_ok() {
-            commit(&mut session).await?;
+        if !in_transaction || answer.is_ok() {
+            if in_transaction {
+                commit(&mut session).await?;
+            }
+            self.heard.hear(&session);
         } else if let Err(error) = session.abort_transaction().await {
             tracing::debug!(%error, "a transaction was left for the server to abort");
         }
         answer
     }
 
-    async fn session(&self) -> EngineResult<ClientSession> {
+    /// A session for one unit; none on a standalone server, which has no cluster time.
+    ///
+    /// A transaction reads what its primary has and commits by a majority: only other reads must be
+    /// told how new to be.
+    async fn session(&self, in_transaction: bool) -> EngineResult<Option<ClientSession>> {
+        if self.topology != Topology::Replicated {
+            return Ok(None);
+        }
+        let mut session = self.client.start_session().await?;
+        if !in_transaction {
+            self.heard.tell(&mut session);
+            return Ok(Some(session));
+        }
         let options = TransactionOptions::builder()
             .read_concern(ReadConcern::snapshot())
             .write_concern(open::write_concern())
             .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
             .build();
-        let mut session = self.client.start_session().await?;
         session.start_transaction().with_options(options).await?;
-        Ok(session)
+        Ok(Some(session))
     }
 }
 

@@ -10,6 +10,7 @@ mod conversations;
 mod error;
 mod events;
 mod files;
+mod heard;
 mod import;
 mod indexes;
 mod journal;

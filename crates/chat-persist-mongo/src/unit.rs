@@ -26,6 +26,7 @@ pub(crate) struct Unit<'s> {
     pub(crate) database: &'s Database,
     pub(crate) object_ids: &'s ObjectIds,
     pub(crate) session: Option<ClientSession>,
+    pub(crate) in_transaction: bool,
     pub(crate) read_timeout: Duration,
     pub(crate) is_repeat: bool,
 }
@@ -72,7 +73,7 @@ impl Unit<'_> {
 
     /// All of the unit's writes become durable together.
     pub(crate) fn is_transaction(&self) -> bool {
-        self.session.is_some()
+        self.in_transaction
     }
 
     fn collection(&self, name: &str) -> Collection<Document> {
@@ -197,7 +198,7 @@ impl Unit<'_> {
             let updates: Vec<Document> =
                 some.iter().map(|(filter, update)| doc! { "q": filter, "u": update }).collect();
             let mut command = doc! { "update": collection, "updates": updates };
-            if self.session.is_none() {
+            if !self.in_transaction {
                 // A command run as such does not inherit what the client is set to.
                 command.insert("writeConcern", doc! { "w": "majority", "j": true });
             }

@@ -12,3 +12,4 @@ mod cost;
 mod fresh;
 mod journal;
 mod ledger;
+mod reads;
