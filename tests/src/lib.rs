@@ -2,6 +2,7 @@
 
 pub mod billing_service;
 mod chat_program;
+mod connections;
 pub mod fake_provider;
 mod fake_provider_process;
 mod layered_runtime;

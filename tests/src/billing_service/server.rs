@@ -1,4 +1,4 @@
-//! The HTTP side: connections, the secret, keys, faults, and the work in between.
+//! The HTTP side: the secret, keys, faults, and the work in between.
 
 use std::io;
 use std::sync::Arc;
@@ -7,19 +7,15 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpListener;
 
 use super::books::{Books, Received};
 use super::fault::{Fault, Operation};
 use super::routes::{Reply, Route};
+use crate::connections;
 
-/// Open connections; more wait in the listener's backlog.
-const CONNECTIONS_MAX: usize = 1_024;
 /// The largest request: a restore of many rows.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -33,34 +29,11 @@ struct CutOnPurpose;
 /// # Errors
 /// The listener failed in a way that is not one connection's.
 pub async fn serve(listener: TcpListener, books: Arc<Books>) -> io::Result<()> {
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.len() >= CONNECTIONS_MAX {
-            connections.join_next().await;
-        }
-        tokio::select! {
-            accepted = listener.accept() => {
-                let (stream, _) = accepted?;
-                connections.spawn(connection(stream, Arc::clone(&books)));
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn connection(stream: TcpStream, books: Arc<Books>) {
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    let service = service_fn(move |request| {
+    let answer = move |request| {
         let books = Arc::clone(&books);
         async move { answer(request, &books).await }
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .header_read_timeout(None)
-        .serve_connection(TokioIo::new(stream), service);
-    // An error here is the client's leaving or a cut on purpose.
-    let _ = connection.await;
+    };
+    connections::serve(listener, answer).await
 }
 
 async fn answer(

@@ -1,7 +1,6 @@
-//! The HTTP side: accepts connections, routes, and answers.
+//! The HTTP side: routes and answers.
 //!
-//! Connections live in one set that the server owns and are bounded; a request in flight is dropped when
-//! its client goes away, and its receipt then closes it in the ledger.
+//! A request in flight is dropped when its client goes away, and its receipt then closes it in the ledger.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -12,20 +11,16 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpListener;
 
 use super::behaviour::Behaviour;
 use super::capture::Captured;
 use super::ledger::{Arrival, Ledger, Outcome, Receipt};
 use super::reply::{ReplyBody, Shape};
 use super::wire::{self, CompletionRequest};
+use crate::connections;
 
-/// Open connections; more wait in the listener's backlog. Above any load the suites make.
-const CONNECTIONS_MAX: usize = 2_048;
 /// The largest request body: beyond the product's own limit, so that the product's is tested first.
 const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -48,35 +43,11 @@ pub async fn serve(
     options: ServerOptions,
 ) -> io::Result<()> {
     let options = Arc::new(options);
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.len() >= CONNECTIONS_MAX {
-            connections.join_next().await;
-        }
-        tokio::select! {
-            accepted = listener.accept() => {
-                let (stream, _) = accepted?;
-                connections.spawn(connection(stream, Arc::clone(&ledger), Arc::clone(&options)));
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn connection(stream: TcpStream, ledger: Arc<Ledger>, options: Arc<ServerOptions>) {
-    // Without it Nagle and delayed acknowledgements add 40 ms to a chunk.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    let service = service_fn(move |request| {
+    let answer = move |request| {
         let (ledger, options) = (Arc::clone(&ledger), Arc::clone(&options));
         async move { route(request, &ledger, &options).await }
-    });
-    let served = hyper::server::conn::http1::Builder::new()
-        .header_read_timeout(None)
-        .serve_connection(TokioIo::new(stream), service);
-    // An error here is the client's leaving or a cut on purpose; the ledger has it.
-    let _ = served.await;
+    };
+    connections::serve(listener, answer).await
 }
 
 async fn route(

@@ -29,9 +29,13 @@ fn other_book(home: &Home, input: &str) -> String {
     path.display().to_string()
 }
 
-fn python(home: &Home, program: &str) {
+/// Changes rows underneath the program: `statements` of Python see the database as `db`.
+fn change_database(home: &Home, statements: &str) {
+    let program = format!(
+        "import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1])\n{statements}\ndb.commit()\n"
+    );
     let status = std::process::Command::new("python3")
-        .args(["-c", program])
+        .args(["-c", &program])
         .arg(home.database())
         .status()
         .unwrap();
@@ -83,13 +87,7 @@ fn a_range_of_days_is_from_its_start_up_to_its_end() {
     let home = priced();
     home.ok(&["send", "a b c"]);
     // 2026-03-05T12:00:00Z.
-    python(
-        &home,
-        "import sqlite3, sys\n\
-         db = sqlite3.connect(sys.argv[1])\n\
-         db.execute('UPDATE usage SET at = 1772712000000')\n\
-         db.commit()\n",
-    );
+    change_database(&home, "db.execute('UPDATE usage SET at = 1772712000000')");
     for (range, rows) in [
         (&["--from", "2026-03-05"][..], 1),
         (&["--from", "2026-03-06"], 0),
@@ -111,12 +109,9 @@ fn a_range_of_days_is_from_its_start_up_to_its_end() {
 fn comma_separated_values_are_quoted_and_no_formula() {
     let home = priced();
     home.ok(&["send", "a b c"]);
-    python(
+    change_database(
         &home,
-        "import sqlite3, sys\n\
-         db = sqlite3.connect(sys.argv[1])\n\
-         db.execute(\"UPDATE usage SET provider_request_id = '=cmd|'' /C \\\"x\\\",1'\")\n\
-         db.commit()\n",
+        "db.execute(\"UPDATE usage SET provider_request_id = '=cmd|'' /C \\\"x\\\",1'\")",
     );
     let rows = home.ok(&["usage", "--csv"]);
     let lines: Vec<&str> = rows.split("\r\n").collect();
@@ -198,14 +193,11 @@ fn repricing_shows_what_another_book_would_have_meant_and_writes_nothing() {
     for _ in 0..3 {
         home.ok(&["send", "a b c"]);
     }
-    python(
+    change_database(
         &home,
-        "import sqlite3, sys\n\
-         db = sqlite3.connect(sys.argv[1])\n\
-         turns = [row[0] for row in db.execute('SELECT turn FROM usage ORDER BY turn')]\n\
+        "turns = [row[0] for row in db.execute('SELECT turn FROM usage ORDER BY turn')]\n\
          for turn, version in zip(turns, ['held', 'mine:example/*@2020-01-01#flex']):\n\
-         \x20   db.execute('UPDATE usage SET price_version = ? WHERE turn = ?', (version, turn))\n\
-         db.commit()\n",
+         \x20   db.execute('UPDATE usage SET price_version = ? WHERE turn = ?', (version, turn))",
     );
     let before = home.json(&["usage", "--json"]);
     let other = other_book(&home, "4000");
@@ -236,13 +228,7 @@ fn repricing_shows_what_another_book_would_have_meant_and_writes_nothing() {
 fn calls_without_a_price_are_counted_and_named() {
     let home = priced();
     home.ok(&["send", "a b c"]);
-    python(
-        &home,
-        "import sqlite3, sys\n\
-         db = sqlite3.connect(sys.argv[1])\n\
-         db.execute(\"UPDATE usage SET model = 'nobody/none'\")\n\
-         db.commit()\n",
-    );
+    change_database(&home, "db.execute(\"UPDATE usage SET model = 'nobody/none'\")");
     let models = home.json(&["usage", "reprice", "--dry-run", "--json"]);
     assert_eq!(
         (&models[0]["rows"], &models[0]["kept_rows"]),
