@@ -18,6 +18,7 @@ use crate::hooks::{LifecycleObserver, PromptGuard};
 use crate::inner::Inner;
 use crate::lease::NEVER_LEASED;
 use crate::task_scope::TaskScope;
+use crate::titles::Titles;
 use crate::{Result, TurnError, owner};
 
 /// Collects ports and limits; everything but the ports has a default.
@@ -34,6 +35,7 @@ pub struct BaseClientBuilder {
     context: ConversationContext,
     accounts: Arc<dyn AccountPolicy>,
     instructions: Option<String>,
+    titles: Option<Titles>,
     guards: Vec<Arc<dyn PromptGuard>>,
     observers: Vec<Arc<dyn LifecycleObserver>>,
     config: TurnConfig,
@@ -66,6 +68,7 @@ impl BaseClientBuilder {
             context: ConversationContext::new(),
             accounts: Arc::new(OneAccountPerUser::unlimited()),
             instructions: None,
+            titles: None,
             guards: Vec::new(),
             observers: Vec::new(),
             config: TurnConfig::default(),
@@ -83,6 +86,12 @@ impl BaseClientBuilder {
     /// Instructions of the product, before each conversation's own.
     pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
         self.instructions = Some(instructions.into());
+        self
+    }
+
+    /// Lets a model name new conversations; by default their first line does.
+    pub fn titles(mut self, titles: Titles) -> Self {
+        self.titles = Some(titles);
         self
     }
 
@@ -146,6 +155,7 @@ impl BaseClientBuilder {
             context: self.context,
             accounts: self.accounts,
             instructions: self.instructions,
+            titles: self.titles,
             guards: self.guards,
             observers: self.observers,
             config: self.config,

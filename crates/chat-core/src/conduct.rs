@@ -6,24 +6,25 @@
 
 use std::sync::Arc;
 
-use chat_persist::{Fence, NewStep, PersistError, PersistErrorKind};
-use chat_provider::{CallPermit, CompletionStream, Prepared};
-use chat_types::{AttemptKey, EventKind, Purpose, StepKey, Timestamp};
-use chat_usage::GrantRequest;
+use chat_persist::PersistErrorKind;
+use chat_provider::{CompletionStream, Prepared};
+use chat_types::{EventKind, Purpose, TurnState};
 use tokio::time::{Duration, Instant};
 
-use crate::conductor::{Conductor, Opened, REPLY_STEP};
-use crate::ending::{End, FencedOut, StepRow};
-use crate::gate::JournalGate;
+use crate::TurnError;
+use crate::conductor::{Conductor, REPLY_STEP};
+use crate::ending::{End, FencedOut};
 use crate::hooks::LifecycleEvent;
 use crate::inner::Inner;
 use crate::listen::{Heard, listen};
 use crate::live::{LiveTurn, StopCause};
+use crate::metered::TurnCaller;
 use crate::narrate::Narrator;
-use crate::patience::persistently;
-use crate::plan::{BuiltPrompt, Plan};
+use crate::plan::{Answerer, BuiltPrompt, Plan, build_prompt};
+use crate::side_calls::SideCalls;
+use crate::step::{self, NotOpened, Opened, StepPlan, StepRow};
+use crate::titles::Untitled;
 use crate::turn_log::{Pace, TurnLog};
-use crate::{TurnError, lease};
 
 /// Conducts a turn to its end. Never fails: every way out closes the turn, or leaves it to the
 /// owner that took it over.
@@ -44,6 +45,10 @@ pub(crate) async fn conduct(
         inner,
         live: &live,
         plan,
+        answerer: plan.answerer.clone(),
+        step: REPLY_STEP,
+        side: Arc::new(SideCalls::new(REPLY_STEP)),
+        untitled: plan.first_title.clone(),
         log,
         narrator,
         deadline,
@@ -63,7 +68,39 @@ pub(crate) async fn conduct(
 }
 
 impl Conductor<'_> {
+    /// Asks the turn's model; one that cannot answer is replaced by the next that may stand in.
     async fn make_reply(
+        &mut self,
+        prompt: impl Future<Output = Result<BuiltPrompt, TurnError>>,
+    ) -> Result<End, FencedOut> {
+        let stand_ins = self.inner.providers.fallbacks(&self.answerer.info.model);
+        let mut end = self.ask(prompt).await?;
+        for model in stand_ins {
+            if !end.another_may_answer {
+                break;
+            }
+            let Ok((provider, info)) = self.inner.providers.find(&model) else {
+                tracing::warn!(%model, "there is no such model to fall back to");
+                continue;
+            };
+            tracing::info!(turn = %self.plan.fence.turn, %model, "falls back to another model");
+            let reason = end.failure.take();
+            self.leave_step(end).await?;
+            let answerer = Answerer { provider, info };
+            self.answerer = answerer.clone();
+            end = self.ask(build_prompt(self.inner, self.plan, &answerer)).await?;
+            if end.state == TurnState::Rejected {
+                // The stand-in was not called; what went wrong is what the turn's own model said.
+                end.state = TurnState::Failed;
+                end.failure = reason;
+                end.another_may_answer = true;
+            }
+        }
+        Ok(end)
+    }
+
+    /// One model's try: prompt, hold, call, all it says.
+    async fn ask(
         &mut self,
         prompt: impl Future<Output = Result<BuiltPrompt, TurnError>>,
     ) -> Result<End, FencedOut> {
@@ -79,19 +116,21 @@ impl Conductor<'_> {
         };
         self.counter = Some(Arc::clone(&ready.counter));
         self.fresh_counts.clone_from(&ready.context.fresh_counts);
-        let opened = match self.open_step(&ready).await? {
+        let opened = match self.open_step(&ready).await {
             Ok(opened) => opened,
-            Err(end) => return Ok(end),
+            Err(NotOpened::FencedOut) => return Err(FencedOut),
+            Err(NotOpened::Refused { error, row }) => return Ok(End::before_call(&error, row)),
         };
         if let Some(cause) = self.live.stop_requested() {
             // No byte has left: the step is released.
             return Ok(End { step: StepRow::Open, ..End::stopped_before_call(cause) });
         }
+        self.ask_for_a_title();
         let heard = match self.call(&ready.prepared, &opened).await? {
             Ok(stream) => self.listen(stream).await,
             Err(heard) => heard,
         };
-        self.finish(heard, &ready.prepared, &opened).await
+        self.finish(heard, &opened).await
     }
 
     /// Waits for the prompt, lets the guards see it and tells what it is made of.
@@ -108,77 +147,59 @@ impl Conductor<'_> {
         Ok(prompt)
     }
 
-    /// Holds the credit and journals the first attempt, issued together: bytes leave only when
-    /// both are durable.
-    async fn open_step(&mut self, ready: &BuiltPrompt) -> Result<Result<Opened, End>, FencedOut> {
-        let plan = self.plan;
-        let scope = &plan.fence.scope;
-        let now = self.inner.clock.now();
-        let key = StepKey { turn: plan.fence.turn.clone(), step: REPLY_STEP };
-        let step = NewStep {
-            step: REPLY_STEP,
+    async fn open_step(&mut self, ready: &BuiltPrompt) -> Result<Opened, NotOpened> {
+        let step = StepPlan {
+            step: self.step,
             purpose: Purpose::Reply,
-            model: plan.info.model.clone(),
-            input_bound: ready.prepared.input_bound,
-            input_estimate: ready.prepared.input_estimate,
-            opened_at: now,
-            dispatched: true,
-        };
-        let request = GrantRequest {
-            key: key.clone(),
-            purpose: Purpose::Reply,
-            model: plan.info.model.clone(),
-            input_bound: ready.prepared.input_bound,
+            model: &self.answerer.info.model,
+            prepared: &ready.prepared,
             output_cap: ready.context.output_cap,
-            accounts: Vec::new(),
-            at: now,
-            shape: ready.shape(),
         };
-        let leased_until = lease::held_until(self.inner);
-        let (granted, journaled) = futures::join!(
-            self.inner.grant(scope, &plan.turn.conversation, request),
-            persistently(|| self.inner.store.open_step(&plan.fence, &step)),
-        );
-        if let Err(error) = journaled {
-            // Whoever took the turn over decides on the hold: it may be settling it right now.
-            if error.kind() == PersistErrorKind::Fenced {
-                return Err(FencedOut);
-            }
-            if granted.is_ok() {
-                self.inner.release(scope, &key).await;
-            }
-            return Ok(Err(End::before_call(&error.into(), StepRow::Unknown)));
+        let plan = self.plan;
+        let opened = step::open(self.inner, &plan.fence, &plan.turn.conversation, step).await?;
+        self.log.append(opened.events());
+        Ok(opened)
+    }
+
+    /// A step that another model's takes the place of: closed and settled now, so that its hold is
+    /// free for the next.
+    async fn leave_step(&mut self, end: End) -> Result<(), FencedOut> {
+        let plan = self.plan;
+        if let Some(step) = self.decided(end.step, end.amounts).await {
+            self.side.close_step(self.inner, &plan.fence, &plan.turn.conversation, step).await?;
+            self.step = self.side.next_step();
         }
-        let (request, grant) = match granted {
-            Ok(granted) => granted,
-            Err(error) => return Ok(Err(End::before_call(&error, StepRow::Open))),
+        self.narrator = Narrator::new(self.step);
+        Ok(())
+    }
+
+    /// Once per new conversation, and only if its reply is paid for.
+    fn ask_for_a_title(&mut self) {
+        let plan = self.plan;
+        let (Some(titles), Some(first_line)) = (&self.inner.titles, self.untitled.take()) else {
+            return;
         };
-        if let Some(error) = fence_broken(self.inner, leased_until, &plan.fence, &key).await {
-            if error.kind() == PersistErrorKind::Fenced {
-                return Err(FencedOut);
-            }
-            self.inner.release(scope, &key).await;
-            return Ok(Err(End::before_call(&error.into(), StepRow::Open)));
-        }
-        let terms = grant.terms();
-        self.log.append(vec![
-            EventKind::Held {
-                step: REPLY_STEP,
-                purpose: Purpose::Reply,
-                amount: terms.held,
-                output_cap: terms.output_cap,
-            },
-            EventKind::Attempt { step: REPLY_STEP, attempt: 1 },
-        ]);
-        self.inner.observe(&LifecycleEvent::Dispatched { step: key });
-        let gate = Arc::new(JournalGate::new(
-            Arc::clone(&self.inner.store),
-            self.inner.recorder.clone(),
-            Arc::clone(&self.inner.clock),
-            plan.fence.clone(),
-            request.clone(),
-        ));
-        Ok(Ok(Opened { grant, gate, request }))
+        let Some(message) = plan.tail.first() else { return };
+        let request = titles.request(&message.parts);
+        let untitled = Untitled {
+            scope: plan.fence.scope.clone(),
+            conversation: plan.turn.conversation.clone(),
+            first_line,
+        };
+        let caller = TurnCaller {
+            inner: Arc::clone(self.inner),
+            live: Arc::clone(self.live),
+            side: Arc::clone(&self.side),
+            fence: plan.fence.clone(),
+            conversation: plan.turn.conversation.clone(),
+            model: plan.answerer.info.model.clone(),
+            deadline: self.deadline,
+        };
+        let now = self.inner.clock.now();
+        self.side.spawn(async move {
+            let store = Arc::clone(&caller.inner.store);
+            untitled.name(&caller, store.as_ref(), request, now).await;
+        });
     }
 
     /// Makes the call and waits for its first event, for a stop or for the deadline.
@@ -188,9 +209,9 @@ impl Conductor<'_> {
         opened: &Opened,
     ) -> Result<Result<CompletionStream, Heard>, FencedOut> {
         self.narrator.resume(&self.plan.kept);
-        let gate = Arc::clone(&opened.gate);
-        let permit = CallPermit::new(opened.grant.clone(), gate);
-        let sending = self.plan.provider.send_completion(prepared, &permit);
+        let permit = opened.permit();
+        let provider = Arc::clone(&self.answerer.provider);
+        let sending = provider.send_completion(prepared, &permit);
         tokio::pin!(sending);
         loop {
             tokio::select! {
@@ -213,7 +234,7 @@ impl Conductor<'_> {
         let inner = self.inner;
         listen(
             stream,
-            REPLY_STEP,
+            self.step,
             &mut self.narrator,
             &mut self.log,
             self.live,
@@ -222,19 +243,4 @@ impl Conductor<'_> {
         )
         .await
     }
-}
-
-/// Asks the journal again if the lease that held when the attempt was journaled may have lapsed.
-/// Who took the turn over before the hold was there has concluded that no byte left, so none may.
-async fn fence_broken(
-    inner: &Inner,
-    leased_until: Timestamp,
-    fence: &Fence,
-    key: &StepKey,
-) -> Option<PersistError> {
-    if inner.clock.now() < leased_until {
-        return None;
-    }
-    let attempt = AttemptKey { step: key.clone(), attempt: 1 };
-    persistently(|| inner.store.dispatch(fence, &attempt)).await.err()
 }

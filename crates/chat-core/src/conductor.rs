@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use chat_tokens::TokenCounter;
-use chat_types::{MessageId, StepGrant, TokenCount};
-use chat_usage::GrantRequest;
+use chat_types::{MessageId, TokenCount};
 use tokio::time::Instant;
 
-use crate::gate::JournalGate;
 use crate::inner::Inner;
 use crate::live::LiveTurn;
 use crate::narrate::Narrator;
-use crate::plan::Plan;
+use crate::plan::{Answerer, Plan};
+use crate::side_calls::SideCalls;
 use crate::turn_log::TurnLog;
 
-/// A turn's reply is its first step.
+/// A turn's first step is its reply.
 pub(crate) const REPLY_STEP: u32 = 1;
 
 /// What the task knows while it runs.
@@ -22,17 +21,17 @@ pub(crate) struct Conductor<'a> {
     pub(crate) inner: &'a Arc<Inner>,
     pub(crate) live: &'a Arc<LiveTurn>,
     pub(crate) plan: &'a Plan,
+    /// Who answers: the plan's model, or one that stands in for it.
+    pub(crate) answerer: Answerer,
+    /// The step of the call under way.
+    pub(crate) step: u32,
+    pub(crate) side: Arc<SideCalls>,
+    /// The first line of a conversation that a model may still name.
+    pub(crate) untitled: Option<String>,
     pub(crate) log: TurnLog,
     pub(crate) narrator: Narrator,
     pub(crate) deadline: Instant,
     pub(crate) counter: Option<Arc<dyn TokenCounter>>,
     /// Counts made for this prompt; kept with their messages once nobody waits any more.
     pub(crate) fresh_counts: Vec<(MessageId, TokenCount)>,
-}
-
-/// A step whose hold and first attempt are durable.
-pub(crate) struct Opened {
-    pub(crate) grant: StepGrant,
-    pub(crate) gate: Arc<JournalGate>,
-    pub(crate) request: GrantRequest,
 }

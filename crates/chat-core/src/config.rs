@@ -17,6 +17,8 @@ pub struct TurnConfig {
     pub checkpoint_bytes: usize,
     /// No turn is longer: vendors cut streams well before.
     pub turn_deadline_ms: u32,
+    /// How long a turn that has its reply waits for its other calls (a title) before it ends them.
+    pub side_calls_ms: u32,
     /// How long running turns may go on once the process is asked to end.
     pub drain_ms: u32,
     /// Event logs are deleted this long after their turn ended; then replay is a snapshot.
@@ -35,6 +37,7 @@ impl Default for TurnConfig {
             checkpoint_ms: 250,
             checkpoint_bytes: 2_048,
             turn_deadline_ms: 1_800_000,
+            side_calls_ms: 3_000,
             drain_ms: 30_000,
             event_log_ttl_ms: 86_400_000,
             message_bytes_max: 4 * 1024 * 1024,

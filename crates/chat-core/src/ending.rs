@@ -3,31 +3,26 @@
 use std::sync::Arc;
 
 use chat_persist::{AttemptAmount, EventSegment, PersistErrorKind, StepClose, TurnClose};
-use chat_provider::{Exposure, Prepared, ProviderError, ProviderErrorKind};
+use chat_provider::{ProviderError, ProviderErrorKind};
 use chat_tokens::TokenCounter;
 use chat_types::{
     ContentPart, EventKind, FinishReason, Message, MessageStatus, Provenance, Purpose, Role,
-    StepKey, TokenCount, TurnFailure, TurnState, Usage,
+    TokenCount, TurnFailure, TurnState, Usage,
 };
 use chat_usage::UsageError;
+use tokio::time::Duration;
 
 use crate::TurnError;
-use crate::billing::{self, AttemptEnd, ClosedStep, StepBill};
-use crate::conductor::{Conductor, Opened, REPLY_STEP};
+use crate::billing;
+use crate::conductor::Conductor;
 use crate::hooks::LifecycleEvent;
 use crate::listen::Heard;
 use crate::live::StopCause;
+use crate::side_calls::Decided;
+use crate::step::{Opened, StepRow};
 
 /// The turn belongs to another process now: nothing more may be written.
 pub(crate) struct FencedOut;
-
-/// Whether the reply's step is in the journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StepRow {
-    None,
-    Unknown,
-    Open,
-}
 
 /// How the turn will be closed.
 pub(crate) struct End {
@@ -36,11 +31,20 @@ pub(crate) struct End {
     pub(crate) finish_reason: Option<FinishReason>,
     pub(crate) step: StepRow,
     pub(crate) amounts: Vec<AttemptAmount>,
+    /// Nothing was shown, and what went wrong is this model's own.
+    pub(crate) another_may_answer: bool,
 }
 
 impl End {
     fn unbilled(state: TurnState, failure: TurnFailure, step: StepRow) -> Self {
-        Self { state, failure: Some(failure), finish_reason: None, step, amounts: Vec::new() }
+        Self {
+            state,
+            failure: Some(failure),
+            finish_reason: None,
+            step,
+            amounts: Vec::new(),
+            another_may_answer: false,
+        }
     }
 
     /// Somebody asked for a stop while the prompt was got ready: nothing is owed.
@@ -52,6 +56,7 @@ impl End {
             finish_reason: (cause == StopCause::User).then_some(FinishReason::Cancelled),
             step: StepRow::None,
             amounts: Vec::new(),
+            another_may_answer: false,
         }
     }
 
@@ -72,18 +77,15 @@ impl End {
             TurnError::Context(error) if !error.is_transient() => TurnState::Rejected,
             _ => TurnState::Failed,
         };
-        Self::unbilled(state, error.to_failure(), step)
+        let another_may_answer =
+            matches!(error, TurnError::Provider(error) if error.another_may_answer());
+        Self { another_may_answer, ..Self::unbilled(state, error.to_failure(), step) }
     }
 }
 
 impl Conductor<'_> {
     /// Decides how the turn ended and what it costs.
-    pub(crate) async fn finish(
-        &mut self,
-        heard: Heard,
-        prepared: &Prepared,
-        opened: &Opened,
-    ) -> Result<End, FencedOut> {
+    pub(crate) async fn finish(&mut self, heard: Heard, opened: &Opened) -> Result<End, FencedOut> {
         if matches!(heard, Heard::Fenced) {
             return Err(FencedOut);
         }
@@ -99,21 +101,18 @@ impl Conductor<'_> {
                 "a checkpoint failed; its events go with the close"
             );
         }
-        let owes = match &heard {
-            Heard::Broken(error) => {
-                self.narrator.said_something()
-                    || self.narrator.usage().is_some()
-                    || error.exposure() == Exposure::Unknown
-            }
-            _ => true,
-        };
-        let amounts = self.amounts(owes, prepared, opened);
+        let amounts = opened.amounts(self.inner, &heard, &self.narrator, self.output_seen());
+        let another_may_answer = matches!(
+            &heard,
+            Heard::Broken(error) if error.another_may_answer() && !self.narrator.said_something()
+        );
         let (state, failure) = self.outcome(heard);
         let finish_reason = match state {
             TurnState::Aborted => Some(FinishReason::Cancelled),
             _ => self.narrator.finish(),
         };
-        Ok(End { state, failure, finish_reason, step: StepRow::Open, amounts })
+        let step = StepRow::Open;
+        Ok(End { state, failure, finish_reason, step, amounts, another_may_answer })
     }
 
     fn outcome(&self, heard: Heard) -> (TurnState, Option<TurnFailure>) {
@@ -156,30 +155,6 @@ impl Conductor<'_> {
         if self.narrator.said_something() { TurnState::Interrupted } else { TurnState::Failed }
     }
 
-    fn amounts(&self, owes: bool, prepared: &Prepared, opened: &Opened) -> Vec<AttemptAmount> {
-        let bill = StepBill {
-            recorder: &self.inner.recorder,
-            model: &self.plan.info.model,
-            opened_at: opened.request.at,
-            input_estimate: prepared.input_estimate,
-            fallback: opened.grant.terms().held,
-        };
-        let mut amounts: Vec<AttemptAmount> =
-            opened.gate.exposed().into_iter().map(|attempt| bill.unanswered(attempt)).collect();
-        if owes {
-            amounts.push(bill.amount(&AttemptEnd {
-                attempt: opened.gate.admitted(),
-                reported: self.narrator.usage(),
-                cost: self.narrator.cost(),
-                tier: self.narrator.tier().map(str::to_owned),
-                is_whole: self.narrator.finish().is_some(),
-                output_seen: self.output_seen(),
-                provider_request_id: self.narrator.request_id().map(str::to_owned),
-            }));
-        }
-        amounts
-    }
-
     /// What was surely produced in this turn, by our count; not needed with a last word.
     fn output_seen(&self) -> Usage {
         let has_last_word = self.narrator.usage().is_some() && self.narrator.finish().is_some();
@@ -191,12 +166,36 @@ impl Conductor<'_> {
         }
     }
 
+    /// The step of a call under way and what it costs, if it is in the journal.
+    pub(crate) async fn decided(
+        &mut self,
+        row: StepRow,
+        amounts: Vec<AttemptAmount>,
+    ) -> Option<Decided> {
+        let in_journal = match row {
+            StepRow::None => false,
+            StepRow::Open => true,
+            StepRow::Unknown => self.inner.has_step(&self.plan.fence, self.step).await,
+        };
+        in_journal.then(|| Decided {
+            close: StepClose { step: self.step, amounts },
+            purpose: Purpose::Reply,
+            model: self.answerer.info.model.clone(),
+        })
+    }
+
     /// Makes the end durable in one commit, shows it, and brings the ledger up to date.
     pub(crate) async fn close(mut self, end: End) -> Result<(), FencedOut> {
         let plan = self.plan;
+        let patience = Duration::from_millis(self.inner.config.side_calls_ms.into());
+        self.side.finish(patience).await;
         let now = self.inner.clock.now();
         let message = self.reply(&end, now);
-        let (usage, cost) = billing::total(&end.amounts);
+        let mut steps = self.side.take_open();
+        steps.extend(self.decided(end.step, end.amounts).await);
+        let closed_before = self.side.amounts();
+        let amounts = steps.iter().flat_map(|step| &step.close.amounts);
+        let (usage, cost) = billing::total(amounts.chain(&closed_before));
         let ended = self.live.feed.number(
             0,
             EventKind::Ended {
@@ -217,17 +216,10 @@ impl Conductor<'_> {
                 return Err(FencedOut);
             }
         };
-        let in_journal = match end.step {
-            StepRow::None => false,
-            StepRow::Open => true,
-            StepRow::Unknown => self.inner.has_step(&plan.fence, REPLY_STEP).await,
-        };
-        let step = StepClose { step: REPLY_STEP, amounts: end.amounts };
-        let steps = if in_journal { vec![step] } else { Vec::new() };
         let close = TurnClose {
             state: end.state,
             message,
-            steps,
+            steps: steps.iter().map(|step| step.close.clone()).collect(),
             segment,
             failure: end.failure,
             closed_at: now,
@@ -237,19 +229,13 @@ impl Conductor<'_> {
         self.live.feed.end();
         let turn = plan.fence.turn.clone();
         self.inner.observe(&LifecycleEvent::Closed { turn: turn.clone(), outcome: close.state });
+        let scope = &plan.fence.scope;
         let settling = async {
-            for step in &close.steps {
-                let closed = ClosedStep {
-                    key: StepKey { turn: turn.clone(), step: step.step },
-                    purpose: Purpose::Reply,
-                    model: &plan.info.model,
-                    amounts: &step.amounts,
-                };
-                self.inner.settle(&plan.fence.scope, &plan.turn.conversation, closed).await;
+            for step in &steps {
+                self.inner.settle(scope, &plan.turn.conversation, step.of(&turn)).await;
             }
         };
         let counts = &self.fresh_counts;
-        let scope = &plan.fence.scope;
         let keeping = self.inner.keep_counts(scope, &plan.turn.conversation, counts);
         futures::join!(settling, keeping);
         self.inner.observe(&LifecycleEvent::Settled { turn });
@@ -274,7 +260,7 @@ impl Conductor<'_> {
             parts,
             created_at: now,
             turn: Some(self.plan.fence.turn.clone()),
-            model: Some(self.plan.info.model.clone()),
+            model: Some(self.answerer.info.model.clone()),
             status: if whole { MessageStatus::Complete } else { MessageStatus::Partial },
             finish_reason: end.finish_reason,
             token_counts,

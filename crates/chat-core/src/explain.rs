@@ -6,6 +6,7 @@ use chat_usage::{GrantRequest, Quote};
 use crate::conductor::REPLY_STEP;
 use crate::intake::resolve;
 use crate::plan::{BuiltPrompt, build_prompt};
+use crate::step::shape_of;
 use crate::{BaseClient, Result, TurnRequest};
 
 /// What a turn would do.
@@ -31,13 +32,13 @@ impl BaseClient {
     pub async fn explain(&self, scope: &Scope, request: &TurnRequest) -> Result<Explanation> {
         let inner = &self.inner;
         let plan = resolve(inner, scope, request).await?.plan;
-        let prompt = build_prompt(inner, &plan).await?;
-        let shape = prompt.shape();
+        let prompt = build_prompt(inner, &plan, &plan.answerer).await?;
+        let shape = shape_of(&prompt.prepared);
         let BuiltPrompt { context, prepared, .. } = prompt;
         let quote = inner.recorder.quote(&GrantRequest {
             key: StepKey { turn: plan.turn.id.clone(), step: REPLY_STEP },
             purpose: Purpose::Reply,
-            model: plan.info.model.clone(),
+            model: plan.answerer.info.model.clone(),
             input_bound: prepared.input_bound,
             output_cap: context.output_cap,
             accounts: Vec::new(),
@@ -45,7 +46,7 @@ impl BaseClient {
             shape,
         })?;
         Ok(Explanation {
-            model: plan.info.model,
+            model: plan.answerer.info.model,
             report: context.report,
             prompt: context.prompt,
             input_bound: prepared.input_bound,

@@ -23,6 +23,7 @@ use crate::hooks::{LifecycleEvent, LifecycleObserver, PromptGuard};
 use crate::live::LiveTurn;
 use crate::patience::persistently;
 use crate::task_scope::TaskScope;
+use crate::titles::Titles;
 use crate::{Result, TurnError};
 
 pub(crate) struct Inner {
@@ -35,6 +36,7 @@ pub(crate) struct Inner {
     pub(crate) context: ConversationContext,
     pub(crate) accounts: Arc<dyn AccountPolicy>,
     pub(crate) instructions: Option<String>,
+    pub(crate) titles: Option<Titles>,
     pub(crate) guards: Vec<Arc<dyn PromptGuard>>,
     pub(crate) observers: Vec<Arc<dyn LifecycleObserver>>,
     pub(crate) config: TurnConfig,

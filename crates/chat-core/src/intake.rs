@@ -6,7 +6,7 @@ use chat_persist::{Accept, Accepted, EventSegment, Fence, NewTurn};
 use chat_types::{
     Change, ContentHash, ContentPart, Conversation, ConversationId, ConversationPatch,
     EVENT_VERSION, EventKind, IdSourceExt, Message, MessageStatus, ModelInfo, ModelRef, Role,
-    Scope, Timestamp, TurnEvent,
+    Scope, Timestamp, TurnEvent, text_of,
 };
 use tokio::sync::oneshot;
 
@@ -16,12 +16,10 @@ use crate::inner::Inner;
 use crate::live::LiveTurn;
 use crate::patience::persistently;
 use crate::place::{Placed, place};
-use crate::plan::{Plan, build_prompt};
+use crate::plan::{Answerer, Plan, build_prompt};
 use crate::request::{ConversationChoice, Placement, TurnRequest};
+use crate::titles::first_line;
 use crate::{Result, TurnError};
-
-/// The longest title made from a first line: what a list shows in one row.
-const TITLE_CHARS_MAX: usize = 80;
 
 /// A turn that is durable: this request's, or an earlier one of the same idempotency key.
 pub(crate) struct Taken {
@@ -75,10 +73,12 @@ pub(crate) async fn resolve(
     if conversation.title.is_empty()
         && let Some(parts) = &placed.new_parts
     {
-        conversation.title = title_of(parts);
+        conversation.title = first_line(&text_of(parts));
     }
     let accept = accept_of(inner, scope, request, &conversation, &placed, &info, now)?;
+    let first_title = is_new.then(|| conversation.title.clone());
     let plan = plan_of(inner, scope, request, &conversation, info, &accept, placed)?;
+    let plan = Plan { first_title, ..plan };
     let keep_model = (!is_new && conversation.model != model_before).then_some(conversation.model);
     Ok(Resolved { plan, accept, is_new, keep_model: keep_model.flatten() })
 }
@@ -100,7 +100,7 @@ async fn take_on(inner: Arc<Inner>, resolved: Resolved, told: oneshot::Sender<An
         let _answered = told.send(accepted);
         live
     };
-    let building = build_prompt(&inner, plan);
+    let building = build_prompt(&inner, plan, &plan.answerer);
     tokio::pin!(accepting, building);
     let mut built = None;
     let live = loop {
@@ -175,15 +175,15 @@ fn plan_of(
     tail.extend(placed.kept);
     Ok(Plan {
         fence: Fence { scope: scope.clone(), turn: accept.turn.id.clone(), epoch: 1 },
-        provider: inner.providers.find(&info.model)?.0,
+        answerer: Answerer { provider: inner.providers.find(&info.model)?.0, info },
         instructions: conversation.instructions.clone(),
         options: request.options.or(&conversation.options),
         stream: request.stream,
         turn: accept.turn.clone(),
-        info,
         tail,
         below,
         kept,
+        first_title: None,
     })
 }
 
@@ -344,19 +344,4 @@ fn request_hash(scope: &Scope, request: &TurnRequest) -> String {
     );
     let json = serde_json::to_string(&asked).unwrap_or_default();
     ContentHash::of([scope.user.as_str(), &json]).as_str().to_owned()
-}
-
-/// A first line of at most 80 characters; empty for a message without text.
-fn title_of(parts: &[ContentPart]) -> String {
-    let text = parts.iter().find_map(|part| match part {
-        ContentPart::Text { text } => text.lines().map(str::trim).find(|line| !line.is_empty()),
-        _ => None,
-    });
-    let line = text.unwrap_or_default();
-    let mut title: String = line.chars().take(TITLE_CHARS_MAX).collect();
-    if title.len() < line.len() {
-        title.pop();
-        title.push('…');
-    }
-    title
 }

@@ -21,6 +21,7 @@ mod intake;
 mod lease;
 mod listen;
 mod live;
+mod metered;
 mod narrate;
 mod owner;
 mod patience;
@@ -30,7 +31,10 @@ mod reaper;
 mod recovery;
 mod replay;
 mod request;
+mod side_calls;
+mod step;
 mod task_scope;
+mod titles;
 mod turn;
 mod turn_log;
 
@@ -46,6 +50,7 @@ pub use hooks::{GuardRefusal, LifecycleEvent, LifecycleObserver, PromptGuard};
 pub use recovery::Recovered;
 pub use replay::EventStream;
 pub use request::{ConversationChoice, Placement, TurnRequest};
+pub use titles::Titles;
 pub use turn::{Turn, TurnOutcome};
 
 /// What every call of the conductor answers with.

@@ -12,18 +12,22 @@ use chat_types::{
     BranchPage, ContentPart, ConversationId, Message, MessageId, ModelInfo, ModelOptions, Scope,
 };
 
-use chat_usage::CallShape;
-
 use crate::TurnError;
 use crate::inner::Inner;
+
+/// Who answers: a provider and one of its models.
+#[derive(Clone, Debug)]
+pub(crate) struct Answerer {
+    pub(crate) provider: Arc<dyn ModelProvider>,
+    pub(crate) info: ModelInfo,
+}
 
 /// Everything the task needs, resolved before the turn was accepted.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) fence: Fence,
     pub(crate) turn: NewTurn,
-    pub(crate) provider: Arc<dyn ModelProvider>,
-    pub(crate) info: ModelInfo,
+    pub(crate) answerer: Answerer,
     pub(crate) instructions: Option<String>,
     pub(crate) options: ModelOptions,
     pub(crate) stream: bool,
@@ -33,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) below: Option<MessageId>,
     /// The parts a continued reply starts with.
     pub(crate) kept: Vec<ContentPart>,
+    /// The title a new conversation got from its first line, until a model finds a better one.
+    pub(crate) first_title: Option<String>,
 }
 
 /// A prompt that is ready to be sent.
@@ -42,19 +48,15 @@ pub(crate) struct BuiltPrompt {
     pub(crate) prepared: Prepared,
 }
 
-impl BuiltPrompt {
-    /// What the call is besides its tokens, as far as that changes its price.
-    pub(crate) fn shape(&self) -> CallShape {
-        let mut shape = CallShape::standard();
-        shape.tier.clone_from(&self.prepared.tier);
-        shape
-    }
-}
-
 /// Builds and translates the prompt of a plan: what a turn sends, and what `explain` shows.
-pub(crate) async fn build_prompt(inner: &Inner, plan: &Plan) -> Result<BuiltPrompt, TurnError> {
-    plan.provider.warm_up().await?;
-    let counter = plan.provider.counter(&plan.info);
+pub(crate) async fn build_prompt(
+    inner: &Inner,
+    plan: &Plan,
+    answerer: &Answerer,
+) -> Result<BuiltPrompt, TurnError> {
+    let Answerer { provider, info } = answerer;
+    provider.warm_up().await?;
+    let counter = provider.counter(info);
     let scope = plan.fence.scope.clone();
     let reader = StoredBranch::new(Arc::clone(&inner.store), scope, plan.turn.conversation.clone());
     let instructions = inner.instructions(plan.instructions.as_deref());
@@ -66,13 +68,13 @@ pub(crate) async fn build_prompt(inner: &Inner, plan: &Plan) -> Result<BuiltProm
             below: plan.below.as_ref(),
             instructions: &instructions,
             tools: &[],
-            model: &plan.info,
+            model: info,
             counter: counter.as_ref(),
             output_cap: plan.options.output_tokens_max,
         })
         .await?;
-    let prepared = plan.provider.prepare(&ModelRequest {
-        model: plan.info.model.model.clone(),
+    let prepared = provider.prepare(&ModelRequest {
+        model: info.model.model.clone(),
         prompt: context.prompt.clone(),
         options: plan.options.clone(),
         stream: plan.stream,

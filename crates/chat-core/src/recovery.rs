@@ -13,8 +13,8 @@ use chat_persist::{
 };
 use chat_tokens::{EstimateCounter, TokenCounter};
 use chat_types::{
-    EVENT_VERSION, EventKind, Message, MessageStatus, Money, PartAssembler, Role, StepState,
-    TurnEvent, TurnFailure, TurnKind, TurnState, Usage,
+    ContentPart, EVENT_VERSION, EventKind, Message, MessageStatus, Money, PartAssembler, Role,
+    StepState, TurnEvent, TurnFailure, TurnKind, TurnState, Usage,
 };
 
 use crate::billing::{self, AttemptEnd, ClosedStep, StepBill};
@@ -99,10 +99,27 @@ const fn is_closed(state: StepState) -> bool {
 #[derive(Debug, Default)]
 struct Told {
     assembler: PartAssembler,
+    /// The newest step whose call the log tells of: what it says from there on is that step's.
+    step: u32,
+    /// The parts there were when that step began.
+    before: Vec<ContentPart>,
     usage: Option<Usage>,
 }
 
 impl Told {
+    fn hear(&mut self, event: &EventKind) {
+        match event {
+            EventKind::Attempt { step, attempt: 1 } => {
+                self.step = *step;
+                self.before = self.assembler.stored_parts();
+                self.usage = None;
+            }
+            EventKind::Usage { step, usage } if *step == self.step => self.usage = Some(*usage),
+            _ => {}
+        }
+        self.assembler.apply(event);
+    }
+
     async fn read(inner: &Inner, fence: &Fence) -> Result<Self> {
         let mut told = Self::default();
         let mut after_seq = 0;
@@ -115,10 +132,7 @@ impl Told {
             after_seq = last.last_seq;
             for segment in &page.segments {
                 for event in segment.decode()? {
-                    told.assembler.apply(&event.event);
-                    if let EventKind::Usage { usage, .. } = event.event {
-                        told.usage = Some(usage);
-                    }
+                    told.hear(&event.event);
                 }
             }
         }
@@ -126,11 +140,7 @@ impl Told {
 }
 
 /// The parts a continued reply started with: they were not produced by this turn.
-async fn kept_parts(
-    inner: &Inner,
-    fence: &Fence,
-    record: &TurnRecord,
-) -> Result<Vec<chat_types::ContentPart>> {
+async fn kept_parts(inner: &Inner, fence: &Fence, record: &TurnRecord) -> Result<Vec<ContentPart>> {
     let TurnKind::Continue { message } = &record.turn.kind else {
         return Ok(Vec::new());
     };
@@ -144,7 +154,7 @@ async fn amounts(
     fence: &Fence,
     step: &StepRecord,
     told: &Told,
-    kept: &[chat_types::ContentPart],
+    kept: &[ContentPart],
 ) -> Result<Vec<AttemptAmount>> {
     if !step.state.may_owe() {
         return Ok(Vec::new());
@@ -153,8 +163,13 @@ async fn amounts(
     let Some(hold) = inner.ledger.hold_of(&fence.scope, &step.key).await? else {
         return Ok(Vec::new());
     };
-    let parts = told.assembler.stored_parts();
-    let output_seen = billing::output_seen(counter(inner, step).await.as_ref(), &parts, kept);
+    let (mut reported, mut output_seen) = (None, Usage::default());
+    if step.key.step == told.step {
+        let parts = told.assembler.stored_parts();
+        let before = if told.before.is_empty() { kept } else { &told.before };
+        output_seen = billing::output_seen(counter(inner, step).await.as_ref(), &parts, before);
+        reported = told.usage;
+    }
     let bill = StepBill {
         recorder: &inner.recorder,
         model: &step.model,
@@ -165,7 +180,7 @@ async fn amounts(
     let earlier = (1..step.attempts).map(|attempt| bill.unanswered(attempt));
     let last = bill.amount(&AttemptEnd {
         attempt: step.attempts.max(1),
-        reported: told.usage,
+        reported,
         cost: None,
         tier: None,
         is_whole: false,
@@ -188,7 +203,7 @@ fn close_of(
     fence: &Fence,
     record: &TurnRecord,
     told: &Told,
-    kept: &[chat_types::ContentPart],
+    kept: &[ContentPart],
     steps: Vec<StepClose>,
 ) -> Result<TurnClose> {
     let now = inner.clock.now();

@@ -140,7 +140,8 @@ impl TurnLog {
     }
 }
 
-fn text_bytes(kind: &EventKind) -> usize {
+/// How much text an event adds to a reply.
+pub(crate) fn text_bytes(kind: &EventKind) -> usize {
     match kind {
         EventKind::TextDelta { text, .. } | EventKind::ReasoningDelta { text, .. } => text.len(),
         EventKind::ToolCallDelta { arguments, .. } => arguments.len(),

@@ -161,6 +161,25 @@ impl ProviderError {
         self.request_id.as_deref()
     }
 
+    /// Another model or provider may take the same prompt: what went wrong is this one's own.
+    #[must_use]
+    pub fn another_may_answer(&self) -> bool {
+        match self.kind {
+            ProviderErrorKind::Unauthorized
+            | ProviderErrorKind::UnknownModel
+            | ProviderErrorKind::ContextTooLong
+            | ProviderErrorKind::RateLimited
+            | ProviderErrorKind::QuotaExhausted
+            | ProviderErrorKind::Unavailable
+            | ProviderErrorKind::Timeout
+            | ProviderErrorKind::Protocol
+            | ProviderErrorKind::NotReady => true,
+            ProviderErrorKind::InvalidRequest
+            | ProviderErrorKind::ContentFiltered
+            | ProviderErrorKind::GateRefused => false,
+        }
+    }
+
     /// A new turn may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -37,6 +37,13 @@ pub struct MeteredError {
     pub detail: String,
 }
 
+impl MeteredError {
+    /// Says why.
+    pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+}
+
 /// Makes a call as a step of its own: held, journaled, billed. The conductor implements it.
 #[async_trait]
 pub trait MeteredCaller: fmt::Debug + Send + Sync {

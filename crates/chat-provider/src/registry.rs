@@ -1,4 +1,4 @@
-//! Which providers there are, and which one a model's name means.
+//! Which providers there are, which one a model's name means, and who stands in for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ pub struct ProviderRegistry {
     providers: BTreeMap<ProviderId, Arc<dyn ModelProvider>>,
     aliases: BTreeMap<String, ModelRef>,
     default: Option<ModelRef>,
+    fallbacks: BTreeMap<ModelRef, Vec<ModelRef>>,
 }
 
 impl ProviderRegistry {
@@ -54,6 +55,20 @@ impl ProviderRegistry {
     pub fn with_default(mut self, model: ModelRef) -> Self {
         self.default = Some(model);
         self
+    }
+
+    /// Lets these stand in for `model`, in order, when it cannot answer; the same model again
+    /// replaces its list. A stand-in's own list is not used: a turn ends.
+    #[must_use]
+    pub fn with_fallbacks(mut self, model: ModelRef, stand_ins: Vec<ModelRef>) -> Self {
+        self.fallbacks.insert(model, stand_ins);
+        self
+    }
+
+    /// Which models stand in for `model`, in order.
+    #[must_use]
+    pub fn fallbacks(&self, model: &ModelRef) -> Vec<ModelRef> {
+        self.fallbacks.get(model).cloned().unwrap_or_default()
     }
 
     /// The model used when nobody chose one.

@@ -34,7 +34,7 @@ pub use id::{
     TenantId, TurnId, UserId,
 };
 pub use message::{
-    ContentPart, FinishReason, Message, MessageStatus, Opaque, Origin, Role, Summary,
+    ContentPart, FinishReason, Message, MessageStatus, Opaque, Origin, Role, Summary, text_of,
 };
 pub use model::{
     CacheStyle, InvalidModel, Modalities, ModelId, ModelInfo, ModelOptions, ModelRef, SystemRole,

@@ -137,6 +137,16 @@ pub enum ContentPart {
     },
 }
 
+/// All text parts, joined by nothing.
+#[must_use]
+pub fn text_of(parts: &[ContentPart]) -> String {
+    let texts = parts.iter().filter_map(|part| match part {
+        ContentPart::Text { text } => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect()
+}
+
 impl ContentPart {
     /// A text part.
     pub fn text(text: impl Into<String>) -> Self {
@@ -230,13 +240,7 @@ impl Message {
     /// All text parts, joined by nothing.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        for part in &self.parts {
-            if let ContentPart::Text { text: piece } = part {
-                text.push_str(piece);
-            }
-        }
-        text
+        text_of(&self.parts)
     }
 
     /// The count stored for `tokenizer`, if any.

@@ -19,5 +19,6 @@ mod processes;
 mod properties;
 mod recovery;
 mod reported;
+mod steps;
 mod tabs;
 mod tree;
