@@ -19,6 +19,7 @@ use crate::inner::Inner;
 use crate::lease::NEVER_LEASED;
 use crate::task_scope::TaskScope;
 use crate::titles::Titles;
+use crate::tools::Toolbox;
 use crate::{Result, TurnError, owner};
 
 /// Collects ports and limits; everything but the ports has a default.
@@ -36,6 +37,7 @@ pub struct BaseClientBuilder {
     accounts: Arc<dyn AccountPolicy>,
     instructions: Option<String>,
     titles: Option<Titles>,
+    toolbox: Option<Arc<dyn Toolbox>>,
     guards: Vec<Arc<dyn PromptGuard>>,
     observers: Vec<Arc<dyn LifecycleObserver>>,
     config: TurnConfig,
@@ -69,6 +71,7 @@ impl BaseClientBuilder {
             accounts: Arc::new(OneAccountPerUser::unlimited()),
             instructions: None,
             titles: None,
+            toolbox: None,
             guards: Vec::new(),
             observers: Vec::new(),
             config: TurnConfig::default(),
@@ -92,6 +95,12 @@ impl BaseClientBuilder {
     /// Lets a model name new conversations; by default their first line does.
     pub fn titles(mut self, titles: Titles) -> Self {
         self.titles = Some(titles);
+        self
+    }
+
+    /// Tools that models may call; by default there are none.
+    pub fn toolbox(mut self, toolbox: Arc<dyn Toolbox>) -> Self {
+        self.toolbox = Some(toolbox);
         self
     }
 
@@ -156,6 +165,7 @@ impl BaseClientBuilder {
             accounts: self.accounts,
             instructions: self.instructions,
             titles: self.titles,
+            toolbox: self.toolbox,
             guards: self.guards,
             observers: self.observers,
             config: self.config,

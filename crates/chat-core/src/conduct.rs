@@ -47,6 +47,8 @@ pub(crate) async fn conduct(
         plan,
         answerer: plan.answerer.clone(),
         step: REPLY_STEP,
+        purpose: Purpose::Reply,
+        before: plan.kept.clone(),
         side: Arc::new(SideCalls::new(REPLY_STEP)),
         untitled: plan.first_title.clone(),
         log,
@@ -68,8 +70,16 @@ pub(crate) async fn conduct(
 }
 
 impl Conductor<'_> {
-    /// Asks the turn's model; one that cannot answer is replaced by the next that may stand in.
     async fn make_reply(
+        &mut self,
+        prompt: impl Future<Output = Result<BuiltPrompt, TurnError>>,
+    ) -> Result<End, FencedOut> {
+        let end = self.ask_or_fall_back(prompt).await?;
+        self.go_rounds(end).await
+    }
+
+    /// Asks the turn's model; one that cannot answer is replaced by the next that may stand in.
+    async fn ask_or_fall_back(
         &mut self,
         prompt: impl Future<Output = Result<BuiltPrompt, TurnError>>,
     ) -> Result<End, FencedOut> {
@@ -99,8 +109,8 @@ impl Conductor<'_> {
         Ok(end)
     }
 
-    /// One model's try: prompt, hold, call, all it says.
-    async fn ask(
+    /// One call: prompt, hold, all the model says.
+    pub(crate) async fn ask(
         &mut self,
         prompt: impl Future<Output = Result<BuiltPrompt, TurnError>>,
     ) -> Result<End, FencedOut> {
@@ -115,7 +125,9 @@ impl Conductor<'_> {
             },
         };
         self.counter = Some(Arc::clone(&ready.counter));
-        self.fresh_counts.clone_from(&ready.context.fresh_counts);
+        let reply = &self.plan.turn.reply;
+        let counts = ready.context.fresh_counts.iter().filter(|(message, _)| message != reply);
+        self.fresh_counts = counts.cloned().collect();
         let opened = match self.open_step(&ready).await {
             Ok(opened) => opened,
             Err(NotOpened::FencedOut) => return Err(FencedOut),
@@ -150,7 +162,7 @@ impl Conductor<'_> {
     async fn open_step(&mut self, ready: &BuiltPrompt) -> Result<Opened, NotOpened> {
         let step = StepPlan {
             step: self.step,
-            purpose: Purpose::Reply,
+            purpose: self.purpose,
             model: &self.answerer.info.model,
             prepared: &ready.prepared,
             output_cap: ready.context.output_cap,
@@ -161,15 +173,14 @@ impl Conductor<'_> {
         Ok(opened)
     }
 
-    /// A step that another model's takes the place of: closed and settled now, so that its hold is
-    /// free for the next.
-    async fn leave_step(&mut self, end: End) -> Result<(), FencedOut> {
+    /// A step that another one follows: closed and settled now, so that its hold is free for the next.
+    pub(crate) async fn leave_step(&mut self, end: End) -> Result<(), FencedOut> {
         let plan = self.plan;
         if let Some(step) = self.decided(end.step, end.amounts).await {
             self.side.close_step(self.inner, &plan.fence, &plan.turn.conversation, step).await?;
             self.step = self.side.next_step();
         }
-        self.narrator = Narrator::new(self.step);
+        self.narrator.next_step(self.step);
         Ok(())
     }
 
@@ -208,7 +219,11 @@ impl Conductor<'_> {
         prepared: &Prepared,
         opened: &Opened,
     ) -> Result<Result<CompletionStream, Heard>, FencedOut> {
-        self.narrator.resume(&self.plan.kept);
+        if self.log.parts().is_empty() {
+            self.narrator.resume(&self.plan.kept);
+        } else {
+            self.before = self.log.parts();
+        }
         let permit = opened.permit();
         let provider = Arc::clone(&self.answerer.provider);
         let sending = provider.send_completion(prepared, &permit);

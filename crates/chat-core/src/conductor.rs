@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chat_tokens::TokenCounter;
-use chat_types::{MessageId, TokenCount};
+use chat_types::{ContentPart, MessageId, Purpose, TokenCount};
 use tokio::time::Instant;
 
 use crate::inner::Inner;
@@ -25,6 +25,9 @@ pub(crate) struct Conductor<'a> {
     pub(crate) answerer: Answerer,
     /// The step of the call under way.
     pub(crate) step: u32,
+    pub(crate) purpose: Purpose,
+    /// The reply as it was when that step began.
+    pub(crate) before: Vec<ContentPart>,
     pub(crate) side: Arc<SideCalls>,
     /// The first line of a conversation that a model may still name.
     pub(crate) untitled: Option<String>,

@@ -17,6 +17,9 @@ pub struct TurnConfig {
     pub checkpoint_bytes: usize,
     /// No turn is longer: vendors cut streams well before.
     pub turn_deadline_ms: u32,
+    /// Rounds of tool calls in one turn; then the reply ends as it is. A model that goes in circles is
+    /// paid for.
+    pub tool_rounds_max: u32,
     /// How long a turn that has its reply waits for its other calls (a title) before it ends them.
     pub side_calls_ms: u32,
     /// How long running turns may go on once the process is asked to end.
@@ -37,6 +40,7 @@ impl Default for TurnConfig {
             checkpoint_ms: 250,
             checkpoint_bytes: 2_048,
             turn_deadline_ms: 1_800_000,
+            tool_rounds_max: 16,
             side_calls_ms: 3_000,
             drain_ms: 30_000,
             event_log_ttl_ms: 86_400_000,

@@ -6,8 +6,8 @@ use chat_persist::{AttemptAmount, EventSegment, PersistErrorKind, StepClose, Tur
 use chat_provider::{ProviderError, ProviderErrorKind};
 use chat_tokens::TokenCounter;
 use chat_types::{
-    ContentPart, EventKind, FinishReason, Message, MessageStatus, Provenance, Purpose, Role,
-    TokenCount, TurnFailure, TurnState, Usage,
+    ContentPart, EventKind, FinishReason, Message, MessageStatus, Provenance, Role, TokenCount,
+    TurnFailure, TurnState, Usage,
 };
 use chat_usage::UsageError;
 use tokio::time::Duration;
@@ -104,7 +104,7 @@ impl Conductor<'_> {
         let amounts = opened.amounts(self.inner, &heard, &self.narrator, self.output_seen());
         let another_may_answer = matches!(
             &heard,
-            Heard::Broken(error) if error.another_may_answer() && !self.narrator.said_something()
+            Heard::Broken(error) if error.another_may_answer() && !self.narrator.ever_said_something()
         );
         let (state, failure) = self.outcome(heard);
         let finish_reason = match state {
@@ -151,8 +151,8 @@ impl Conductor<'_> {
         }
     }
 
-    fn broken(&self) -> TurnState {
-        if self.narrator.said_something() { TurnState::Interrupted } else { TurnState::Failed }
+    pub(crate) fn broken(&self) -> TurnState {
+        if self.narrator.ever_said_something() { TurnState::Interrupted } else { TurnState::Failed }
     }
 
     /// What was surely produced in this turn, by our count; not needed with a last word.
@@ -160,7 +160,7 @@ impl Conductor<'_> {
         let has_last_word = self.narrator.usage().is_some() && self.narrator.finish().is_some();
         match &self.counter {
             Some(counter) if !has_last_word => {
-                billing::output_seen(counter.as_ref(), &self.log.parts(), &self.plan.kept)
+                billing::output_seen(counter.as_ref(), &self.log.parts(), &self.before)
             }
             _ => Usage::default(),
         }
@@ -179,7 +179,7 @@ impl Conductor<'_> {
         };
         in_journal.then(|| Decided {
             close: StepClose { step: self.step, amounts },
-            purpose: Purpose::Reply,
+            purpose: self.purpose,
             model: self.answerer.info.model.clone(),
         })
     }
@@ -245,7 +245,7 @@ impl Conductor<'_> {
     fn reply(&self, end: &End, now: chat_types::Timestamp) -> Option<Message> {
         let parts = self.log.parts();
         let whole = matches!(end.state, TurnState::Completed | TurnState::Truncated);
-        if parts.is_empty() || !(whole || self.narrator.said_something()) {
+        if parts.is_empty() || !(whole || self.narrator.ever_said_something()) {
             return None;
         }
         let mut token_counts = Vec::new();
@@ -270,7 +270,7 @@ impl Conductor<'_> {
     /// The provider's own count where the reply is all its work, ours elsewhere.
     fn reply_count(&self, counter: &dyn TokenCounter, parts: &[ContentPart]) -> TokenCount {
         match self.narrator.usage() {
-            Some(usage) if self.plan.kept.is_empty() => TokenCount {
+            Some(usage) if self.before.is_empty() => TokenCount {
                 tokens: usage.output.plus(counter.count_message(Role::Assistant, &[])),
                 tokenizer: counter.tokenizer().clone(),
                 provenance: Provenance::Reported,

@@ -24,6 +24,7 @@ use crate::live::LiveTurn;
 use crate::patience::persistently;
 use crate::task_scope::TaskScope;
 use crate::titles::Titles;
+use crate::tools::Toolbox;
 use crate::{Result, TurnError};
 
 pub(crate) struct Inner {
@@ -37,6 +38,7 @@ pub(crate) struct Inner {
     pub(crate) accounts: Arc<dyn AccountPolicy>,
     pub(crate) instructions: Option<String>,
     pub(crate) titles: Option<Titles>,
+    pub(crate) toolbox: Option<Arc<dyn Toolbox>>,
     pub(crate) guards: Vec<Arc<dyn PromptGuard>>,
     pub(crate) observers: Vec<Arc<dyn LifecycleObserver>>,
     pub(crate) config: TurnConfig,

@@ -31,10 +31,12 @@ mod reaper;
 mod recovery;
 mod replay;
 mod request;
+mod rounds;
 mod side_calls;
 mod step;
 mod task_scope;
 mod titles;
+mod tools;
 mod turn;
 mod turn_log;
 
@@ -51,6 +53,7 @@ pub use recovery::Recovered;
 pub use replay::EventStream;
 pub use request::{ConversationChoice, Placement, TurnRequest};
 pub use titles::Titles;
+pub use tools::{ToolCall, ToolFailure, Toolbox};
 pub use turn::{Turn, TurnOutcome};
 
 /// What every call of the conductor answers with.

@@ -6,12 +6,25 @@
 use chat_provider::ProviderEvent;
 use chat_types::{ContentPart, EventKind, FinishReason, Money, Usage};
 
+use crate::tools::ToolResult;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Open {
     Nothing,
     Text(u32),
     Reasoning(u32),
     ToolCall(u32),
+}
+
+/// What one call said besides the reply.
+#[derive(Debug, Default)]
+struct OnTheSide {
+    usage: Option<Usage>,
+    cost: Option<Money>,
+    tier: Option<String>,
+    finish: Option<FinishReason>,
+    request_id: Option<String>,
+    said_something: bool,
 }
 
 /// Tells a reply as events and remembers what it heard on the side.
@@ -21,12 +34,8 @@ pub(crate) struct Narrator {
     open: Open,
     parts: u32,
     tool_parts: Vec<u32>,
-    usage: Option<Usage>,
-    cost: Option<Money>,
-    tier: Option<String>,
-    finish: Option<FinishReason>,
-    request_id: Option<String>,
-    said_something: bool,
+    call: OnTheSide,
+    said_before: bool,
     /// What a continued reply starts with, until there is something to add to it.
     kept: Vec<ContentPart>,
 }
@@ -39,44 +48,60 @@ impl Narrator {
             open: Open::Nothing,
             parts: 0,
             tool_parts: Vec::new(),
-            usage: None,
-            cost: None,
-            tier: None,
-            finish: None,
-            request_id: None,
-            said_something: false,
+            call: OnTheSide::default(),
+            said_before: false,
             kept: Vec::new(),
         }
     }
 
+    /// Goes on with another call: its parts follow those that were told.
+    pub(crate) fn next_step(&mut self, step: u32) {
+        self.said_before |= self.call.said_something;
+        self.step = step;
+        self.call = OnTheSide::default();
+        self.tool_parts.clear();
+    }
+
     /// The provider's newest usage snapshot.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        self.usage
+        self.call.usage
     }
 
     /// What the provider says that the call costs.
     pub(crate) fn cost(&self) -> Option<Money> {
-        self.cost
+        self.call.cost
     }
 
     /// The service tier that the provider says it used; none is the standard one.
     pub(crate) fn tier(&self) -> Option<&str> {
-        self.tier.as_deref()
+        self.call.tier.as_deref()
     }
 
     /// Why the model stopped, once it said so.
     pub(crate) fn finish(&self) -> Option<FinishReason> {
-        self.finish
+        self.call.finish
     }
 
     /// The provider's own name of the call.
     pub(crate) fn request_id(&self) -> Option<&str> {
-        self.request_id.as_deref()
+        self.call.request_id.as_deref()
     }
 
-    /// A delta was heard: from here on nothing is retried.
+    /// A delta of this call was heard: from here on it is not retried.
     pub(crate) fn said_something(&self) -> bool {
-        self.said_something
+        self.call.said_something
+    }
+
+    /// A delta of this call or of one before it was heard.
+    pub(crate) fn ever_said_something(&self) -> bool {
+        self.said_before || self.call.said_something
+    }
+
+    /// Tells what a tool answered.
+    pub(crate) fn tool_result(&mut self, result: ToolResult, out: &mut Vec<EventKind>) {
+        let ToolResult { call_id, text, is_error } = result;
+        let part = self.start_part(out);
+        out.push(EventKind::ToolResult { part, call_id, text, is_error });
     }
 
     /// Goes on from these parts: they are told as soon as there is something to add to them, so
@@ -104,8 +129,7 @@ impl Narrator {
                     self.open = Open::ToolCall(part);
                 }
                 ContentPart::ToolResult { call_id, text, is_error } => {
-                    let part = self.start_part(out);
-                    out.push(EventKind::ToolResult { part, call_id, text, is_error });
+                    self.tool_result(ToolResult { call_id, text, is_error }, out);
                 }
                 _ => {}
             }
@@ -117,7 +141,7 @@ impl Narrator {
         for event in heard {
             match event {
                 ProviderEvent::Started { request_id } => {
-                    self.request_id = request_id.or(self.request_id.take());
+                    self.call.request_id = request_id.or(self.call.request_id.take());
                 }
                 ProviderEvent::Text(text) => self.text(text, out),
                 ProviderEvent::Reasoning(text) if text.is_empty() => {}
@@ -126,7 +150,7 @@ impl Narrator {
                     if !matches!(self.open, Open::Reasoning(_)) {
                         self.reasoning(String::new(), out);
                     }
-                    self.said_something = true;
+                    self.call.said_something = true;
                     if let Open::Reasoning(part) = self.open {
                         out.push(EventKind::ReasoningEnd { part, opaque: Some(opaque) });
                         self.open = Open::Nothing;
@@ -137,7 +161,7 @@ impl Narrator {
                     let part = self.start_part(out);
                     self.tool_parts.push(part);
                     self.open = Open::ToolCall(part);
-                    self.said_something = true;
+                    self.call.said_something = true;
                     out.push(EventKind::ToolCallStart { part, call_id, name });
                 }
                 ProviderEvent::ToolArguments { index, arguments } => {
@@ -147,13 +171,13 @@ impl Narrator {
                     }
                 }
                 ProviderEvent::Usage(usage) => {
-                    self.usage = Some(usage);
+                    self.call.usage = Some(usage);
                     out.push(EventKind::Usage { step: self.step, usage });
                 }
-                ProviderEvent::Cost(cost) => self.cost = Some(cost),
-                ProviderEvent::Tier { name } => self.tier = name,
+                ProviderEvent::Cost(cost) => self.call.cost = Some(cost),
+                ProviderEvent::Tier { name } => self.call.tier = name,
                 ProviderEvent::Finished(reason) => {
-                    self.finish = Some(reason);
+                    self.call.finish = Some(reason);
                     self.close_part(out);
                 }
                 _ => {}
@@ -183,7 +207,7 @@ impl Narrator {
             return;
         }
         self.tell_kept(out);
-        self.said_something = true;
+        self.call.said_something = true;
         let part = if let Open::Text(part) = self.open {
             part
         } else {
@@ -206,7 +230,7 @@ impl Narrator {
             part
         };
         if !text.is_empty() {
-            self.said_something = true;
+            self.call.said_something = true;
             out.push(EventKind::ReasoningDelta { part, text });
         }
     }

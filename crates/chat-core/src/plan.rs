@@ -9,7 +9,8 @@ use chat_provider::{ModelProvider, ModelRequest, Prepared};
 use chat_thread::{BranchError, BranchReader};
 use chat_tokens::TokenCounter;
 use chat_types::{
-    BranchPage, ContentPart, ConversationId, Message, MessageId, ModelInfo, ModelOptions, Scope,
+    BranchPage, ContentPart, ConversationId, Message, MessageId, MessageStatus, ModelInfo,
+    ModelOptions, Role, Scope,
 };
 
 use crate::TurnError;
@@ -23,7 +24,7 @@ pub(crate) struct Answerer {
 }
 
 /// Everything the task needs, resolved before the turn was accepted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) fence: Fence,
     pub(crate) turn: NewTurn,
@@ -39,6 +40,27 @@ pub(crate) struct Plan {
     pub(crate) kept: Vec<ContentPart>,
     /// The title a new conversation got from its first line, until a model finds a better one.
     pub(crate) first_title: Option<String>,
+}
+
+impl Plan {
+    /// The same turn, asked again with what its reply has so far.
+    pub(crate) fn going_on_from(&self, parts: Vec<ContentPart>) -> Self {
+        let reply = Message {
+            id: self.turn.reply.clone(),
+            conversation: self.turn.conversation.clone(),
+            parent: Some(self.turn.user_message.clone()),
+            role: Role::Assistant,
+            parts,
+            created_at: self.turn.created_at,
+            turn: Some(self.turn.id.clone()),
+            model: None,
+            status: MessageStatus::Partial,
+            finish_reason: None,
+            token_counts: Vec::new(),
+        };
+        let tail = self.tail.iter().take(1).cloned().chain([reply]).collect();
+        Self { tail, ..self.clone() }
+    }
 }
 
 /// A prompt that is ready to be sent.
@@ -60,6 +82,7 @@ pub(crate) async fn build_prompt(
     let scope = plan.fence.scope.clone();
     let reader = StoredBranch::new(Arc::clone(&inner.store), scope, plan.turn.conversation.clone());
     let instructions = inner.instructions(plan.instructions.as_deref());
+    let tools = inner.toolbox.as_ref().map(|toolbox| toolbox.tools(&plan.fence.scope));
     let context = inner
         .context
         .build(ContextRequest {
@@ -67,7 +90,7 @@ pub(crate) async fn build_prompt(
             tail: &plan.tail,
             below: plan.below.as_ref(),
             instructions: &instructions,
-            tools: &[],
+            tools: tools.as_deref().unwrap_or_default(),
             model: info,
             counter: counter.as_ref(),
             output_cap: plan.options.output_tokens_max,

@@ -36,6 +36,12 @@ pub struct RuntimeConfig {
     /// Short names for models.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub aliases: BTreeMap<String, String>,
+    /// Which models stand in for a model that cannot answer, in order; names as in `model`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fallbacks: BTreeMap<String, Vec<String>>,
+    /// Lets a model name new conversations; none: their first line does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub titles: Option<TitlesConfig>,
     /// Providers by the name they go by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub providers: BTreeMap<String, ProviderConfig>,
@@ -45,6 +51,16 @@ pub struct RuntimeConfig {
     /// Limits of turns.
     #[serde(default)]
     pub turns: TurnConfig,
+}
+
+/// Titles by a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TitlesConfig {
+    /// Which one, as in `model`; none: the turn's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 /// One provider.
@@ -140,6 +156,8 @@ impl RuntimeConfig {
             instructions: None,
             prices: None,
             aliases: BTreeMap::new(),
+            fallbacks: BTreeMap::new(),
+            titles: None,
             providers: BTreeMap::new(),
             accounts: AccountsConfig::default(),
             turns: TurnConfig::default(),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chat_core::{AccountPolicy, LifecycleObserver, PromptGuard};
+use chat_core::{AccountPolicy, LifecycleObserver, PromptGuard, Toolbox};
 use chat_provider::ModelProvider;
 
 /// Called while weights are loaded: bytes done, bytes in total.
@@ -16,6 +16,7 @@ pub struct Extras {
     pub(crate) providers: Vec<Arc<dyn ModelProvider>>,
     pub(crate) guards: Vec<Arc<dyn PromptGuard>>,
     pub(crate) observers: Vec<Arc<dyn LifecycleObserver>>,
+    pub(crate) toolbox: Option<Arc<dyn Toolbox>>,
     pub(crate) accounts: Option<Arc<dyn AccountPolicy>>,
     pub(crate) load_progress: Option<Arc<LoadProgress>>,
     pub(crate) without_billing: bool,
@@ -42,6 +43,12 @@ impl Extras {
     /// One more observer of lifecycle marks.
     pub fn observer(mut self, observer: Arc<dyn LifecycleObserver>) -> Self {
         self.observers.push(observer);
+        self
+    }
+
+    /// Tools that models may call.
+    pub fn toolbox(mut self, toolbox: Arc<dyn Toolbox>) -> Self {
+        self.toolbox = Some(toolbox);
         self
     }
 

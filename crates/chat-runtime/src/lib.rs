@@ -24,6 +24,7 @@ pub use accounts_config::{
 };
 pub use config::{
     ExampleConfig, LocalConfig, ModelConfig, OpenAiCompatibleConfig, ProviderConfig, RuntimeConfig,
+    TitlesConfig,
 };
 pub use error::RuntimeError;
 pub use external_accounts_config::ExternalAccountsConfig;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use chat_core::Titles;
 use chat_provider::{ModelProvider, ProviderRegistry};
 
 use crate::config::{ProviderConfig, RuntimeConfig};
 use crate::extras::Extras;
 use crate::{ExampleConfig, LocalConfig, OpenAiCompatibleConfig, RuntimeError};
 
-/// Makes every provider, then resolves aliases and the default model among them.
+/// Makes every provider, then resolves aliases, the default model and stand-ins among them.
 pub(crate) fn registry(
     config: &RuntimeConfig,
     extras: &Extras,
@@ -32,7 +33,29 @@ pub(crate) fn registry(
         let model = registry.resolve(model)?;
         registry = registry.with_default(model);
     }
+    for (model, stand_ins) in &config.fallbacks {
+        let model = registry.resolve(model)?;
+        let stand_ins = stand_ins.iter().map(|name| registry.resolve(name));
+        let stand_ins = stand_ins.collect::<Result<Vec<_>, _>>()?;
+        if stand_ins.contains(&model) {
+            let detail = format!("fallbacks: {model} cannot stand in for itself");
+            return Err(RuntimeError::InvalidConfig { detail });
+        }
+        registry = registry.with_fallbacks(model, stand_ins);
+    }
     Ok(registry)
+}
+
+/// Who names new conversations.
+pub(crate) fn titles(
+    config: &RuntimeConfig,
+    registry: &ProviderRegistry,
+) -> Result<Option<Titles>, RuntimeError> {
+    let Some(titles) = &config.titles else {
+        return Ok(None);
+    };
+    let model = titles.model.as_ref().map(|name| registry.resolve(name)).transpose()?;
+    Ok(Some(Titles { model }))
 }
 
 #[cfg(any(not(feature = "openai"), not(feature = "local"), not(feature = "example")))]

@@ -10,7 +10,7 @@ use crate::RuntimeError;
 use crate::config::RuntimeConfig;
 use crate::external;
 use crate::extras::Extras;
-use crate::providers::registry;
+use crate::providers::{registry, titles};
 use crate::store::Store;
 
 /// A running client and the store under it.
@@ -44,6 +44,7 @@ impl Runtime {
         let ledger = external::ledger(&config.accounts)?;
         let prices = prices(&config)?;
         let providers = registry(&config, &extras)?;
+        let titles = titles(&config, &providers)?;
         let store = Store::open(&config.store).await?;
         if !extras.without_billing
             && let Err(error) = store.billing()
@@ -55,6 +56,12 @@ impl Runtime {
         builder = builder.accounts(accounts).config(config.turns);
         if let Some(instructions) = config.instructions {
             builder = builder.instructions(instructions);
+        }
+        if let Some(titles) = titles {
+            builder = builder.titles(titles);
+        }
+        if let Some(toolbox) = extras.toolbox {
+            builder = builder.toolbox(toolbox);
         }
         for guard in extras.guards {
             builder = builder.prompt_guard(guard);

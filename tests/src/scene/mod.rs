@@ -67,6 +67,10 @@ pub struct SceneOptions {
     pub opening: Option<Money>,
     /// Models that count as OpenAI's do (`out=plain`), by their full names.
     pub plain_models: BTreeSet<String>,
+    /// The model that names new conversations.
+    pub titles: Option<String>,
+    /// A model, and the one that stands in for it.
+    pub stand_in: Option<(String, String)>,
 }
 
 impl SceneOptions {
@@ -78,6 +82,8 @@ impl SceneOptions {
             checkpoint_ms: None,
             opening: None,
             plain_models: BTreeSet::new(),
+            titles: None,
+            stand_in: None,
         }
     }
 
@@ -103,6 +109,18 @@ impl SceneOptions {
     #[must_use]
     pub fn with_plain_models(self, models: impl IntoIterator<Item = String>) -> Self {
         Self { plain_models: models.into_iter().collect(), ..self }
+    }
+
+    /// With titles by this model.
+    #[must_use]
+    pub fn with_titles(self, model: &str) -> Self {
+        Self { titles: Some(model.to_owned()), ..self }
+    }
+
+    /// With a model that stands in for another.
+    #[must_use]
+    pub fn with_stand_in(self, model: &str, stand_in: &str) -> Self {
+        Self { stand_in: Some((model.to_owned(), stand_in.to_owned())), ..self }
     }
 
     /// With another checkpoint interval.
@@ -251,6 +269,11 @@ fn config(folder: &Path, store: &str, base_url: &str, options: &SceneOptions) ->
         Some(opening) => format!("kind = \"limited\"\nopening_usd = \"{}\"", usd(opening)),
     };
     let checkpoints = options.checkpoint_ms.map(|ms| format!("checkpoint_ms = {ms}\n"));
+    let titles =
+        options.titles.as_ref().map(|model| format!("[titles]\nmodel = \"openai/{model}\"\n\n"));
+    let stand_in = options.stand_in.as_ref().map(|(model, other)| {
+        format!("[fallbacks]\n\"openai/{model}\" = [\"openai/{other}\"]\n\n")
+    });
     let plain = options.plain_models.iter().map(|model| {
         format!("[providers.openai.models.{model:?}]\ntokenizer = \"o200k_base\"\n\n")
     });
@@ -258,10 +281,12 @@ fn config(folder: &Path, store: &str, base_url: &str, options: &SceneOptions) ->
         "store = {store:?}\nmodel = \"openai/fake\"\nprices = {:?}\n\n\
          [accounts]\n{accounts}\n\n\
          [providers.openai]\nkind = \"openai\"\nbase_url = \"{base_url}\"\n\
-         first_byte_ms = {FIRST_BYTE_MS}\n\n{}\
+         first_byte_ms = {FIRST_BYTE_MS}\n\n{}{}{}\
          [turns]\nlease_ms = {}\n{}",
         prices.display().to_string(),
         plain.collect::<String>(),
+        titles.unwrap_or_default(),
+        stand_in.unwrap_or_default(),
         options.lease_ms,
         checkpoints.unwrap_or_default()
     )

@@ -34,7 +34,7 @@ fn one_key_in_two_processes_is_one_call_and_one_reply(engine: Engine) {
     let attached = answers.iter().filter(|answer| answer["attached"] == Value::Bool(true)).count();
     println!("{} sends, {attached} attached to another's turn", answers.len());
     assert_eq!((answers.len(), attached), (64, 63));
-    assert_eq!(of(&answers, "outcome"), BTreeSet::from(["completed"]));
+    assert_eq!(of(&answers, "outcome"), BTreeSet::from(["completed"]), "{answers:?}");
     assert_eq!(of(&answers, "turn").len(), 1, "{answers:?}");
     assert_eq!(of(&answers, "reply").len(), 1, "{answers:?}");
     assert_eq!(of(&answers, "text").len(), 1, "{answers:?}");

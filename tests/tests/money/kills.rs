@@ -18,12 +18,12 @@ const KILLS_PER_STORE: usize = 250;
 /// A reply of two and a half seconds.
 const MODEL: &str = "fake:out-plain:chunks-60:delay_ms-40:first_delay_ms-30";
 const KILL_WITHIN_US: u64 = 2_600_000;
-const CHECKPOINT_MS: u64 = 50;
+pub(crate) const CHECKPOINT_MS: u64 = 50;
 /// What may have left the provider and not be durable here when the process dies: a checkpoint's worth (two
 /// words), the commit under way, the socket's buffer until the provider notices (two), and what a busy disk
 /// adds to each. A second's worth; what was durable is billed to the word all the same.
-const IN_FLIGHT: u64 = 25;
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const IN_FLIGHT: u64 = 25;
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 on_every_engine! {
     m4_a_kill_at_any_time_bills_the_call_once_and_leaves_nothing_held,
@@ -37,7 +37,8 @@ fn m4_a_kill_at_any_time_bills_the_call_once_and_leaves_nothing_held(engine: Eng
             .with_checkpoint_ms(CHECKPOINT_MS)
             .with_plain_models([MODEL.to_owned()]);
         let scene = Scene::with(engine, &options);
-        let killed = kill_some(&scene, first..kills.min(first + KILLS_PER_STORE), seed);
+        let numbers = first..kills.min(first + KILLS_PER_STORE);
+        let killed = kill_some(&scene, numbers, seed, &|_| MODEL);
         let all_ended = |books: &LedgerSummary| books.totals.open == 0;
         scene.provider.wait_until(PATIENCE, all_ended).unwrap();
         scene.recover();
@@ -48,8 +49,13 @@ fn m4_a_kill_at_any_time_bills_the_call_once_and_leaves_nothing_held(engine: Eng
     }
 }
 
-/// Returns how many were killed before their own end.
-fn kill_some(scene: &Scene, numbers: std::ops::Range<usize>, seed: u64) -> usize {
+/// Sends messages to these models and kills the senders; returns how many died before their own end.
+pub(crate) fn kill_some(
+    scene: &Scene,
+    numbers: std::ops::Range<usize>,
+    seed: u64,
+    model: &(dyn Fn(usize) -> &'static str + Sync),
+) -> usize {
     let numbers = Mutex::new(numbers);
     let killed = Mutex::new(0);
     std::thread::scope(|threads| {
@@ -62,8 +68,8 @@ fn kill_some(scene: &Scene, numbers: std::ops::Range<usize>, seed: u64) -> usize
                     let offset = u64::try_from(number).unwrap();
                     let mut rng = Rng::with_seed(seed.wrapping_add(offset));
                     let text = text_of(number);
-                    let mut sending =
-                        Sending::start(scene, &format!("kill-{number}"), MODEL, &text);
+                    let name = format!("kill-{number}");
+                    let mut sending = Sending::start(scene, &name, model(number), &text);
                     // One in eight may die before anything is durable.
                     let sign = if rng.u8(..8) == 0 { Sign::Started } else { Sign::Accepted };
                     sending.wait_for(sign);

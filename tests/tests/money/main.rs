@@ -26,6 +26,7 @@ mod model;
 mod overrun;
 mod prices;
 mod scopes;
+mod steps;
 mod traces;
 
 /// So many with the long counts, so few without.

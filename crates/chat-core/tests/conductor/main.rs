@@ -19,6 +19,7 @@ mod processes;
 mod properties;
 mod recovery;
 mod reported;
+mod rounds;
 mod steps;
 mod tabs;
 mod tree;

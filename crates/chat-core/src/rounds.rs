@@ -1,0 +1,114 @@
+//! Tool rounds: a reply that calls tools is followed by their answers and another call to the model,
+//! each a step of its own with its own hold, until the model asks for nothing more.
+
+use chat_persist::PersistErrorKind;
+use chat_types::{ContentPart, FinishReason, Purpose, StepKey, TurnState};
+use futures::future::join_all;
+
+use crate::conductor::Conductor;
+use crate::ending::{End, FencedOut};
+use crate::live::StopCause;
+use crate::plan::build_prompt;
+use crate::step::StepRow;
+use crate::tools::{ToolCall, ToolFailure, ToolResult, Toolbox};
+
+/// Calls of one round that are run; the model is told that the rest were not.
+const CALLS_MAX: usize = 32;
+
+impl Conductor<'_> {
+    /// Answers the calls of a reply and asks again, as long as the model calls tools.
+    pub(crate) async fn go_rounds(&mut self, mut end: End) -> Result<End, FencedOut> {
+        let Some(toolbox) = self.inner.toolbox.clone() else {
+            return Ok(end);
+        };
+        for _ in 0..self.inner.config.tool_rounds_max {
+            let wants_tools = end.state == TurnState::Completed
+                && end.finish_reason == Some(FinishReason::ToolCalls);
+            let calls = self.open_calls();
+            if !wants_tools || calls.is_empty() {
+                break;
+            }
+            self.leave_step(end).await?;
+            self.purpose = Purpose::ToolRound;
+            match self.answer(toolbox.as_ref(), calls).await? {
+                Ok(results) => self.tell(results),
+                Err(early) => return Ok(early),
+            }
+            let plan = self.plan.going_on_from(self.log.parts());
+            let answerer = self.answerer.clone();
+            end = self.ask(build_prompt(self.inner, &plan, &answerer)).await?;
+            if matches!(end.state, TurnState::Rejected | TurnState::Failed) {
+                // The rounds before were made and paid: what they said is kept.
+                end.state = self.broken();
+            }
+        }
+        Ok(end)
+    }
+
+    /// The calls of the step under way that nobody has answered.
+    fn open_calls(&self) -> Vec<ToolCall> {
+        let step = StepKey { turn: self.plan.fence.turn.clone(), step: self.step };
+        let parts = self.log.parts();
+        let answered = |id: &str| {
+            parts.iter().any(
+                |part| matches!(part, ContentPart::ToolResult { call_id, .. } if call_id == id),
+            )
+        };
+        let calls = parts.iter().filter_map(|part| match part {
+            ContentPart::ToolCall { call_id, name, arguments } if !answered(call_id) => {
+                Some(ToolCall {
+                    step: step.clone(),
+                    call_id: call_id.clone(),
+                    name: name.clone(),
+                    arguments: arguments.clone(),
+                })
+            }
+            _ => None,
+        });
+        calls.collect()
+    }
+
+    /// Runs the calls, all at the same time; a stop or the deadline ends the turn instead.
+    async fn answer(
+        &mut self,
+        toolbox: &dyn Toolbox,
+        calls: Vec<ToolCall>,
+    ) -> Result<Result<Vec<ToolResult>, End>, FencedOut> {
+        let scope = &self.plan.fence.scope;
+        let running = calls.into_iter().enumerate().map(|(place, call)| async move {
+            let call_id = call.call_id.clone();
+            let answer = if place < CALLS_MAX {
+                toolbox.call(scope, call).await
+            } else {
+                Err(ToolFailure::new(format!("not run: more than {CALLS_MAX} calls at once")))
+            };
+            ToolResult::new(call_id, answer)
+        });
+        let running = join_all(running);
+        tokio::pin!(running);
+        loop {
+            tokio::select! {
+                biased;
+                cause = self.live.stopped() => return Ok(Err(End::stopped_before_call(cause))),
+                () = tokio::time::sleep_until(self.deadline) => {
+                    return Ok(Err(End::too_late_for_a_call()));
+                }
+                results = &mut running => return Ok(Ok(results)),
+                logged = self.log.advance() => match logged {
+                    Ok(false) => {}
+                    Ok(true) => self.live.request_stop(StopCause::User),
+                    Err(error) if error.kind() == PersistErrorKind::Fenced => return Err(FencedOut),
+                    Err(error) => return Ok(Err(End::before_call(&error.into(), StepRow::None))),
+                },
+            }
+        }
+    }
+
+    fn tell(&mut self, results: Vec<ToolResult>) {
+        let mut told = Vec::with_capacity(results.len());
+        for result in results {
+            self.narrator.tool_result(result, &mut told);
+        }
+        self.log.append(told);
+    }
+}
