@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chat_tests::on_every_engine;
-use chat_tests::scene::{Engine, Scene, Worker};
-
+use chat_tests::scene::{Engine, Scene, SceneOptions, Worker};
 use serde_json::Value;
+
+/// Nobody dies here: two processes of 32 sends each on a busy machine may not be heard for seconds.
+const LEASE_MS: u64 = 60_000;
 
 /// All sends of a test are decided long before.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,7 +22,7 @@ on_every_engine! {
 }
 
 fn one_key_in_two_processes_is_one_call_and_one_reply(engine: Engine) {
-    let scene = Scene::of_the_living(engine);
+    let scene = Scene::with(engine, &SceneOptions::of_the_living().with_lease_ms(LEASE_MS));
     let model = "openai/fake:chunks-40:delay_ms-5";
     let arguments = ["ada", "32", model, "100", "hello", "the-key"];
     let mut workers = [0, 1].map(|_| Worker::start(&scene.home.config(), &arguments));
