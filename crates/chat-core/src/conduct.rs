@@ -13,7 +13,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::TurnError;
 use crate::conductor::{Conductor, REPLY_STEP};
-use crate::ending::{End, FencedOut};
+use crate::ending::End;
 use crate::hooks::LifecycleEvent;
 use crate::inner::Inner;
 use crate::listen::{Heard, listen};
@@ -22,7 +22,7 @@ use crate::metered::TurnCaller;
 use crate::narrate::Narrator;
 use crate::plan::{Answerer, BuiltPrompt, Plan, build_prompt};
 use crate::side_calls::SideCalls;
-use crate::step::{self, NotOpened, Opened, StepPlan, StepRow};
+use crate::step::{self, FencedOut, NotOpened, Opened, StepPlan, StepRow};
 use crate::titles::Untitled;
 use crate::turn_log::{Pace, TurnLog};
 

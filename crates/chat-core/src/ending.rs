@@ -19,10 +19,7 @@ use crate::hooks::LifecycleEvent;
 use crate::listen::Heard;
 use crate::live::StopCause;
 use crate::side_calls::Decided;
-use crate::step::{Opened, StepRow};
-
-/// The turn belongs to another process now: nothing more may be written.
-pub(crate) struct FencedOut;
+use crate::step::{FencedOut, Opened, StepRow};
 
 /// How the turn will be closed.
 pub(crate) struct End {

@@ -6,10 +6,10 @@ use chat_types::{ContentPart, FinishReason, Purpose, StepKey, TurnState};
 use futures::future::join_all;
 
 use crate::conductor::Conductor;
-use crate::ending::{End, FencedOut};
+use crate::ending::End;
 use crate::live::StopCause;
 use crate::plan::build_prompt;
-use crate::step::StepRow;
+use crate::step::{FencedOut, StepRow};
 use crate::tools::{ToolCall, ToolFailure, ToolResult, Toolbox};
 
 /// Calls of one round that are run; the model is told that the rest were not.

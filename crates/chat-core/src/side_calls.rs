@@ -9,9 +9,9 @@ use chat_types::{ConversationId, ModelRef, Purpose, StepKey, TurnId};
 use tokio::sync::watch;
 
 use crate::billing::ClosedStep;
-use crate::ending::FencedOut;
 use crate::inner::Inner;
 use crate::patience::persistently;
+use crate::step::FencedOut;
 use crate::task_scope::TaskScope;
 
 /// A step whose amounts are decided.

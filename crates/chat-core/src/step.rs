@@ -40,6 +40,10 @@ pub(crate) enum StepRow {
     Open,
 }
 
+/// The turn belongs to another process now: nothing more may be written.
+#[derive(Debug)]
+pub(crate) struct FencedOut;
+
 /// Why a step's call may not be made.
 #[derive(Debug)]
 pub(crate) enum NotOpened {
