@@ -116,7 +116,7 @@ async fn pair(
     let ledger = &opened.ports().ledger;
     let (key, at) = (StepKey { turn, step: 1 }, Timestamp::from_unix_ms(1));
     let amount = Money::from_nano_usd(1_000_000);
-    let legs = vec![LegRequest { account, amount, floor: amount, refill: None }];
+    let legs = vec![LegRequest { account, amount, floor: amount, refill: None, warn_below: None }];
     let start = Instant::now();
     ledger.hold(scope, &HoldRequest { key: key.clone(), legs, at }).await?;
     let postings = vec![Posting {

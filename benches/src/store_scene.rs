@@ -64,6 +64,7 @@ impl TurnMaker {
             opening: Money::from_usd(1_000_000)?,
             unit: AccountUnit::Usd,
             refill: None,
+            warn_below: None,
         };
         opened.ports().ledger.open_account(&scope, &spec, Timestamp::from_unix_ms(0)).await?;
         let owner = OwnerId::new(format!("owner-{user}"))?;
@@ -88,6 +89,7 @@ impl TurnMaker {
                 amount: Money::from_nano_usd(9_000_000),
                 floor: Money::from_nano_usd(1_000_000),
                 refill: None,
+                warn_below: None,
             }],
             at,
         };

@@ -66,6 +66,8 @@ impl BalanceAdapter for Unmetered {
             amount: leg.amount,
             posted: Money::ZERO,
             lots: Vec::new(),
+            warn_below: None,
+            low: None,
         });
         let hold = hold_of(scope, &request.key, HoldState::Open, request.at);
         Ok(Hold { legs: legs.collect(), ..hold })
@@ -116,6 +118,18 @@ impl LedgerMaintenance for Unmetered {
 
     async fn restore(&self, _rows: &LedgerRows) -> Result<()> {
         Ok(())
+    }
+
+    async fn notices(&self, _limit: u32) -> Result<Vec<chat_balance::Notice>> {
+        Ok(Vec::new())
+    }
+
+    async fn delivered(&self, _notices: &[(TenantId, String)]) -> Result<()> {
+        Ok(())
+    }
+
+    async fn expire_notices(&self, _before: Timestamp, _limit: u32) -> Result<u64> {
+        Ok(0)
     }
 }
 

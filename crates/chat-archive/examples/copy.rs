@@ -55,6 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             opening: Money::from_usd(10)?,
             unit: AccountUnit::Usd,
             refill: None,
+            warn_below: None,
         };
         ledger.balance.open_account(&scope, &spec, now).await?;
     }

@@ -248,7 +248,8 @@ impl From<LineRecord<'_>> for Read {
             }
             LineRecord::Opening(owned) => {
                 let (scope, Opening { id, owner, kind, unit, opening, at }) = owned.split();
-                let spec = AccountSpec { id, owner, kind, unit, opening, refill: None };
+                let spec =
+                    AccountSpec { id, owner, kind, unit, opening, refill: None, warn_below: None };
                 ArchiveLine::Opening { scope, spec, at }
             }
             LineRecord::Hold(owned) => {

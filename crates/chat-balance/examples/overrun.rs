@@ -24,12 +24,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
         opening: Money::from_usd(5)?,
         unit: AccountUnit::Usd,
         refill: None,
+        warn_below: None,
     };
     ledger.open_account(&scope, &spec, now).await?;
 
     let key = StepKey { turn: TurnId::new("t-1")?, step: 1 };
     let held = Money::from_usd(4)?;
-    let leg = LegRequest { account: wallet.clone(), amount: held, floor: held, refill: None };
+    let leg = LegRequest {
+        account: wallet.clone(),
+        amount: held,
+        floor: held,
+        refill: None,
+        warn_below: None,
+    };
     ledger.hold(&scope, &HoldRequest { key: key.clone(), legs: vec![leg], at: now }).await?;
     let postings = vec![Posting { attempt: 1, amount: Money::from_usd(6)?, tokens: Tokens::ZERO }];
     ledger.settle(&scope, &Settlement { key, postings, at: now }).await?;

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 
 use crate::{
-    Account, AccountSpec, Credit, Entry, Extension, Hold, HoldRequest, LedgerRows, Refill, Result,
-    Settlement,
+    Account, AccountSpec, Credit, Entry, Extension, Hold, HoldRequest, LedgerRows, Notice, Refill,
+    Result, Settlement,
 };
 
 /// A ledger of accounts, holds and entries.
@@ -52,7 +52,8 @@ pub trait BalanceAdapter: fmt::Debug + Send + Sync + 'static {
     async fn credit(&self, scope: &Scope, credit: &Credit) -> Result<Entry>;
 
     /// Reserves on all accounts or on none, after what is due on them by then. Concurrent holds
-    /// never exceed what is available.
+    /// never exceed what is available. A leg whose account is low says so. A refusal for want of
+    /// funds writes its notice and nothing else, before it is answered.
     ///
     /// # Errors
     /// `InsufficientFunds` naming the first account that cannot give its floor; `NotFound`;
@@ -63,11 +64,11 @@ pub trait BalanceAdapter: fmt::Debug + Send + Sync + 'static {
     /// attempt changes nothing.
     ///
     /// # Errors
-    /// `InsufficientFunds` (nothing changed); `NotFound`; `Conflict` if the hold is resolved.
+    /// `InsufficientFunds` (nothing written but its notice); `NotFound`; `Conflict` if the hold is resolved.
     async fn extend(&self, scope: &Scope, key: &StepKey, extension: &Extension) -> Result<Hold>;
 
     /// Posts what the step cost and gives the rest back. What exceeds the hold becomes one
-    /// `Overrun` entry per leg. Settling twice returns the first result, whatever the amounts.
+    /// `Overrun` entry per leg, each with its notice, written together. Settling twice returns the first result, whatever the amounts.
     ///
     /// # Errors
     /// `NotFound`; `Conflict` if the hold was released; `InvalidAmount`.
@@ -113,6 +114,16 @@ pub trait LedgerMaintenance: fmt::Debug + Send + Sync + 'static {
     /// `Conflict` if an account, a hold or an entry of the same key is there and differs; then
     /// nothing was written.
     async fn restore(&self, rows: &LedgerRows) -> Result<()>;
+
+    /// Up to `limit` notices that nobody has delivered, oldest first, then by tenant and key. A
+    /// ledger that tells its own listeners has none.
+    async fn notices(&self, limit: u32) -> Result<Vec<Notice>>;
+
+    /// Forgets notices that were delivered, by tenant and key; one that is not there is none.
+    async fn delivered(&self, notices: &[(TenantId, String)]) -> Result<()>;
+
+    /// Forgets up to `limit` notices from before `before` that nobody has delivered; says how many.
+    async fn expire_notices(&self, before: Timestamp, limit: u32) -> Result<u64>;
 }
 
 const _: fn(&dyn BalanceAdapter) = |_| {};

@@ -4,6 +4,7 @@ mod adapter;
 mod audit;
 mod error;
 mod memory;
+mod notices;
 mod record;
 mod refill;
 mod repeat;
@@ -13,10 +14,11 @@ pub use adapter::{BalanceAdapter, LedgerMaintenance};
 pub use audit::{AuditBreak, AuditReport, LedgerAudit};
 pub use error::{BalanceError, BalanceErrorKind, Refusal};
 pub use memory::MemoryLedger;
+pub use notices::{NOTICES_KEPT_MS, NotDelivered, NoticeSink};
 pub use record::{
     Account, AccountKind, AccountSpec, AccountState, AccountUnit, Credit, CreditKind, Entry,
     EntryKind, Extension, Hold, HoldLeg, HoldRequest, HoldState, LOTS_MAX, LedgerRows, LegRequest,
-    Lot, PRIORITY, Posting, Settlement, Side,
+    Lot, Notice, NoticeKind, PRIORITY, Posting, Settlement, Side,
 };
 pub use refill::{InvalidPeriod, Period, PeriodUnit, Refill, RefillMode};
 pub use repeat::{

@@ -8,13 +8,14 @@ use async_trait::async_trait;
 use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 
 use crate::rules::{
-    accounts_of, accounts_of_hold, credit, credit_reference, extend, is_visible, open, place_hold,
-    refresh, refuse, release, settle,
+    Appended, accounts_of, accounts_of_hold, credit, credit_reference, extend, is_visible, open,
+    place_hold, refresh, refuse, release, settle,
 };
 use crate::{
     Account, AccountSpec, BalanceAdapter, BalanceErrorKind, Credit, Entry, EntryKind, Extension,
-    Hold, HoldRequest, HoldState, LedgerMaintenance, LedgerRows, Refill, Result, Settlement,
-    repeat_credit, repeat_hold, repeat_open, repeat_release, repeat_restore, repeat_settle,
+    Hold, HoldRequest, HoldState, LedgerMaintenance, LedgerRows, Notice, Refill, Result,
+    Settlement, repeat_credit, repeat_hold, repeat_open, repeat_release, repeat_restore,
+    repeat_settle,
 };
 
 /// A ledger in memory; clones share it. Every call is one step under one lock.
@@ -37,6 +38,8 @@ struct State {
     entries: Vec<Entry>,
     /// Where in `entries` each one is, by what makes it unique.
     places: BTreeMap<EntryKey, usize>,
+    /// What nobody has delivered yet.
+    notices: BTreeMap<(TenantId, String), Notice>,
 }
 
 impl MemoryLedger {
@@ -77,10 +80,30 @@ impl State {
             .ok_or_else(|| refuse(BalanceErrorKind::NotFound, operation, "no hold for this step"))
     }
 
-    fn store_hold(&mut self, hold: &Hold, accounts: Vec<Account>, entries: Vec<Entry>) -> Hold {
-        self.store(&hold.scope, accounts, entries);
+    fn store_hold(&mut self, hold: &Hold, accounts: Vec<Account>, appended: Appended) -> Hold {
+        self.store(&hold.scope, accounts, appended.entries);
+        appended.notices.into_iter().for_each(|notice| self.note(notice));
         self.holds.insert((hold.scope.tenant.clone(), hold.key.clone()), hold.clone());
         hold.clone()
+    }
+
+    fn note(&mut self, notice: Notice) {
+        let key = (notice.scope.tenant.clone(), notice.key.clone());
+        self.notices.entry(key).or_insert(notice);
+    }
+
+    /// A refusal leaves its notice.
+    fn noticed<T>(
+        &mut self,
+        (scope, step, at): (&Scope, &StepKey, Timestamp),
+        result: Result<T>,
+    ) -> Result<T> {
+        if let Err(error) = &result
+            && let Some(notice) = Notice::of_refusal(scope, step, error, at)
+        {
+            self.note(notice);
+        }
+        result
     }
 
     fn append(&mut self, entry: Entry) {
@@ -192,8 +215,10 @@ impl BalanceAdapter for MemoryLedger {
                 return repeat_hold(scope, existing, request);
             }
             let mut accounts = state.load(scope, &accounts_of(request));
-            let (hold, entries) = place_hold(scope, &mut accounts, request)?;
-            Ok(state.store_hold(&hold, accounts, entries))
+            let placed = place_hold(scope, &mut accounts, request);
+            let from = (scope, &request.key, request.at);
+            let (hold, appended) = state.noticed(from, placed)?;
+            Ok(state.store_hold(&hold, accounts, appended))
         })
     }
 
@@ -201,8 +226,9 @@ impl BalanceAdapter for MemoryLedger {
         self.with(|state| {
             let mut hold = state.hold("extend", scope, key)?;
             let mut accounts = state.load(scope, &accounts_of_hold(&hold));
-            if let Some(entries) = extend(&mut hold, &mut accounts, extension)? {
-                state.store_hold(&hold, accounts, entries);
+            let extended = extend(&mut hold, &mut accounts, extension);
+            if let Some(appended) = state.noticed((scope, key, extension.at), extended)? {
+                state.store_hold(&hold, accounts, appended);
             }
             Ok(hold)
         })
@@ -215,8 +241,8 @@ impl BalanceAdapter for MemoryLedger {
                 return Ok(first);
             }
             let mut accounts = state.load(scope, &accounts_of_hold(&hold));
-            let entries = settle(&mut hold, &mut accounts, settlement)?;
-            Ok(state.store_hold(&hold, accounts, entries))
+            let appended = settle(&mut hold, &mut accounts, settlement)?;
+            Ok(state.store_hold(&hold, accounts, appended))
         })
     }
 
@@ -227,8 +253,8 @@ impl BalanceAdapter for MemoryLedger {
                 return Ok(first);
             }
             let mut accounts = state.load(scope, &accounts_of_hold(&hold));
-            let entries = release(&mut hold, &mut accounts, at)?;
-            Ok(state.store_hold(&hold, accounts, entries))
+            let appended = release(&mut hold, &mut accounts, at)?;
+            Ok(state.store_hold(&hold, accounts, appended))
         })
     }
 
@@ -282,6 +308,29 @@ impl LedgerMaintenance for MemoryLedger {
 
     async fn restore(&self, rows: &LedgerRows) -> Result<()> {
         self.with(|state| state.restore(rows))
+    }
+
+    async fn notices(&self, limit: u32) -> Result<Vec<Notice>> {
+        Ok(self.with(|state| {
+            // Already by tenant and key, and the sort is stable.
+            let mut notices: Vec<&Notice> = state.notices.values().collect();
+            notices.sort_by_key(|notice| notice.at);
+            notices.into_iter().take(page(limit)).cloned().collect()
+        }))
+    }
+
+    async fn delivered(&self, notices: &[(TenantId, String)]) -> Result<()> {
+        self.with(|state| notices.iter().for_each(|key| drop(state.notices.remove(key))));
+        Ok(())
+    }
+
+    async fn expire_notices(&self, before: Timestamp, limit: u32) -> Result<u64> {
+        Ok(self.with(|state| {
+            let due = state.notices.iter().filter(|(_, notice)| notice.at < before);
+            let due: Vec<_> = due.map(|(key, _)| key.clone()).take(page(limit)).collect();
+            due.iter().for_each(|key| drop(state.notices.remove(key)));
+            u64::try_from(due.len()).unwrap_or(u64::MAX)
+        }))
     }
 }
 

@@ -1,14 +1,16 @@
 //! The ledger's rules: pure, total, without I/O; every store decides with them.
 //!
 //! A store loads what [`accounts_of`] or [`accounts_of_hold`] name (locking in that order), calls
-//! one rule and writes back what changed, all in one transaction: accounts, the hold, and the
-//! entries it answers with, in that order. A rule that fails has changed nothing; one that succeeds
+//! one rule and writes back what changed, all in one transaction: accounts, the hold, the entries it
+//! answers with, in that order, and its notices. A rule that fails has changed nothing, and a hold or
+//! an extension that is refused for want of funds leaves [`Notice::of_refusal`]; one that succeeds
 //! keeps granted + refunded = available + held + posted + expired.
 //! Not here: keys that were used before are found by the store and judged in `repeat`.
 
 mod burn;
 mod check;
 mod due;
+mod low;
 
 use chat_types::{AccountId, Money, Scope, StepKey, Timestamp};
 
@@ -18,11 +20,11 @@ use check::{
     replace, sorted,
 };
 
-use crate::record::in_unit;
+use crate::record::{in_unit, notice_key};
 use crate::{
     Account, AccountKind, AccountSpec, BalanceError, BalanceErrorKind, Credit, CreditKind, Entry,
-    EntryKind, Extension, Hold, HoldLeg, HoldRequest, HoldState, LOTS_MAX, LegRequest, Lot,
-    PRIORITY, Refill, Refusal, Result, Settlement, Side,
+    EntryKind, Extension, Hold, HoldLeg, HoldRequest, HoldState, LOTS_MAX, LegRequest, Lot, Notice,
+    NoticeKind, PRIORITY, Refill, Refusal, Result, Settlement, Side,
 };
 
 /// The most accounts of one hold: user, team, key and a few quotas fit; locks stay few.
@@ -185,6 +187,15 @@ pub fn refresh(
     Ok(due)
 }
 
+/// What a rule appends, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Lines of the journal.
+    pub entries: Vec<Entry>,
+    /// What somebody should hear of. One whose key is there already is not written again.
+    pub notices: Vec<Notice>,
+}
+
 /// Reserves on all accounts or on none; `accounts` holds at least the visible ones of the request.
 /// What is due on them by now comes first.
 ///
@@ -196,23 +207,35 @@ pub fn place_hold(
     scope: &Scope,
     accounts: &mut [Account],
     request: &HoldRequest,
-) -> Result<(Hold, Vec<Entry>)> {
+) -> Result<(Hold, Appended)> {
     const OPERATION: &str = "hold";
     check_request(request)?;
     let ids = accounts_of(request);
     must_be_there(OPERATION, scope, accounts, &ids)?;
     let mut legs = Vec::with_capacity(request.legs.len());
     let mut next = Vec::with_capacity(request.legs.len());
-    let mut entries = Vec::new();
+    let mut appended = Appended::default();
     for leg in &request.legs {
         let mut account = find(OPERATION, accounts, &leg.account)?.clone();
-        entries.extend(due::fall_due(scope, &mut account, leg.refill.as_ref(), request.at)?);
+        let due = due::fall_due(scope, &mut account, leg.refill.as_ref(), request.at)?;
+        appended.entries.extend(due);
+        let low = low::judge(&mut account, leg.warn_below)?;
+        let notice =
+            low.and_then(|low| low.notice(&account, (scope, &request.key), false, request.at));
+        appended.notices.extend(notice);
         let amount = offered(OPERATION, &account, leg, request.at)?;
         let lots = burn::take(&mut account, amount)?;
         account.held = account.held.plus(amount)?;
         account.available()?;
-        let (unit, posted) = (account.unit, Money::ZERO);
-        legs.push(HoldLeg { account: leg.account.clone(), unit, amount, posted, lots });
+        legs.push(HoldLeg {
+            account: leg.account.clone(),
+            unit: account.unit,
+            amount,
+            posted: Money::ZERO,
+            lots,
+            warn_below: leg.warn_below,
+            low: low.map(|low| low.left),
+        });
         next.push(account);
     }
     replace(accounts, next);
@@ -225,7 +248,7 @@ pub fn place_hold(
         opened_at: request.at,
         closed_at: None,
     };
-    Ok((hold, entries))
+    Ok((hold, appended))
 }
 
 /// Reserves more on every leg before another attempt. None: nothing to do, an extension for this
@@ -237,7 +260,7 @@ pub fn extend(
     hold: &mut Hold,
     accounts: &mut [Account],
     extension: &Extension,
-) -> Result<Option<Vec<Entry>>> {
+) -> Result<Option<Appended>> {
     const OPERATION: &str = "extend";
     not_negative(OPERATION, extension.amount)?;
     must_be_open(OPERATION, hold)?;
@@ -251,8 +274,7 @@ pub fn extend(
         let mut account = find(OPERATION, accounts, &leg.account)?.clone();
         entries.extend(due::fall_due(&hold.scope, &mut account, None, extension.at)?);
         let extra = in_unit(leg.unit, extension.amount, extension.tokens)?;
-        let wanted =
-            LegRequest { account: leg.account.clone(), amount: extra, floor: extra, refill: None };
+        let wanted = LegRequest::exactly(leg.account.clone(), extra);
         let amount = offered(OPERATION, &account, &wanted, extension.at)?;
         for lot in burn::take(&mut account, amount)? {
             burn::put(&mut leg.lots, lot)?;
@@ -265,14 +287,14 @@ pub fn extend(
     next_hold.extended_to = extension.attempt;
     replace(accounts, next);
     *hold = next_hold;
-    Ok(Some(entries))
+    Ok(Some(Appended { entries, notices: Vec::new() }))
 }
 
 /// Posts every attempt on every leg and gives the rest back; the entries are appended in order.
 ///
 /// Per leg: one `Usage` entry per attempt, clipped to what is left of the leg, then one `Overrun`
 /// entry for the clipped excess if there is any; what comes back of a grant that has run out
-/// meanwhile expires.
+/// meanwhile expires. An overrun is noticed, and an account that is low now and was not before.
 ///
 /// # Errors
 /// `Conflict` if the hold is resolved; `InvalidAmount` for no postings, a negative amount, attempts
@@ -281,13 +303,13 @@ pub fn settle(
     hold: &mut Hold,
     accounts: &mut [Account],
     settlement: &Settlement,
-) -> Result<Vec<Entry>> {
+) -> Result<Appended> {
     const OPERATION: &str = "settle";
     check_postings(&settlement.postings)?;
     must_be_open(OPERATION, hold)?;
     let mut next_hold = hold.clone();
     let mut next = Vec::with_capacity(hold.legs.len());
-    let mut entries = Vec::new();
+    let mut appended = Appended::default();
     for leg in &mut next_hold.legs {
         let amounts = settlement
             .postings
@@ -296,6 +318,7 @@ pub fn settle(
             .collect::<Result<Vec<Money>, _>>()?;
         let total = Money::sum(amounts.iter().copied())?;
         let mut account = find(OPERATION, accounts, &leg.account)?.clone();
+        low::rearm(&mut account, leg.warn_below)?;
         account.held = account.held.minus(leg.amount)?;
         let entry = |kind, amount, reference| Entry {
             scope: hold.scope.clone(),
@@ -311,20 +334,35 @@ pub fn settle(
             let amount = amount.min(left);
             left = left.minus(amount)?;
             let reference = usage_reference(&leg.account, &hold.key, posting.attempt);
-            entries.push(entry(EntryKind::Usage, amount, reference));
+            appended.entries.push(entry(EntryKind::Usage, amount, reference));
         }
         let covered = leg.amount.minus(left)?;
         let excess = total.minus(covered)?;
         if excess > Money::ZERO {
             let reference = overrun_reference(&leg.account, &hold.key);
-            entries.push(entry(EntryKind::Overrun, excess, reference));
+            appended.entries.push(entry(EntryKind::Overrun, excess, reference));
+            appended.notices.push(Notice {
+                scope: hold.scope.clone(),
+                key: notice_key(&leg.account, "overrun", &hold.key),
+                kind: NoticeKind::Overrun,
+                account: leg.account.clone(),
+                unit: leg.unit,
+                step: hold.key.clone(),
+                amount: excess,
+                limit: leg.amount,
+                at: settlement.at,
+            });
         }
         account.posted = account.posted.plus(covered)?;
         let rest = burn::rest_of(leg, covered)?;
-        entries.extend(due::give_back(hold, &mut account, rest, settlement.at)?);
+        appended.entries.extend(due::give_back(hold, &mut account, rest, settlement.at)?);
         burn::take(&mut account, excess)?;
         account.posted = account.posted.plus(excess)?;
         account.available()?;
+        let low = low::judge(&mut account, leg.warn_below)?;
+        let from = (&hold.scope, &hold.key);
+        let notice = low.and_then(|low| low.notice(&account, from, true, settlement.at));
+        appended.notices.extend(notice);
         leg.posted = total;
         next.push(account);
     }
@@ -332,14 +370,14 @@ pub fn settle(
     next_hold.closed_at = Some(settlement.at);
     replace(accounts, next);
     *hold = next_hold;
-    Ok(entries)
+    Ok(appended)
 }
 
 /// Gives everything back; what has run out meanwhile expires.
 ///
 /// # Errors
 /// `Conflict` if the hold is resolved; `Corrupt` if an account of the hold is not there.
-pub fn release(hold: &mut Hold, accounts: &mut [Account], at: Timestamp) -> Result<Vec<Entry>> {
+pub fn release(hold: &mut Hold, accounts: &mut [Account], at: Timestamp) -> Result<Appended> {
     const OPERATION: &str = "release";
     must_be_open(OPERATION, hold)?;
     let mut next = Vec::with_capacity(hold.legs.len());
@@ -353,7 +391,7 @@ pub fn release(hold: &mut Hold, accounts: &mut [Account], at: Timestamp) -> Resu
     replace(accounts, next);
     hold.state = HoldState::Released;
     hold.closed_at = Some(at);
-    Ok(entries)
+    Ok(Appended { entries, notices: Vec::new() })
 }
 
 /// The reference of a grant or refund.

@@ -163,7 +163,13 @@ async fn trace(seed: u64) {
             3..=6 => {
                 let amount = rng.i64(0..15);
                 let (account, refill) = (main_account(), None);
-                let leg = LegRequest { account, amount: nano(amount), floor: nano(amount), refill };
+                let leg = LegRequest {
+                    account,
+                    amount: nano(amount),
+                    floor: nano(amount),
+                    refill,
+                    warn_below: None,
+                };
                 let request = HoldRequest { key: step(number), legs: vec![leg], at };
                 let held = ledger.hold(&scope(), &request).await.is_ok();
                 let before = (model.expired, model.now);

@@ -34,6 +34,7 @@ fn request(turn: &str, legs: &[(&str, i64, i64)]) -> HoldRequest {
         amount: nano(*amount),
         floor: nano(*floor),
         refill: None,
+        warn_below: None,
     };
     HoldRequest { key: key(turn), legs: legs.iter().map(leg).collect(), at: NOW }
 }
@@ -59,6 +60,7 @@ async fn open(ledger: &MemoryLedger, name: &str, kind: AccountKind, opening: i64
         opening: nano(opening),
         unit: AccountUnit::Usd,
         refill: None,
+        warn_below: None,
     };
     ledger.open_account(&scope("u"), &spec, NOW).await.unwrap()
 }
@@ -102,6 +104,7 @@ async fn an_owned_account_is_found_by_its_owner_only() {
         opening: nano(0),
         unit: AccountUnit::Usd,
         refill: None,
+        warn_below: None,
     };
     assert_eq!(kind_of(ledger.open_account(&other, &spec, NOW).await), BalanceErrorKind::Conflict);
     let hold = ledger.hold(&other, &request("t", &[("a", 1, 1)])).await;
@@ -228,6 +231,8 @@ async fn an_excess_over_several_attempts_is_one_named_overrun_per_leg() {
         posted: nano(17),
         unit: AccountUnit::Usd,
         lots: Vec::new(),
+        warn_below: None,
+        low: None,
     };
     let expected = Hold {
         scope: scope("u"),
@@ -290,6 +295,7 @@ async fn a_hold_is_found_by_its_own_user_and_tenant_only() {
         opening: nano(9),
         unit: AccountUnit::Usd,
         refill: None,
+        warn_below: None,
     };
     ledger.open_account(&scope("u"), &spec, NOW).await.unwrap();
     let first = ledger.hold(&scope("u"), &request("t", &[("shared", 5, 5)])).await.unwrap();

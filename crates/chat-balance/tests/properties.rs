@@ -71,6 +71,7 @@ async fn open_ledger() -> MemoryLedger {
             opening: nano(opening),
             unit: AccountUnit::Usd,
             refill: None,
+            warn_below: None,
         };
         ledger.open_account(&scope(), &spec, Timestamp::default()).await.unwrap();
     }
@@ -99,6 +100,7 @@ async fn apply(ledger: &MemoryLedger, op: &Op, at: Timestamp) -> String {
                 amount: nano(*amount),
                 floor: nano(*floor),
                 refill: None,
+                warn_below: None,
             };
             let legs = legs.iter().map(leg).collect();
             let request = HoldRequest { key: step(*turn), legs, at };
@@ -364,8 +366,7 @@ proptest! {
                         let leg = LegRequest {
                             account: account_id(0),
                             amount: nano(amount),
-                            floor: nano(floor), refill: None
-                        };
+                            floor: nano(floor), refill: None, warn_below: None };
                         let at = Timestamp::default();
                         let request = HoldRequest { key: step(turn), legs: vec![leg], at };
                         start.wait();

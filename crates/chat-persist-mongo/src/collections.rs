@@ -24,6 +24,8 @@ pub(crate) const ACCOUNTS: &str = "runtime_accounts";
 pub(crate) const HOLDS: &str = "runtime_holds";
 /// Entries of the ledger, append-only.
 pub(crate) const ENTRIES: &str = "runtime_entries";
+/// Notices of the ledger, until they are delivered or too old.
+pub(crate) const NOTICES: &str = "runtime_notices";
 /// Usage rows, append-only.
 pub(crate) const USAGE: &str = "runtime_usage";
 /// Where work that goes on over several runs stands, one document each.

@@ -49,6 +49,7 @@ fn all() -> Vec<Index> {
         crate::events::indexes(),
         crate::maintenance::indexes(),
         crate::ledger::indexes(),
+        crate::ledger_notices::indexes(),
         crate::usage::indexes(),
     ]
     .concat()

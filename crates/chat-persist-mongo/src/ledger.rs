@@ -8,16 +8,17 @@
 use async_trait::async_trait;
 use chat_balance::{
     Account, AccountSpec, BalanceAdapter, BalanceError, BalanceErrorKind, Credit, Entry, Extension,
-    Hold, HoldRequest, LedgerMaintenance, LedgerRows, Refill, Result, Settlement, rules,
+    Hold, HoldRequest, LedgerMaintenance, LedgerRows, Notice, Refill, Result, Settlement, rules,
 };
 use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 use mongodb::bson::{Document, doc};
 
 use crate::MongoStore;
-use crate::collections::{ACCOUNTS, ENTRIES, HOLDS};
+use crate::collections::{ACCOUNTS, ENTRIES, HOLDS, NOTICES};
 use crate::error::{EngineResult, Failure, FailureKind, PortError, Stop};
 use crate::indexes::Index;
 use crate::lanes::{Lanes, Pass};
+use crate::ledger_notices::{ExpireNotices, expire, forget, in_order, notice_of};
 use crate::ledger_places::{Place, Places, behind, place_of, written_order};
 use crate::ledger_restore::restore;
 use crate::ledger_rows::{account_id, account_of, entry_of, hold_id, hold_of};
@@ -73,7 +74,7 @@ impl MongoStore {
         }
         let pass = books.enter(scope, &rules::accounts_of_hold(&hold)).await;
         let call = ChangeHold { change: by, hold, _pass: pass };
-        self.write(operation, call, |unit, call| Box::pin(change_hold(unit, call))).await
+        self.write(operation, call, |unit, call| Box::pin(change_hold(unit, call))).await?
     }
 }
 
@@ -127,7 +128,7 @@ impl BalanceAdapter for MongoStore {
         let books = self.money::<BalanceError>("hold")?;
         let pass = books.enter(scope, &rules::accounts_of(request)).await;
         let call = PlaceHold { scope: scope.clone(), request: request.clone(), _pass: pass };
-        self.write("hold", call, |unit, call| Box::pin(place_hold(unit, call))).await
+        self.write("hold", call, |unit, call| Box::pin(place_hold(unit, call))).await?
     }
 
     async fn extend(&self, scope: &Scope, key: &StepKey, extension: &Extension) -> Result<Hold> {
@@ -289,5 +290,38 @@ impl LedgerMaintenance for MongoStore {
     async fn restore(&self, rows: &LedgerRows) -> Result<()> {
         self.money::<BalanceError>("restore ledger")?;
         self.write("restore ledger", rows.clone(), |unit, rows| Box::pin(restore(unit, rows))).await
+    }
+
+    async fn notices(&self, limit: u32) -> Result<Vec<Notice>> {
+        self.money::<BalanceError>("read notices")?;
+        let page = Page {
+            collection: NOTICES,
+            filter: Document::new(),
+            order: in_order(),
+            limit: page_rows(limit),
+        };
+        self.page("read notices", page, notice_of).await
+    }
+
+    async fn delivered(&self, notices: &[(TenantId, String)]) -> Result<()> {
+        const OPERATION: &str = "forget delivered notices";
+        self.money::<BalanceError>(OPERATION)?;
+        if notices.is_empty() {
+            return Ok(());
+        }
+        let forgotten = self.write(OPERATION, notices.to_vec(), |unit, notices| {
+            Box::pin(async { Ok::<_, Stop<BalanceError>>(forget(unit, notices).await?) })
+        });
+        forgotten.await.map(drop)
+    }
+
+    async fn expire_notices(&self, before: Timestamp, limit: u32) -> Result<u64> {
+        const OPERATION: &str = "expire notices";
+        self.money::<BalanceError>(OPERATION)?;
+        let call = ExpireNotices { before, limit: page_rows(limit) };
+        let expired = self.write(OPERATION, call, |unit, call| {
+            Box::pin(async { Ok::<_, Stop<BalanceError>>(expire(unit, call).await?) })
+        });
+        expired.await
     }
 }

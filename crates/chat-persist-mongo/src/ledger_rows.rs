@@ -54,6 +54,10 @@ impl<'d> Exact<'d> {
         self.integer(name).map(Money::from_nano_usd)
     }
 
+    pub(crate) fn flag(&self, name: &str) -> EngineResult<bool> {
+        self.0.get_bool(name).map_err(|_| unfit(name))
+    }
+
     pub(crate) fn time(&self, name: &str) -> EngineResult<Timestamp> {
         self.integer(name).map(Timestamp::from_unix_ms)
     }
@@ -102,6 +106,7 @@ pub(crate) fn account_totals(account: &Account) -> Document {
         "as_of": account.state.as_of.unix_ms(),
         "refilled_at": account.state.refilled_at.map(Timestamp::unix_ms),
         "lots": lot_documents(&account.state.lots),
+        "low_told": account.state.low_told,
     }
 }
 
@@ -162,6 +167,7 @@ pub(crate) fn account_of(document: &Document) -> EngineResult<(TenantId, Account
             as_of: fields.optional("as_of", Exact::time)?.unwrap_or_default(),
             refilled_at: fields.optional("refilled_at", Exact::time)?,
             lots: lots_of(&fields)?,
+            low_told: fields.optional("low_told", Exact::flag)?.unwrap_or_default(),
         },
     };
     Ok((id.parsed("tenant")?, account))
@@ -197,6 +203,11 @@ pub(crate) fn hold_changes(hold: &Hold) -> Document {
             if !leg.lots.is_empty() {
                 document.insert("lots", lot_documents(&leg.lots));
             }
+            for (name, amount) in [("warn_below", leg.warn_below), ("low", leg.low)] {
+                if let Some(amount) = amount {
+                    document.insert(name, amount.nano_usd());
+                }
+            }
             document
         })
         .collect();
@@ -231,6 +242,8 @@ fn leg_of(leg: &Bson) -> EngineResult<HoldLeg> {
         amount: fields.money("amount")?,
         posted: fields.money("posted")?,
         lots: lots_of(&fields)?,
+        warn_below: fields.optional("warn_below", Exact::money)?,
+        low: fields.optional("low", Exact::money)?,
     })
 }
 

@@ -5,9 +5,10 @@
 //! What is read ahead of the transaction (a hold) is written only if it is still like that, and
 //! nothing is refused because of it: a refusal is decided again on a fresh read.
 
+use chat_balance::rules::Appended;
 use chat_balance::{
     Account, AccountSpec, BalanceError, BalanceErrorKind, Credit, Entry, EntryKind, Extension,
-    Hold, HoldRequest, HoldState, Refill, Result, Settlement, repeat_credit, repeat_hold,
+    Hold, HoldRequest, HoldState, Notice, Refill, Result, Settlement, repeat_credit, repeat_hold,
     repeat_open, repeat_release, repeat_settle, rules,
 };
 use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
@@ -16,6 +17,7 @@ use mongodb::bson::{Document, doc};
 use crate::collections::{ACCOUNTS, ENTRIES, HOLDS};
 use crate::error::{EngineResult, Failure, FailureKind, Stop};
 use crate::lanes::Pass;
+use crate::ledger_notices::note;
 use crate::ledger_places::Written;
 use crate::ledger_rows::{
     account_document, account_id, account_of, account_totals, entry_document, entry_id, entry_of,
@@ -104,27 +106,31 @@ pub(crate) struct PlaceHold {
 }
 
 /// A hold is nearly always new: that it is not shows in its refusal or its unique key.
-pub(crate) async fn place_hold(unit: &mut Unit<'_>, call: &PlaceHold) -> Outcome<Hold> {
+///
+/// A refusal for want of funds is an answer, because it leaves its notice.
+pub(crate) async fn place_hold(unit: &mut Unit<'_>, call: &PlaceHold) -> Outcome<Result<Hold>> {
     let PlaceHold { scope, request, .. } = call;
     if unit.is_repeat()
         && let Some(existing) = hold_at(unit, &scope.tenant, &request.key).await?
     {
-        return Ok(repeat_hold(scope, &existing, request)?);
+        return Ok(repeat_hold(scope, &existing, request));
     }
     let mut accounts = accounts_at(unit, &scope.tenant, &rules::accounts_of(request)).await?;
-    let (hold, entries) = match rules::place_hold(scope, &mut accounts, request) {
+    let (hold, appended) = match rules::place_hold(scope, &mut accounts, request) {
         Ok(placed) => placed,
         Err(refusal) => {
-            return Ok(match hold_at(unit, &scope.tenant, &request.key).await? {
-                Some(existing) => repeat_hold(scope, &existing, request)?,
-                None => return Err(Stop::Refused(refusal)),
-            });
+            if let Some(existing) = hold_at(unit, &scope.tenant, &request.key).await? {
+                return Ok(repeat_hold(scope, &existing, request));
+            }
+            let notice = Notice::of_refusal(scope, &request.key, &refusal, request.at);
+            note(unit, notice.as_slice()).await?;
+            return Ok(Err(refusal));
         }
     };
     update_accounts(unit, &scope.tenant, &accounts).await?;
     unit.insert_one(HOLDS, &hold_document(&hold)).await?;
-    insert_entries(unit, &entries).await?;
-    Ok(hold)
+    append(unit, &appended).await?;
+    Ok(Ok(hold))
 }
 
 /// What can happen to a hold that is there.
@@ -152,12 +158,22 @@ impl HoldMove {
         }
     }
 
-    /// The entries to append; none if there is nothing to change.
-    fn apply(&self, hold: &mut Hold, accounts: &mut [Account]) -> Result<Option<Vec<Entry>>> {
+    /// What to append; none if there is nothing to change.
+    fn apply(&self, hold: &mut Hold, accounts: &mut [Account]) -> Result<Option<Appended>> {
         match self {
             Self::Extend(extension) => rules::extend(hold, accounts, extension),
             Self::Settle(settlement) => rules::settle(hold, accounts, settlement).map(Some),
             Self::Release(at) => rules::release(hold, accounts, *at).map(Some),
+        }
+    }
+
+    /// What a refusal leaves.
+    fn notice(&self, hold: &Hold, refusal: &BalanceError) -> Option<Notice> {
+        match self {
+            Self::Extend(extension) => {
+                Notice::of_refusal(&hold.scope, &hold.key, refusal, extension.at)
+            }
+            Self::Settle(_) | Self::Release(_) => None,
         }
     }
 }
@@ -169,7 +185,8 @@ pub(crate) struct ChangeHold {
     pub(crate) _pass: Pass,
 }
 
-pub(crate) async fn change_hold(unit: &mut Unit<'_>, call: &ChangeHold) -> Outcome<Hold> {
+/// As [`place_hold`], a refusal is an answer.
+pub(crate) async fn change_hold(unit: &mut Unit<'_>, call: &ChangeHold) -> Outcome<Result<Hold>> {
     let ChangeHold { change, hold: ahead, .. } = call;
     let tenant = &ahead.scope.tenant;
     let mut hold = ahead.clone();
@@ -178,21 +195,24 @@ pub(crate) async fn change_hold(unit: &mut Unit<'_>, call: &ChangeHold) -> Outco
             .await?
             .ok_or_else(|| Failure::corrupt("a hold is gone"))?;
         if let Some(answer) = change.repeat(&hold)? {
-            return Ok(answer);
+            return Ok(Ok(answer));
         }
     }
     let (was, extended_to_was) = (hold.state, hold.extended_to);
     let mut accounts = accounts_at(unit, tenant, &rules::accounts_of_hold(&hold)).await?;
-    let entries = match change.apply(&mut hold, &mut accounts) {
-        Ok(Some(entries)) => entries,
-        Ok(None) => return Ok(hold),
-        Err(refusal) if unit.is_repeat() => return Err(Stop::Refused(refusal)),
+    let appended = match change.apply(&mut hold, &mut accounts) {
+        Ok(Some(appended)) => appended,
+        Ok(None) => return Ok(Ok(hold)),
+        Err(refusal) if unit.is_repeat() => {
+            note(unit, change.notice(&hold, &refusal).as_slice()).await?;
+            return Ok(Err(refusal));
+        }
         Err(_) => return Err(again()),
     };
     update_accounts(unit, tenant, &accounts).await?;
     update_hold(unit, &hold, was, extended_to_was).await?;
-    insert_entries(unit, &entries).await?;
-    Ok(hold)
+    append(unit, &appended).await?;
+    Ok(Ok(hold))
 }
 
 /// Runs the unit again, on a fresh read.
@@ -276,6 +296,11 @@ async fn update_hold(
     } else {
         Err(again())
     }
+}
+
+async fn append(unit: &mut Unit<'_>, appended: &Appended) -> EngineResult<()> {
+    insert_entries(unit, &appended.entries).await?;
+    note(unit, &appended.notices).await
 }
 
 async fn insert_entries(unit: &mut Unit<'_>, entries: &[Entry]) -> EngineResult<()> {

@@ -16,6 +16,7 @@ mod indexes;
 mod journal;
 mod lanes;
 mod ledger;
+mod ledger_notices;
 mod ledger_places;
 mod ledger_restore;
 mod ledger_rows;

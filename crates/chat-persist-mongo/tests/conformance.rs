@@ -37,6 +37,7 @@ async fn open_all() -> TraceHarness {
 mod replica_set {
     use super::*;
     chat_testkit::ledger_suite!(open_ledger());
+    chat_testkit::notices_suite!(open_ledger());
     chat_testkit::persistence_suite!(open(Server::ReplicaSet));
     chat_testkit::usage_suite!(open_usage());
     chat_testkit::archive_suite!(open_all());

@@ -7,12 +7,13 @@
 use async_trait::async_trait;
 use chat_balance::{
     Account, AccountSpec, BalanceAdapter, Credit, Entry, Extension, Hold, HoldRequest,
-    LedgerMaintenance, LedgerRows, Refill, Result, Settlement, rules,
+    LedgerMaintenance, LedgerRows, Notice, Refill, Result, Settlement, rules,
 };
 use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 
 use crate::PostgresStore;
 use crate::ledger_lanes::Lanes;
+use crate::ledger_notices::{ExpireNotices, ForgetDelivered, ReadNotices};
 use crate::ledger_places::{Place, Places};
 use crate::ledger_restore::Restore;
 use crate::ledger_save::{Look, Rows, look_at_account, look_at_hold};
@@ -155,6 +156,24 @@ impl LedgerMaintenance for PostgresStore {
         self.billing().map_err(|failure| failure.balance(OPERATION))?;
         let write = Restore { rows: rows.clone() };
         self.write(write).await.map_err(|failure| failure.balance(OPERATION))?
+    }
+
+    async fn notices(&self, limit: u32) -> Result<Vec<Notice>> {
+        let read = ReadNotices { limit };
+        self.read(read).await.map_err(|failure| failure.balance("read notices"))
+    }
+
+    async fn delivered(&self, notices: &[(TenantId, String)]) -> Result<()> {
+        if notices.is_empty() {
+            return Ok(());
+        }
+        let write = ForgetDelivered { notices: notices.to_vec() };
+        self.write(write).await.map_err(|failure| failure.balance("forget delivered notices"))
+    }
+
+    async fn expire_notices(&self, before: Timestamp, limit: u32) -> Result<u64> {
+        let write = ExpireNotices { before, limit };
+        self.write(write).await.map_err(|failure| failure.balance("expire notices"))
     }
 }
 

@@ -7,7 +7,8 @@
 //! locked, so the entries of one account stand in the order of its balances. Locks are taken in one order, so nobody waits in a circle: a hold that is
 //! there, its accounts by name, a hold that is new.
 
-use chat_balance::{Account, Entry, EntryKind, Hold};
+use chat_balance::rules::Appended;
+use chat_balance::{Account, Entry, EntryKind, Hold, Notice};
 use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
@@ -158,7 +159,7 @@ pub(crate) struct Change {
     pub(crate) scope: Scope,
     pub(crate) accounts: Vec<(Account, Account)>,
     pub(crate) hold: HoldWrite,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) appended: Appended,
 }
 
 /// Parameters 1 to 14: the accounts as they were and as they are to be.
@@ -188,7 +189,7 @@ macro_rules! locked {
     };
 }
 
-/// Writes accounts and entries (parameters 15 to 21) if `won` has a row.
+/// Writes accounts, entries (parameters 15 to 21) and notices (22 to 24) if `won` has a row.
 macro_rules! moved {
     () => {
         "moved AS (UPDATE accounts a SET granted = c.granted, refunded = c.refunded,
@@ -202,7 +203,11 @@ macro_rules! moved {
                   together.pk + e.place
              FROM together, unnest($15::text[], $16::text[], $17::text[], $18::text[],
                     $19::text[], $20::bigint[], $21::bigint[]) WITH ORDINALITY
-               AS e (kind, reference, user_id, debit, credit, amount, at, place))
+               AS e (kind, reference, user_id, debit, credit, amount, at, place)),
+         noted AS (INSERT INTO notices (tenant, key, at, record)
+           SELECT $1, n.key, n.at, n.record
+             FROM won, unnest($22::text[], $23::bigint[], $24::text[]) AS n (key, at, record)
+           ON CONFLICT DO NOTHING)
          SELECT EXISTS (SELECT FROM won)"
     };
 }
@@ -228,7 +233,7 @@ const NEW_HOLD: &str = concat!(
     locked!(""),
     "won AS (INSERT INTO holds
             (tenant, turn, step, user_id, state, legs, extended_to, opened_at, closed_at)
-       SELECT $1, $22, $23, $24, $25, $26, $27, $28, $29 WHERE ",
+       SELECT $1, $25, $26, $27, $28, $29, $30, $31, $32 WHERE ",
     all_locked!(),
     " ON CONFLICT DO NOTHING RETURNING 1), ",
     moved!()
@@ -236,11 +241,11 @@ const NEW_HOLD: &str = concat!(
 
 const CHANGED_HOLD: &str = concat!(
     changed!(),
-    "still AS MATERIALIZED (SELECT 1 FROM holds h WHERE h.tenant = $1 AND h.turn = $22
-        AND h.step = $23 AND h.state = 'open' AND h.extended_to = $28 FOR UPDATE), ",
+    "still AS MATERIALIZED (SELECT 1 FROM holds h WHERE h.tenant = $1 AND h.turn = $25
+        AND h.step = $26 AND h.state = 'open' AND h.extended_to = $31 FOR UPDATE), ",
     locked!("AND EXISTS (SELECT FROM still)"),
-    "won AS (UPDATE holds h SET state = $24, legs = $25, extended_to = $26, closed_at = $27
-       WHERE h.tenant = $1 AND h.turn = $22 AND h.step = $23 AND EXISTS (SELECT FROM still)
+    "won AS (UPDATE holds h SET state = $27, legs = $28, extended_to = $29, closed_at = $30
+       WHERE h.tenant = $1 AND h.turn = $25 AND h.step = $26 AND EXISTS (SELECT FROM still)
          AND ",
     all_locked!(),
     " RETURNING 1), ",
@@ -257,24 +262,25 @@ pub(crate) async fn save(connection: &mut PgConnection, change: &Change) -> Engi
         HoldWrite::Changed(..) => CHANGED_HOLD,
     };
     let query = sqlx::query(statement).bind(change.scope.tenant.as_str());
-    let query = bind_entries(bind_accounts(query, &change.accounts)?, &change.entries);
+    let query = bind_entries(bind_accounts(query, &change.accounts)?, &change.appended.entries);
+    let query = bind_notices(query, &change.appended.notices)?;
     let query = match &change.hold {
         HoldWrite::Without => query,
         HoldWrite::New(hold) => query
-            .bind(hold.key.turn.as_str()) // 22
+            .bind(hold.key.turn.as_str()) // 25
             .bind(i64::from(hold.key.step))
             .bind(hold.scope.user.as_str())
             .bind(hold.state.as_str())
-            .bind(encode(&hold.legs)?) // 26
+            .bind(encode(&hold.legs)?) // 29
             .bind(i64::from(hold.extended_to))
             .bind(hold.opened_at.unix_ms())
             .bind(hold.closed_at.map(Timestamp::unix_ms)),
         HoldWrite::Changed(hold, extended_to_was) => query
-            .bind(hold.key.turn.as_str()) // 22
+            .bind(hold.key.turn.as_str()) // 25
             .bind(i64::from(hold.key.step))
             .bind(hold.state.as_str())
             .bind(encode(&hold.legs)?)
-            .bind(i64::from(hold.extended_to)) // 26
+            .bind(i64::from(hold.extended_to)) // 29
             .bind(hold.closed_at.map(Timestamp::unix_ms))
             .bind(i64::from(*extended_to_was)),
     };
@@ -324,6 +330,13 @@ pub(crate) fn bind_entries<'q>(query: Bound<'q>, entries: &'q [Entry]) -> Bound<
         .bind(texts(|entry| entry.credit.stored_name().into_owned()))
         .bind(numbers(|entry| entry.amount.nano_usd()))
         .bind(numbers(|entry| entry.at.unix_ms()))
+}
+
+fn bind_notices<'q>(query: Bound<'q>, notices: &'q [Notice]) -> EngineResult<Bound<'q>> {
+    let keys: Vec<&str> = notices.iter().map(|notice| notice.key.as_str()).collect();
+    let times: Vec<i64> = notices.iter().map(|notice| notice.at.unix_ms()).collect();
+    let records: EngineResult<Vec<String>> = notices.iter().map(encode).collect();
+    Ok(query.bind(keys).bind(times).bind(records?)) // 22 to 24
 }
 
 /// Writes a new account and its opening grant, unless it is there already: then false.

@@ -4,16 +4,18 @@
 //! process was faster, a transaction that locks what it looks at follows; nobody can be faster then.
 
 use async_trait::async_trait;
+use chat_balance::rules::Appended;
 use chat_balance::{
-    Account, AccountSpec, BalanceErrorKind, Credit, Entry, Extension, Hold, HoldRequest, Refill,
-    Result, Settlement, repeat_credit, repeat_hold, repeat_open, repeat_release, repeat_settle,
-    rules,
+    Account, AccountSpec, BalanceError, BalanceErrorKind, Credit, Entry, Extension, Hold,
+    HoldRequest, Notice, Refill, Result, Settlement, repeat_credit, repeat_hold, repeat_open,
+    repeat_release, repeat_settle, rules,
 };
 use chat_types::{AccountId, Scope, StepKey, Timestamp};
 use sqlx::PgConnection;
 
 use crate::error::{EngineResult, Failure};
 use crate::ledger_lanes::Pass;
+use crate::ledger_notices::note;
 use crate::ledger_rows::refused;
 use crate::ledger_save::{
     Change, HoldWrite, Look, Rows, look_at_account, look_at_hold, save, save_new_account,
@@ -36,6 +38,11 @@ pub(crate) trait Move: Send + Sync + 'static {
 
     /// What was read ahead, for the first try.
     fn ahead(&self) -> Option<Rows> {
+        None
+    }
+
+    /// What a refusal leaves.
+    fn notice(&self, _refusal: &BalanceError) -> Option<Notice> {
         None
     }
 
@@ -64,7 +71,7 @@ impl<M: Move> Write for Moving<M> {
                 return Ok(Ok(answer));
             }
             Ok(_) => {}
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(refusal) => return self.refuse(session.alone(), refusal).await,
         }
         for _ in 0..LOCKED_LOOKS_MAX {
             let connection = session.begin().await?;
@@ -75,10 +82,23 @@ impl<M: Move> Write for Moving<M> {
                     return Ok(Ok(answer));
                 }
                 Ok(_) => {}
-                Err(refusal) => return Ok(Err(refusal)),
+                Err(refusal) => return self.refuse(connection, refusal).await,
             }
         }
         Err(Failure::overtaken())
+    }
+}
+
+impl<M: Move> Moving<M> {
+    async fn refuse(
+        &self,
+        connection: &mut PgConnection,
+        refusal: BalanceError,
+    ) -> EngineResult<Result<M::Answer>> {
+        if let Some(notice) = self.by.notice(&refusal) {
+            note(connection, &notice).await?;
+        }
+        Ok(Err(refusal))
     }
 }
 
@@ -143,7 +163,7 @@ impl Move for RefreshAccount {
             scope: self.scope.clone(),
             accounts: pairs(before, vec![account.clone()]),
             hold: HoldWrite::Without,
-            entries,
+            appended: Appended { entries, notices: Vec::new() },
         };
         Ok((Some(account), Some(change)))
     }
@@ -179,7 +199,7 @@ impl Move for GiveCredit {
             scope: self.scope.clone(),
             accounts: pairs(before, vec![account]),
             hold: HoldWrite::Without,
-            entries: credited.entries(),
+            appended: Appended { entries: credited.entries(), notices: Vec::new() },
         };
         Ok((credited.entry, Some(change)))
     }
@@ -200,17 +220,21 @@ impl Move for PlaceHold {
         look_at_hold(connection, look, tenant, key, &self.wanted).await
     }
 
+    fn notice(&self, refusal: &BalanceError) -> Option<Notice> {
+        Notice::of_refusal(&self.scope, &self.request.key, refusal, self.request.at)
+    }
+
     fn decide(&self, rows: Rows) -> Result<(Hold, Option<Change>)> {
         if let Some(existing) = &rows.hold {
             return Ok((repeat_hold(&self.scope, existing, &self.request)?, None));
         }
         let mut accounts = rows.accounts.clone();
-        let (hold, entries) = rules::place_hold(&self.scope, &mut accounts, &self.request)?;
+        let (hold, appended) = rules::place_hold(&self.scope, &mut accounts, &self.request)?;
         let change = Change {
             scope: self.scope.clone(),
             accounts: pairs(rows.accounts, accounts),
             hold: HoldWrite::New(hold.clone()),
-            entries,
+            appended,
         };
         Ok((hold, Some(change)))
     }
@@ -241,8 +265,8 @@ impl HoldMove {
         }
     }
 
-    /// The entries to append; none if there is nothing to change.
-    fn apply(&self, hold: &mut Hold, accounts: &mut [Account]) -> Result<Option<Vec<Entry>>> {
+    /// What to append; none if there is nothing to change.
+    fn apply(&self, hold: &mut Hold, accounts: &mut [Account]) -> Result<Option<Appended>> {
         match self {
             Self::Extend(extension) => rules::extend(hold, accounts, extension),
             Self::Settle(settlement) => rules::settle(hold, accounts, settlement).map(Some),
@@ -271,6 +295,15 @@ impl Move for MoveHold {
         self.ahead.clone()
     }
 
+    fn notice(&self, refusal: &BalanceError) -> Option<Notice> {
+        match &self.by {
+            HoldMove::Extend(extension) => {
+                Notice::of_refusal(&self.scope, &self.key, refusal, extension.at)
+            }
+            HoldMove::Settle(_) | HoldMove::Release(_) => None,
+        }
+    }
+
     fn decide(&self, rows: Rows) -> Result<(Hold, Option<Change>)> {
         let Some(mut hold) = rows.hold.filter(|hold| hold.scope == self.scope) else {
             let detail = "no hold for this step";
@@ -281,14 +314,14 @@ impl Move for MoveHold {
         }
         let extended_to_was = hold.extended_to;
         let mut accounts = rows.accounts.clone();
-        let Some(entries) = self.by.apply(&mut hold, &mut accounts)? else {
+        let Some(appended) = self.by.apply(&mut hold, &mut accounts)? else {
             return Ok((hold, None));
         };
         let change = Change {
             scope: self.scope.clone(),
             accounts: pairs(rows.accounts, accounts),
             hold: HoldWrite::Changed(hold.clone(), extended_to_was),
-            entries,
+            appended,
         };
         Ok((hold, Some(change)))
     }

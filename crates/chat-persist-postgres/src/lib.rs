@@ -15,6 +15,7 @@ mod journal;
 mod leases;
 mod ledger;
 mod ledger_lanes;
+mod ledger_notices;
 mod ledger_places;
 mod ledger_restore;
 mod ledger_rows;

@@ -22,6 +22,7 @@ const MIGRATIONS: &[Migration] = &[
         ],
     },
     Migration { version: 2, programs: &[include_str!("../migrations/0002_grants.sql")] },
+    Migration { version: 3, programs: &[include_str!("../migrations/0003_notices.sql")] },
 ];
 
 /// How long one process waits for another that migrates.

@@ -40,5 +40,6 @@ async fn open_all() -> TraceHarness {
 
 chat_testkit::persistence_suite!(open_store());
 chat_testkit::ledger_suite!(open_ledger());
+chat_testkit::notices_suite!(open_ledger());
 chat_testkit::usage_suite!(open_usage());
 chat_testkit::archive_suite!(open_all());

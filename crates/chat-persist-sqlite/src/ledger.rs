@@ -4,9 +4,10 @@
 //! writes what changed, all in the writer's transaction. Entries are append-only by trigger.
 
 use async_trait::async_trait;
+use chat_balance::rules::Appended;
 use chat_balance::{
     Account, AccountSpec, BalanceAdapter, BalanceErrorKind, Credit, Entry, Extension, Hold,
-    HoldRequest, LedgerMaintenance, LedgerRows, Refill, Result, Settlement, repeat_credit,
+    HoldRequest, LedgerMaintenance, LedgerRows, Notice, Refill, Result, Settlement, repeat_credit,
     repeat_hold, repeat_open, repeat_release, repeat_settle, rules,
 };
 use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
@@ -14,6 +15,7 @@ use sqlx::SqliteConnection;
 
 use crate::SqliteStore;
 use crate::error::EngineResult;
+use crate::ledger_notices::{ExpireNotices, ForgetDelivered, ReadNotices, refuse};
 use crate::ledger_restore::RestoreLedger;
 use crate::ledger_rows::{Change, account_at, entry_at, hold_with_accounts, refused, save};
 use crate::ledger_scans::{OpenHolds, ReadHold, ScanAccounts, ScanEntries, ScanHolds};
@@ -116,6 +118,24 @@ impl LedgerMaintenance for SqliteStore {
         let write = RestoreLedger { rows: rows.clone() };
         self.write(write).await.map_err(|failure| failure.balance("restore ledger"))?
     }
+
+    async fn notices(&self, limit: u32) -> Result<Vec<Notice>> {
+        let read = ReadNotices { limit };
+        self.read(read).await.map_err(|failure| failure.balance("read notices"))
+    }
+
+    async fn delivered(&self, notices: &[(TenantId, String)]) -> Result<()> {
+        if notices.is_empty() {
+            return Ok(());
+        }
+        let write = ForgetDelivered { notices: notices.to_vec() };
+        self.write(write).await.map_err(|failure| failure.balance("forget delivered notices"))
+    }
+
+    async fn expire_notices(&self, before: Timestamp, limit: u32) -> Result<u64> {
+        let write = ExpireNotices { before, limit };
+        self.write(write).await.map_err(|failure| failure.balance("expire notices"))
+    }
 }
 
 struct ReadAccount {
@@ -154,7 +174,7 @@ impl Write for OpenAccount {
         };
         let entries: Vec<Entry> = opening.into_iter().collect();
         let accounts = std::slice::from_ref(&account);
-        let change = Change { accounts, hold: None, entries: &entries };
+        let change = Change { accounts, hold: None, entries: &entries, notices: &[] };
         save(session, &self.scope.tenant, &change).await?;
         Ok(Ok(account))
     }
@@ -185,7 +205,8 @@ impl Write for RefreshAccount {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let accounts = std::slice::from_ref(&account);
-        save(session, tenant, &Change { accounts, hold: None, entries: &entries }).await?;
+        save(session, tenant, &Change { accounts, hold: None, entries: &entries, notices: &[] })
+            .await?;
         Ok(Ok(Some(account)))
     }
 }
@@ -218,7 +239,8 @@ impl Write for GiveCredit {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let (accounts, entries) = (std::slice::from_ref(&account), credited.entries());
-        save(session, tenant, &Change { accounts, hold: None, entries: &entries }).await?;
+        save(session, tenant, &Change { accounts, hold: None, entries: &entries, notices: &[] })
+            .await?;
         Ok(Ok(credited.entry))
     }
 }
@@ -241,11 +263,14 @@ impl Write for PlaceHold {
             return Ok(repeat_hold(&self.scope, &existing, &self.request));
         }
         let placed = rules::place_hold(&self.scope, &mut accounts, &self.request);
-        let (hold, entries) = match placed {
+        let (hold, appended) = match placed {
             Ok(placed) => placed,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(refusal) => {
+                let from = (&self.scope, &self.request.key, self.request.at);
+                return refuse(session, from, refusal).await;
+            }
         };
-        save_hold(session, &hold, &accounts, &entries).await?;
+        save_hold(session, &hold, &accounts, &appended).await?;
         Ok(Ok(hold))
     }
 }
@@ -267,9 +292,12 @@ impl Write for ExtendHold {
                 Err(refusal) => return Ok(Err(refusal)),
             };
         match rules::extend(&mut hold, &mut accounts, &self.extension) {
-            Ok(Some(entries)) => save_hold(session, &hold, &accounts, &entries).await?,
+            Ok(Some(appended)) => save_hold(session, &hold, &accounts, &appended).await?,
             Ok(None) => {}
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(refusal) => {
+                let from = (&self.scope, &self.key, self.extension.at);
+                return refuse(session, from, refusal).await;
+            }
         }
         Ok(Ok(hold))
     }
@@ -293,11 +321,11 @@ impl Write for SettleHold {
         if let Some(first) = repeat_settle(&hold).transpose() {
             return Ok(first);
         }
-        let entries = match rules::settle(&mut hold, &mut accounts, &self.settlement) {
-            Ok(entries) => entries,
+        let appended = match rules::settle(&mut hold, &mut accounts, &self.settlement) {
+            Ok(appended) => appended,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        save_hold(session, &hold, &accounts, &entries).await?;
+        save_hold(session, &hold, &accounts, &appended).await?;
         Ok(Ok(hold))
     }
 }
@@ -321,11 +349,11 @@ impl Write for ReleaseHold {
         if let Some(first) = repeat_release(&hold).transpose() {
             return Ok(first);
         }
-        let entries = match rules::release(&mut hold, &mut accounts, self.at) {
-            Ok(entries) => entries,
+        let appended = match rules::release(&mut hold, &mut accounts, self.at) {
+            Ok(appended) => appended,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        save_hold(session, &hold, &accounts, &entries).await?;
+        save_hold(session, &hold, &accounts, &appended).await?;
         Ok(Ok(hold))
     }
 }
@@ -348,8 +376,9 @@ async fn save_hold(
     session: &mut Session<'_>,
     hold: &Hold,
     accounts: &[Account],
-    entries: &[Entry],
+    appended: &Appended,
 ) -> EngineResult<()> {
-    let change = Change { accounts, hold: Some(hold), entries };
+    let Appended { entries, notices } = appended;
+    let change = Change { accounts, hold: Some(hold), entries, notices };
     save(session, &hold.scope.tenant, &change).await
 }

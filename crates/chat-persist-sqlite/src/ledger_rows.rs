@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use chat_balance::{
     Account, AccountKind, AccountUnit, BalanceError, BalanceErrorKind, Entry, EntryKind, Hold,
-    HoldState, Result, Side,
+    HoldState, Notice, Result, Side,
 };
 use chat_types::{AccountId, Scope, StepKey, TenantId};
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use crate::error::EngineResult;
+use crate::ledger_notices::{notice_record, notices_program};
 use crate::row::{Columns, decode, encode};
 use crate::session::{Session, fused};
 
@@ -212,6 +213,8 @@ pub(crate) struct Change<'a> {
     pub(crate) accounts: &'a [Account],
     pub(crate) hold: Option<&'a Hold>,
     pub(crate) entries: &'a [Entry],
+    /// Only with a hold.
+    pub(crate) notices: &'a [Notice],
 }
 
 macro_rules! accounts_program {
@@ -254,13 +257,20 @@ pub(crate) async fn save(
 ) -> EngineResult<()> {
     let accounts = change.accounts.iter().map(account_record).collect::<EngineResult<Vec<_>>>()?;
     let entries: Vec<EntryRecord<'_>> = change.entries.iter().map(entry_record).collect();
-    let program = match (change.hold, entries.is_empty()) {
-        (None, true) => fused!(accounts_program!()),
-        (None, false) => fused!(accounts_program!(), entries_program!()),
-        (Some(_), true) => fused!(accounts_program!(), hold_program!()),
-        (Some(_), false) => {
+    let notices = change.notices.iter().map(notice_record).collect::<EngineResult<Vec<_>>>()?;
+    let program = match (change.hold, entries.is_empty(), notices.is_empty()) {
+        (None, true, _) => fused!(accounts_program!()),
+        (None, false, _) => fused!(accounts_program!(), entries_program!()),
+        (Some(_), true, true) => fused!(accounts_program!(), hold_program!()),
+        (Some(_), false, true) => {
             fused!(accounts_program!(), entries_program!(), hold_program!())
         }
+        (Some(_), _, false) => fused!(
+            accounts_program!(),
+            entries_program!(),
+            hold_program!(),
+            notices_program!("$12")
+        ),
     };
     let query = sqlx::query(session.last(&program))
         .bind(tenant.as_str())
@@ -275,7 +285,8 @@ pub(crate) async fn save(
             .bind(encode(&hold.legs)?) // 8
             .bind(i64::from(hold.extended_to))
             .bind(hold.opened_at.unix_ms())
-            .bind(hold.closed_at.map(chat_types::Timestamp::unix_ms)),
+            .bind(hold.closed_at.map(chat_types::Timestamp::unix_ms))
+            .bind(encode(&notices)?), // 12
         None => query,
     };
     session.save(query).await

@@ -12,6 +12,7 @@ mod files;
 mod import;
 mod journal;
 mod ledger;
+mod ledger_notices;
 mod ledger_restore;
 mod ledger_rows;
 mod ledger_scans;

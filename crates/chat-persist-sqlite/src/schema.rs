@@ -19,6 +19,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, program: include_str!("../migrations/0001_first.sql") },
     Migration { version: 2, program: include_str!("../migrations/0002_files.sql") },
     Migration { version: 3, program: include_str!("../migrations/0003_grants.sql") },
+    Migration { version: 4, program: include_str!("../migrations/0004_notices.sql") },
 ];
 
 /// The version this program writes.

@@ -54,6 +54,7 @@ fn permit_with(output_cap: u64, turn: &str, gate: Arc<dyn AttemptGate>) -> CallP
         output_cap: Tokens::new(output_cap),
         input_bound: Tokens::new(100),
         held: Money::ZERO,
+        low: Vec::new(),
     };
     CallPermit::new(StepGrant::issue(terms), gate)
 }

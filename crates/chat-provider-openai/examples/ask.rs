@@ -71,6 +71,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         output_cap: Tokens::new(1_024),
         input_bound: prepared.input_bound,
         held: Money::ZERO,
+        low: Vec::new(),
     };
     let permit = CallPermit::new(StepGrant::issue(terms), Arc::new(OpenGate));
     let mut reply = provider.send_completion(&prepared, &permit).await?;

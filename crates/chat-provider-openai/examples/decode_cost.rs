@@ -83,6 +83,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         output_cap: Tokens::new(1_024),
         input_bound: Tokens::ZERO,
         held: Money::ZERO,
+        low: Vec::new(),
     };
     let permit = CallPermit::new(StepGrant::issue(terms), Arc::new(OpenGate));
     for (name, frames_a_read, are_alike) in [

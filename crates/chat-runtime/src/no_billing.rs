@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use chat_balance::{
     Account, AccountSpec, BalanceAdapter, BalanceError, BalanceErrorKind, Credit, Entry, Extension,
-    Hold, HoldRequest, LedgerMaintenance, LedgerRows, Refill, Settlement,
+    Hold, HoldRequest, LedgerMaintenance, LedgerRows, Notice, Refill, Settlement,
 };
 use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 use chat_usage::{UsageError, UsageQuery, UsageRow, UsageStore};
@@ -113,6 +113,18 @@ impl LedgerMaintenance for NoBilling {
 
     async fn restore(&self, _rows: &LedgerRows) -> chat_balance::Result<()> {
         refused("restore")
+    }
+
+    async fn notices(&self, _limit: u32) -> chat_balance::Result<Vec<Notice>> {
+        Ok(Vec::new())
+    }
+
+    async fn delivered(&self, _notices: &[(TenantId, String)]) -> chat_balance::Result<()> {
+        Ok(())
+    }
+
+    async fn expire_notices(&self, _before: Timestamp, _limit: u32) -> chat_balance::Result<u64> {
+        Ok(0)
     }
 }
 

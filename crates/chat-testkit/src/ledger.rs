@@ -8,6 +8,7 @@ pub mod concurrency;
 pub mod grants;
 pub mod holds;
 pub mod isolation;
+pub mod notices;
 pub mod quotas;
 pub mod refills;
 pub mod restore;
@@ -128,6 +129,38 @@ macro_rules! ledger_suite {
                     parallel_settle_and_release_have_one_winner,
                     parallel_credits_count_once,
                     dropped_call_leaves_ledger_healthy,
+                }
+            }
+        }
+    };
+}
+
+/// Emits one test per promise about notices, for a ledger that keeps its own. One that tells its
+/// listeners itself has none and does not run this.
+#[macro_export]
+macro_rules! notices_suite {
+    ($open:expr) => {
+        mod notices_conformance {
+            use super::*;
+            $crate::conformance_cases! { ledger, $open;
+                notices {
+                    an_overrun_leaves_one_notice,
+                    what_is_as_planned_leaves_no_notice,
+                    a_refused_hold_leaves_its_notice,
+                    a_refused_extension_leaves_its_notice,
+                    bad_calls_leave_no_notice,
+                    a_low_balance_is_told_once_per_crossing,
+                    a_credit_before_the_settlement_counts,
+                    a_hold_says_what_is_low,
+                    an_unlimited_account_is_never_low,
+                    a_refused_hold_tells_nothing_of_its_other_accounts,
+                    repeated_calls_leave_one_notice,
+                    delivered_notices_do_not_come_back,
+                    notices_come_oldest_first,
+                    old_notices_expire,
+                    parallel_crossings_leave_one_notice,
+                    parallel_refusals_of_a_hold_leave_one_notice,
+                    a_restored_ledger_remembers_what_was_told,
                 }
             }
         }

@@ -21,4 +21,5 @@ async fn open_usage() -> UsageHarness {
 
 chat_testkit::persistence_suite!(open_store());
 chat_testkit::ledger_suite!(open_ledger());
+chat_testkit::notices_suite!(open_ledger());
 chat_testkit::usage_suite!(open_usage());

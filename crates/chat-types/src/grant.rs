@@ -1,6 +1,6 @@
 //! The right to make one step's model call, with the cap that was paid for.
 
-use crate::{Money, Purpose, StepKey, Tokens};
+use crate::{LowAccount, Money, Purpose, StepKey, Tokens};
 
 /// What a grant says; see [`StepGrant`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct GrantTerms {
     pub input_bound: Tokens,
     /// The least that any of the paying accounts holds: what the step may cost.
     pub held: Money,
+    /// Paying accounts that are low.
+    pub low: Vec<LowAccount>,
 }
 
 /// Proof that a hold was taken: nobody can call a provider without one.

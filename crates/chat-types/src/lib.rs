@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod account;
 mod branch;
 mod clock;
 mod conversation;
@@ -19,6 +20,7 @@ mod tokens;
 mod turn;
 mod usage;
 
+pub use account::{AccountUnit, LowAccount};
 pub use branch::BranchPage;
 pub use clock::{
     Clock, IdSource, IdSourceExt, ManualClock, SequentialIds, SystemClock, Timestamp, UuidIds,

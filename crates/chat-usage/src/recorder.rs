@@ -8,11 +8,11 @@ use std::sync::Arc;
 use chat_balance::BalanceErrorKind::{Conflict, InvalidAmount};
 use chat_balance::{
     AccountSpec, AccountUnit, BalanceAdapter, BalanceError, BalanceErrorKind, Extension, Hold,
-    HoldRequest, HoldState, LegRequest, Posting, Settlement,
+    HoldLeg, HoldRequest, HoldState, LegRequest, Posting, Settlement,
 };
 use chat_types::{
-    ConversationId, GrantTerms, ModelRef, Money, MoneyOverflow, Purpose, Scope, StepGrant, StepKey,
-    Timestamp, Tokens, Usage,
+    ConversationId, GrantTerms, LowAccount, ModelRef, Money, MoneyOverflow, Purpose, Scope,
+    StepGrant, StepKey, Timestamp, Tokens, Usage,
 };
 
 use crate::{
@@ -285,6 +285,7 @@ impl UsageRecorder {
             amount,
             floor,
             refill: account.refill.clone(),
+            warn_below: account.warn_below,
         })
     }
 
@@ -321,8 +322,27 @@ impl UsageRecorder {
             output_cap,
             input_bound: request.input_bound,
             held,
+            low: low_accounts(request, hold),
         })
     }
+}
+
+/// The legs that say so, and when their plans fill them again.
+fn low_accounts(request: &GrantRequest, hold: &Hold) -> Vec<LowAccount> {
+    let refill_at = |leg: &HoldLeg| {
+        let plan = request.accounts.iter().find(|spec| spec.id == leg.account)?;
+        plan.refill.as_ref().map(|refill| refill.period.next(request.at))
+    };
+    let low = |leg: &HoldLeg| {
+        Some(LowAccount {
+            account: leg.account.clone(),
+            unit: leg.unit,
+            left: leg.low?,
+            threshold: leg.warn_below?,
+            refill_at: refill_at(leg),
+        })
+    };
+    hold.legs.iter().filter_map(low).collect()
 }
 
 /// One request.

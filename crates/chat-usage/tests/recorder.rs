@@ -104,6 +104,7 @@ async fn rig_over(store: Arc<dyn UsageStore>, accounts: &[(&str, i64)]) -> Rig {
             opening: nano(*opening),
             unit: AccountUnit::Usd,
             refill: None,
+            warn_below: None,
         };
         ledger.open_account(&scope(), &spec, NOW).await.unwrap();
     }
@@ -154,6 +155,7 @@ async fn a_grant_is_held_on_every_account() {
         output_cap: Tokens::new(200),
         input_bound: Tokens::new(100),
         held: nano(900_000),
+        low: Vec::new(),
     };
     assert_eq!(terms, expected);
     assert_eq!((rig.held("w").await, rig.held("team").await), (nano(900_000), nano(900_000)));

@@ -47,6 +47,7 @@ impl OpenBody {
             unit: AccountUnit::from_stored(&self.unit).ok_or_else(|| unknown("unit"))?,
             opening: Money::from_nano_usd(self.opening),
             refill: self.refill.map(RefillBody::into_refill).transpose()?,
+            warn_below: None,
         })
     }
 }
@@ -118,6 +119,7 @@ struct LegBody {
     amount: i64,
     floor: i64,
     refill: Option<RefillBody>,
+    warn_below: Option<i64>,
 }
 
 impl HoldBody {
@@ -128,6 +130,7 @@ impl HoldBody {
                 amount: Money::from_nano_usd(leg.amount),
                 floor: Money::from_nano_usd(leg.floor),
                 refill: leg.refill.map(RefillBody::into_refill).transpose()?,
+                warn_below: leg.warn_below.map(Money::from_nano_usd),
             })
         };
         self.legs.into_iter().map(leg).collect()

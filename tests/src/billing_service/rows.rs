@@ -27,6 +27,7 @@ pub(super) fn account_row(tenant: &TenantId, account: &Account) -> Value {
         "as_of_unix_ms": account.state.as_of.unix_ms(),
         "refilled_at_unix_ms": account.state.refilled_at.map(Timestamp::unix_ms),
         "lots": lot_rows(&account.state.lots),
+        "low_told": account.state.low_told,
         // Beyond the contract: a client ignores what it does not know.
         "available": account.available().map_or(0, Money::nano_usd),
     })
@@ -53,6 +54,8 @@ pub(super) fn hold_row(hold: &Hold) -> Value {
             "amount": leg.amount.nano_usd(),
             "posted": leg.posted.nano_usd(),
             "lots": lot_rows(&leg.lots),
+            "warn_below": leg.warn_below.map(Money::nano_usd),
+            "low": leg.low.map(Money::nano_usd),
         })
     };
     json!({
@@ -105,6 +108,7 @@ fn account(row: &Value) -> Result<(TenantId, Account), BadRequest> {
             as_of: at(member(row, "as_of_unix_ms")?),
             refilled_at: member::<Option<i64>>(row, "refilled_at_unix_ms")?.map(at),
             lots: lots(row)?,
+            low_told: optional(row, "low_told")?.unwrap_or_default(),
         },
     };
     Ok((member(row, "tenant")?, account))
@@ -135,6 +139,8 @@ fn hold(row: &Value) -> Result<Hold, BadRequest> {
             amount: amount(leg, "amount")?,
             posted: amount(leg, "posted")?,
             lots: lots(leg)?,
+            warn_below: optional(leg, "warn_below")?.map(Money::from_nano_usd),
+            low: optional(leg, "low")?.map(Money::from_nano_usd),
         })
     };
     Ok(Hold {
@@ -173,6 +179,14 @@ fn list<'a>(row: &'a Value, name: &str) -> Result<&'a [Value], BadRequest> {
 fn member<T: serde::de::DeserializeOwned>(row: &Value, name: &str) -> Result<T, BadRequest> {
     let value = row.get(name).ok_or_else(|| BadRequest(format!("{name} is missing")))?;
     T::deserialize(value).map_err(|error| BadRequest(format!("{name}: {error}")))
+}
+
+/// A member that may be left out.
+fn optional<T: serde::de::DeserializeOwned>(
+    row: &Value,
+    name: &str,
+) -> Result<Option<T>, BadRequest> {
+    if row.get(name).is_some() { member(row, name) } else { Ok(None) }
 }
 
 fn text(row: &Value, name: &str) -> Result<String, BadRequest> {

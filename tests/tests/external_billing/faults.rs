@@ -28,7 +28,7 @@ fn key(turn: &str) -> StepKey {
 fn request(turn: &str) -> HoldRequest {
     let amount = Money::from_nano_usd(30);
     let account = "main".parse().unwrap();
-    let leg = LegRequest { account, amount, floor: amount, refill: None };
+    let leg = LegRequest { account, amount, floor: amount, refill: None, warn_below: None };
     HoldRequest { key: key(turn), legs: vec![leg], at: at(2_000) }
 }
 

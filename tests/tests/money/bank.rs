@@ -88,6 +88,7 @@ impl Desk {
             opening: nano(opening),
             unit: AccountUnit::Usd,
             refill: None,
+            warn_below: None,
         };
         self.ledger.open_account(&scope(), &spec, NOW).await.unwrap()
     }
@@ -172,6 +173,7 @@ pub(crate) fn hold_request(turn: &str, legs: &[(&str, i64)]) -> HoldRequest {
         amount: nano(*amount),
         floor: nano(*amount),
         refill: None,
+        warn_below: None,
     };
     HoldRequest { key: key(turn), legs: legs.iter().map(leg).collect(), at: NOW }
 }

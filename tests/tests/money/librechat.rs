@@ -105,6 +105,7 @@ fn l02_without_limits_rows_and_entries_are_written_all_the_same(engine: Engine) 
             opening: Money::ZERO,
             unit: AccountUnit::Usd,
             refill: None,
+            warn_below: None,
         };
         desk.ledger.open_account(&scope(), &spec, NOW).await.unwrap();
         desk.ledger.hold(&scope(), &hold_request("t", &[("house", 100)])).await.unwrap();

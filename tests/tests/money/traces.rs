@@ -104,6 +104,7 @@ impl Step {
                     opening: nano(opening),
                     unit: AccountUnit::Usd,
                     refill: None,
+                    warn_below: None,
                 };
                 ledger.open_account(scope, &spec, NOW).await.map(drop)
             }
@@ -118,6 +119,7 @@ impl Step {
                     amount: nano(*amount),
                     floor: nano(*floor),
                     refill: None,
+                    warn_below: None,
                 }));
                 ledger.hold(scope, &request).await.map(drop)
             }

@@ -347,6 +347,7 @@ async fn spend(ledger: &MemoryLedger) {
         opening: Money::from_nano_usd(opening),
         unit: AccountUnit::Usd,
         refill: None,
+        warn_below: None,
     };
     let bob = scope("acme", "bob");
     for (scope, spec) in [
@@ -382,6 +383,7 @@ async fn spend(ledger: &MemoryLedger) {
         amount: Money::from_nano_usd(amount),
         floor: Money::from_nano_usd(amount),
         refill: None,
+        warn_below: None,
     };
     let request = |turn: &str, legs| HoldRequest {
         key: StepKey { turn: id(turn), step: 2 },

@@ -263,6 +263,7 @@ async fn an_opening_is_opened_once() {
         opening: Money::from_nano_usd(500),
         unit: AccountUnit::Usd,
         refill: None,
+        warn_below: None,
     };
     let opening = ArchiveLine::Opening { scope: ada(), spec, at: at(1_000) };
     let archive = archive_of(&[opening]);

@@ -47,6 +47,7 @@ fn an_opening_has_its_form() {
         opening: Money::from_nano_usd(12_345),
         unit: AccountUnit::Usd,
         refill: None,
+        warn_below: None,
     };
     let line = ArchiveLine::Opening { scope: ada(), spec, at: at(1_000) };
     let archive = archive_of(std::slice::from_ref(&line));

@@ -4,7 +4,7 @@ use chat_balance::{
     AccountSpec, Credit, CreditKind, Extension, HoldRequest, LegRequest, Posting, Refill,
     Settlement,
 };
-use chat_types::{AccountId, Timestamp, UserId};
+use chat_types::{AccountId, Money, Timestamp, UserId};
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
@@ -107,6 +107,8 @@ struct WantedLeg {
     amount: i64,
     floor: i64,
     refill: Option<RefillPlan>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warn_below: Option<i64>,
 }
 
 impl From<&LegRequest> for WantedLeg {
@@ -116,6 +118,7 @@ impl From<&LegRequest> for WantedLeg {
             amount: leg.amount.nano_usd(),
             floor: leg.floor.nano_usd(),
             refill: leg.refill.as_ref().map(RefillPlan::from),
+            warn_below: leg.warn_below.map(Money::nano_usd),
         }
     }
 }

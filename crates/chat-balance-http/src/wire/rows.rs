@@ -25,6 +25,8 @@ pub(crate) struct AccountRow {
     as_of_unix_ms: i64,
     refilled_at_unix_ms: Option<i64>,
     lots: Vec<LotRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    low_told: Option<bool>,
 }
 
 impl AccountRow {
@@ -43,6 +45,7 @@ impl AccountRow {
             as_of_unix_ms: account.state.as_of.unix_ms(),
             refilled_at_unix_ms: account.state.refilled_at.map(Timestamp::unix_ms),
             lots: account.state.lots.iter().map(LotRow::from).collect(),
+            low_told: account.state.low_told.then_some(true),
         }
     }
 
@@ -61,6 +64,7 @@ impl AccountRow {
                 as_of: Timestamp::from_unix_ms(self.as_of_unix_ms),
                 refilled_at: self.refilled_at_unix_ms.map(Timestamp::from_unix_ms),
                 lots: self.lots.into_iter().map(Lot::from).collect(),
+                low_told: self.low_told.unwrap_or_default(),
             },
         };
         Ok((self.tenant, account))
@@ -154,6 +158,10 @@ struct LegRow {
     amount: i64,
     posted: i64,
     lots: Vec<LotRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    warn_below: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    low: Option<i64>,
 }
 
 impl From<&HoldLeg> for LegRow {
@@ -164,6 +172,8 @@ impl From<&HoldLeg> for LegRow {
             amount: leg.amount.nano_usd(),
             posted: leg.posted.nano_usd(),
             lots: leg.lots.iter().map(LotRow::from).collect(),
+            warn_below: leg.warn_below.map(Money::nano_usd),
+            low: leg.low.map(Money::nano_usd),
         }
     }
 }
@@ -178,6 +188,8 @@ impl TryFrom<LegRow> for HoldLeg {
             amount: Money::from_nano_usd(row.amount),
             posted: Money::from_nano_usd(row.posted),
             lots: row.lots.into_iter().map(Lot::from).collect(),
+            warn_below: row.warn_below.map(Money::from_nano_usd),
+            low: row.low.map(Money::from_nano_usd),
         })
     }
 }

@@ -28,7 +28,8 @@ pub(crate) fn key() -> StepKey {
 pub(crate) fn request() -> HoldRequest {
     let money = Money::from_nano_usd;
     let account = "main".parse().unwrap();
-    let leg = LegRequest { account, amount: money(30), floor: money(10), refill: None };
+    let leg =
+        LegRequest { account, amount: money(30), floor: money(10), refill: None, warn_below: None };
     HoldRequest { key: key(), legs: vec![leg], at: Timestamp::from_unix_ms(2_000) }
 }
 

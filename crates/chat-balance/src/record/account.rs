@@ -1,6 +1,6 @@
 //! Accounts: what they count, their totals, and what they are opened with.
 
-use chat_types::{AccountId, Money, MoneyOverflow, UserId};
+use chat_types::{AccountId, AccountUnit, Money, MoneyOverflow, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::lot::AccountState;
@@ -33,49 +33,6 @@ impl AccountKind {
     }
 }
 
-/// What an account counts. Its amounts are integers of this, in [`Money`]'s clothes: the rules are
-/// the same for dollars and for quotas.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum AccountUnit {
-    /// Nano-USD: what a call costs.
-    #[default]
-    Usd,
-    /// Calls: one for each attempt that reached a provider.
-    Requests,
-    /// Tokens of input and output together.
-    Tokens,
-}
-
-impl AccountUnit {
-    /// The stored name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Usd => "usd",
-            Self::Requests => "requests",
-            Self::Tokens => "tokens",
-        }
-    }
-
-    /// The unit of a stored name.
-    #[must_use]
-    pub fn from_stored(name: &str) -> Option<Self> {
-        [Self::Usd, Self::Requests, Self::Tokens].into_iter().find(|unit| unit.as_str() == name)
-    }
-
-    /// An amount in this unit, for people: `$1.50`, `3 requests`.
-    #[must_use]
-    pub fn show(self, amount: Money) -> String {
-        match self {
-            Self::Usd => amount.to_string(),
-            Self::Requests | Self::Tokens => format!("{} {}", amount.nano_usd(), self.as_str()),
-        }
-    }
-}
-
 /// What an account is opened with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountSpec {
@@ -92,13 +49,23 @@ pub struct AccountSpec {
     /// How it is filled again. Not kept with the account: whoever asks for a hold says what holds
     /// then, so a changed plan needs no change of any account.
     pub refill: Option<Refill>,
+    /// Low below this, in its unit; none: never. Not kept with the account, as `refill` is not.
+    pub warn_below: Option<Money>,
 }
 
 impl AccountSpec {
     /// An account in US dollars that everybody in the tenant finds, opened with nothing.
     #[must_use]
     pub fn new(id: AccountId, kind: AccountKind) -> Self {
-        Self { id, owner: None, kind, unit: AccountUnit::Usd, opening: Money::ZERO, refill: None }
+        Self {
+            id,
+            owner: None,
+            kind,
+            unit: AccountUnit::Usd,
+            opening: Money::ZERO,
+            refill: None,
+            warn_below: None,
+        }
     }
 }
 

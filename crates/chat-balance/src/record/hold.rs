@@ -1,9 +1,8 @@
 //! Holds: what is reserved for a step, and how it is resolved.
 
-use chat_types::{AccountId, Money, MoneyOverflow, Scope, StepKey, Timestamp, Tokens};
+use chat_types::{AccountId, AccountUnit, Money, MoneyOverflow, Scope, StepKey, Timestamp, Tokens};
 use serde::{Deserialize, Serialize};
 
-use super::account::AccountUnit;
 use super::lot::Lot;
 use crate::Refill;
 
@@ -18,6 +17,17 @@ pub struct LegRequest {
     pub floor: Money,
     /// How the account is filled again: what is due by now is given first.
     pub refill: Option<Refill>,
+    /// A limited account whose balance, open holds included, is below this is low: the hold says
+    /// so, and a notice tells it once. None: never.
+    pub warn_below: Option<Money>,
+}
+
+impl LegRequest {
+    /// All or nothing of `amount`, by no plan.
+    #[must_use]
+    pub fn exactly(account: AccountId, amount: Money) -> Self {
+        Self { account, amount, floor: amount, refill: None, warn_below: None }
+    }
 }
 
 /// A hold over several accounts: all legs or none.
@@ -77,6 +87,12 @@ pub struct HoldLeg {
     /// is resolved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lots: Vec<Lot>,
+    /// What the hold's plan calls low; kept so that settling judges by the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn_below: Option<Money>,
+    /// The balance it was taken from, open holds included, if that was low then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<Money>,
 }
 
 fn is_usd(unit: &AccountUnit) -> bool {

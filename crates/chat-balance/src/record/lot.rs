@@ -67,4 +67,12 @@ pub struct AccountState {
     /// What is left of grants, in burn order; held parts are with their holds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lots: Vec<Lot>,
+    /// A notice says that it is low; false again once it is not. What a hold's plan calls low.
+    #[serde(skip_serializing_if = "is_false")]
+    pub low_told: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }

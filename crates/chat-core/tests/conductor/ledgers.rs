@@ -128,4 +128,16 @@ impl LedgerMaintenance for StuckLedger {
     async fn restore(&self, rows: &chat_balance::LedgerRows) -> chat_balance::Result<()> {
         self.0.restore(rows).await
     }
+
+    async fn notices(&self, limit: u32) -> chat_balance::Result<Vec<chat_balance::Notice>> {
+        self.0.notices(limit).await
+    }
+
+    async fn delivered(&self, notices: &[(TenantId, String)]) -> chat_balance::Result<()> {
+        self.0.delivered(notices).await
+    }
+
+    async fn expire_notices(&self, before: Timestamp, limit: u32) -> chat_balance::Result<u64> {
+        self.0.expire_notices(before, limit).await
+    }
 }

@@ -321,6 +321,7 @@ async fn a_hold_whose_step_is_on_its_way_is_left_to_the_turns_owner() {
         amount: Money::from_nano_usd(10),
         floor: Money::ZERO,
         refill: None,
+        warn_below: None,
     };
     let request = HoldRequest { key: key.clone(), legs: vec![leg], at: world.clock.now() };
     world.ledger.hold(&ada(), &request).await.expect("holds");

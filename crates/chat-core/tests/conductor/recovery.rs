@@ -129,6 +129,7 @@ fn take_hold(world: &World, died: &Died) {
         opening: Money::from_nano_usd(1_000_000_000),
         unit: AccountUnit::Usd,
         refill: None,
+        warn_below: None,
     };
     let request = HoldRequest {
         key: died.key(),
@@ -137,6 +138,7 @@ fn take_hold(world: &World, died: &Died) {
             amount: Money::from_nano_usd(500_000),
             floor: Money::from_nano_usd(500_000),
             refill: None,
+            warn_below: None,
         }],
         at: world.clock.now(),
     };

@@ -129,6 +129,7 @@ pub(super) fn opening_of(
         opening: Money::from_nano_usd(amount),
         unit: AccountUnit::Usd,
         refill: None,
+        warn_below: None,
     };
     let opened_at = Timestamp::from_unix_ms(object_id.timestamp().timestamp_millis());
     Some((scope, spec, opened_at))

@@ -50,6 +50,7 @@ async fn open_account(store: &MongoStore, name: &str, opening: i64) {
         opening: money(opening),
         unit: AccountUnit::Usd,
         refill: None,
+        warn_below: None,
     };
     store.open_account(&scope(), &spec, at(1)).await.expect("opens");
 }
@@ -60,6 +61,7 @@ fn request(turn: usize, accounts: &[&str], amount: i64) -> HoldRequest {
         amount: money(amount),
         floor: money(amount),
         refill: None,
+        warn_below: None,
     };
     HoldRequest { key: key(turn), legs: accounts.iter().map(leg).collect(), at: at(2) }
 }

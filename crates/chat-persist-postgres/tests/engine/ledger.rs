@@ -38,6 +38,7 @@ async fn open_account(store: &PostgresStore, name: &str, opening: i64) {
         opening: money(opening),
         unit: AccountUnit::Usd,
         refill: None,
+        warn_below: None,
     };
     store.open_account(&scope(), &spec, at(1)).await.expect("opens");
 }
@@ -48,6 +49,7 @@ fn request(turn: usize, accounts: &[&str], amount: i64) -> HoldRequest {
         amount: money(amount),
         floor: money(amount),
         refill: None,
+        warn_below: None,
     };
     HoldRequest { key: key(turn), legs: accounts.iter().map(leg).collect(), at: at(2) }
 }
@@ -274,6 +276,7 @@ async fn the_server_refuses_to_book_when_it_may_forget() {
         opening: money(1),
         unit: AccountUnit::Usd,
         refill: None,
+        warn_below: None,
     };
     let ada = Scope::new(scope().tenant, UserId::new("ada").expect("valid"));
     let error = store.open_account(&ada, &spec, at(1)).await.expect_err("is refused");

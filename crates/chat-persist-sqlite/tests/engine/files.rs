@@ -90,7 +90,8 @@ async fn a_newer_schema_is_refused_untouched() {
 async fn a_file_of_the_first_version_grows() {
     let world = filled().await;
     let mut shell = world.shell().await;
-    let first_version = "DROP TABLE files; ALTER TABLE accounts DROP COLUMN unit;
+    let first_version =
+        "DROP TABLE files; DROP TABLE notices; ALTER TABLE accounts DROP COLUMN unit;
         ALTER TABLE accounts DROP COLUMN state; PRAGMA user_version = 1";
     run(&mut shell, first_version).await;
     shell.close().await.expect("closes");

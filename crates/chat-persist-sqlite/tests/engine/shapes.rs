@@ -176,6 +176,7 @@ async fn a_hold_is_stored_like_this() {
         opening: Money::from_nano_usd(1_000),
         unit: AccountUnit::Usd,
         refill: None,
+        warn_below: None,
     };
     store.open_account(&scope(), &spec, at(1)).await.expect("opens");
     let request = HoldRequest {
@@ -185,6 +186,7 @@ async fn a_hold_is_stored_like_this() {
             amount: Money::from_nano_usd(600),
             floor: Money::from_nano_usd(600),
             refill: None,
+            warn_below: None,
         }],
         at: at(2),
     };
@@ -239,6 +241,7 @@ async fn entries_are_never_changed_or_deleted() {
         opening: Money::from_nano_usd(1_000),
         unit: AccountUnit::Usd,
         refill: None,
+        warn_below: None,
     };
     store.open_account(&scope(), &spec, at(1)).await.expect("opens");
     let mut shell = world.shell().await;

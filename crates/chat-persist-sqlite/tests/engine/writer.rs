@@ -224,6 +224,7 @@ async fn two_stores_never_hold_more_than_there_is() {
         opening: Money::from_nano_usd(1_000),
         unit: AccountUnit::Usd,
         refill: None,
+        warn_below: None,
     };
     one.open_account(&scope, &spec, at(1)).await.expect("opens");
     let amount = Money::from_nano_usd(100);
@@ -235,6 +236,7 @@ async fn two_stores_never_hold_more_than_there_is() {
                 amount,
                 floor: amount,
                 refill: None,
+                warn_below: None,
             }],
             at: at(2),
         })

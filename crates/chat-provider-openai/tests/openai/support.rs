@@ -67,6 +67,7 @@ pub(crate) fn permit(output_cap: u64, gate: Arc<dyn AttemptGate>) -> CallPermit 
         output_cap: Tokens::new(output_cap),
         input_bound: Tokens::new(100),
         held: Money::ZERO,
+        low: Vec::new(),
     };
     CallPermit::new(StepGrant::issue(terms), gate)
 }

@@ -130,6 +130,12 @@ calls! {
     ScanEntries "scan_entries" false,
     /// `LedgerMaintenance::restore`
     RestoreLedger "restore_ledger" true,
+    /// `LedgerMaintenance::notices`
+    Notices "notices" false,
+    /// `LedgerMaintenance::delivered`
+    Delivered "delivered" true,
+    /// `LedgerMaintenance::expire_notices`
+    ExpireNotices "expire_notices" true,
     /// `UsageStore::record`
     RecordUsage "record_usage" true,
     /// `UsageStore::rows`

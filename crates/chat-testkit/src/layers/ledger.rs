@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chat_balance::{
     Account, AccountSpec, BalanceAdapter, Credit, Entry, Extension, Hold, HoldRequest,
-    LedgerMaintenance, LedgerRows, Refill, Result, Settlement,
+    LedgerMaintenance, LedgerRows, Notice, Refill, Result, Settlement,
 };
 use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 
@@ -87,5 +87,17 @@ impl LedgerMaintenance for Layered {
 
     async fn restore(&self, rows: &LedgerRows) -> Result<()> {
         layered!(self, RestoreLedger, self.ledger_maintenance.restore(rows).await)
+    }
+
+    async fn notices(&self, limit: u32) -> Result<Vec<Notice>> {
+        layered!(self, Notices, self.ledger_maintenance.notices(limit).await)
+    }
+
+    async fn delivered(&self, notices: &[(TenantId, String)]) -> Result<()> {
+        layered!(self, Delivered, self.ledger_maintenance.delivered(notices).await)
+    }
+
+    async fn expire_notices(&self, before: Timestamp, limit: u32) -> Result<u64> {
+        layered!(self, ExpireNotices, self.ledger_maintenance.expire_notices(before, limit).await)
     }
 }

@@ -55,7 +55,7 @@ pub(crate) fn key(turn: &str) -> StepKey {
 
 pub(crate) fn leg(account: &str, amount: i64, floor: i64) -> LegRequest {
     let (amount, floor) = (money(amount), money(floor));
-    LegRequest { account: id(account), amount, floor, refill: None }
+    LegRequest { account: id(account), amount, floor, refill: None, warn_below: None }
 }
 
 /// All or nothing of `amount` on account `main`.
@@ -75,6 +75,8 @@ pub(crate) fn opened(request: &HoldRequest) -> Hold {
         posted: Money::ZERO,
         unit: AccountUnit::Usd,
         lots: Vec::new(),
+        warn_below: None,
+        low: None,
     });
     Hold {
         scope: scope(),

@@ -118,6 +118,7 @@ pub async fn a_due_refill_is_given_once_under_any_concurrency(ledger: &Arc<dyn L
                 amount: money(10),
                 floor: money(10),
                 refill: Some(refill(RefillMode::Add, 100)),
+                warn_below: None,
             };
             let wanted = HoldRequest {
                 legs: vec![leg],
@@ -144,6 +145,7 @@ pub async fn a_hold_is_refilled_first(ledger: &Arc<dyn Ledger>) {
         amount: money(95),
         floor: money(95),
         refill: Some(refill),
+        warn_below: None,
     };
     let wanted = HoldRequest { legs: vec![leg], at: at(MINUTE), ..request("t-2", 0) };
     ledger.hold(&scope(), &wanted).await.expect("is filled again");
@@ -159,6 +161,7 @@ pub async fn a_refusal_says_when_it_is_refilled(ledger: &Arc<dyn Ledger>) {
         amount: money(101),
         floor: money(101),
         refill: Some(refill),
+        warn_below: None,
     };
     let wanted = HoldRequest { legs: vec![leg], at: at(MINUTE + 7), ..request("t-1", 0) };
     let refused = ledger.hold(&scope(), &wanted).await.expect_err("is short");

@@ -106,6 +106,7 @@ impl World {
             opening: Money::ZERO,
             unit: AccountUnit::Usd,
             refill: None,
+            warn_below: None,
         };
         let amount = Money::from_nano_usd(self.pick(&[700, 800]));
         let at = crate::fixtures::at(1_000);
@@ -141,6 +142,8 @@ impl World {
                 posted: amount,
                 unit: AccountUnit::Usd,
                 lots: Vec::new(),
+                warn_below: None,
+                low: None,
             }],
             extended_to: 1,
             opened_at: at,

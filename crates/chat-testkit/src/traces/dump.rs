@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use chat_balance::HoldState;
+use chat_balance::{HoldState, Notice};
 use chat_persist::{ConversationQuery, Fence, StepClose, TurnClose, TurnRecord};
 use chat_types::{
     EVENT_VERSION, EventKind, Scope, StepKey, TenantId, Timestamp, TurnEvent, TurnId, TurnState,
@@ -16,6 +16,9 @@ use crate::fixtures::{at, id};
 
 /// Rows of one page: small, so that traces also page.
 const PAGE: u32 = 7;
+
+/// More than all notices of the traces that run at once.
+const NOTICES_MAX: u32 = 10_000;
 
 /// Reads all rows of the trace's tenants. `entries_before` entries were there before the trace;
 /// the second value is how many there are now.
@@ -33,6 +36,9 @@ pub(super) async fn dump(ports: &Ports, trace: &Trace, entries_before: u64) -> (
     for tenant in &trace.tenants {
         scans(ports, tenant, &mut lines).await;
         tenant_rows(ports, tenant, &mut lines).await;
+    }
+    for notice in notices(ports, trace).await {
+        say(&mut lines, "notice", &notice.scope, &notice);
     }
     let entries = entries(ports, trace, entries_before, &mut lines).await;
     (lines, entries)
@@ -64,6 +70,9 @@ pub(super) async fn tidy(ports: &Ports, trace: &Trace) -> Vec<String> {
             }
         }
     }
+    let told = notices(ports, trace).await;
+    let told: Vec<_> = told.into_iter().map(|notice| (notice.scope.tenant, notice.key)).collect();
+    ledger.delivered(&told).await.expect("forgets notices");
     for scope in &trace.scopes {
         for conversation in all_conversations(ports, scope).await {
             let deleted = store.delete_conversation(scope, &conversation.id).await;
@@ -253,6 +262,13 @@ async fn holds(ports: &Ports, tenant: &TenantId) -> Vec<chat_balance::Hold> {
             None => return holds,
         }
     }
+}
+
+/// The trace's; those of traces before it were told when they ended.
+async fn notices(ports: &Ports, trace: &Trace) -> Vec<Notice> {
+    let mut notices = ports.ledger.notices(NOTICES_MAX).await.expect("reads notices");
+    notices.retain(|notice| trace.tenants.contains(&notice.scope.tenant));
+    notices
 }
 
 async fn usage_rows(ports: &Ports, scope: &Scope, lines: &mut Vec<String>) {

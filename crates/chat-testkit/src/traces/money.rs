@@ -44,6 +44,7 @@ impl World {
             opening: if self.chance(97) { self.money() } else { money(-1) },
             unit: AccountUnit::Usd,
             refill: None,
+            warn_below: None,
         };
         self.accounts.push((scope.clone(), name.to_owned()));
         Operation::OpenAccount { scope, spec, at: self.tick() }
@@ -88,7 +89,8 @@ impl World {
         for name in names {
             let amount = self.money();
             let floor = self.floor_below(amount);
-            legs.push(LegRequest { account: id(&name), amount, floor, refill: None });
+            let warn_below = self.chance(50).then(|| self.money());
+            legs.push(LegRequest { account: id(&name), amount, floor, refill: None, warn_below });
         }
         Some(Operation::Hold { scope, request: HoldRequest { key, legs, at } })
     }
