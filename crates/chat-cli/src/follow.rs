@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use chat_runtime::types::{ContentPart, ModelRef, TurnFailure};
+use chat_runtime::types::{ContentPart, LowAccount, ModelRef, TurnFailure};
 use chat_runtime::{
     ConversationId, Cursor, EventKind, Money, StreamExt, Turn, TurnEvent, TurnRequest, TurnState,
     Usage,
@@ -12,6 +12,7 @@ use chat_runtime::{
 
 use crate::app::App;
 use crate::errors::{Exit, Failure};
+use crate::render::moment;
 use crate::signals::{Caught, Signals};
 
 /// How the events are shown.
@@ -150,6 +151,11 @@ fn show(app: &App<'_>, event: &TurnEvent, shown: Shown) {
         return;
     }
     match &event.event {
+        EventKind::Held { low, .. } => {
+            for account in low {
+                app.output.note(low_line(account));
+            }
+        }
         EventKind::TextDelta { text, .. } => app.output.text(text),
         EventKind::Reset { parts, .. } => {
             app.output.end_line();
@@ -162,6 +168,13 @@ fn show(app: &App<'_>, event: &TurnEvent, shown: Shown) {
         }
         _ => {}
     }
+}
+
+/// The soft warning of one account.
+fn low_line(low: &LowAccount) -> String {
+    let filled = low.refill_at.map(|at| format!(", filled again {}", moment(at)));
+    let left = low.unit.show(low.left);
+    format!("{} is low: {left} left{}", low.account, filled.unwrap_or_default())
 }
 
 fn note(followed: &mut Followed, event: &TurnEvent) {

@@ -33,19 +33,27 @@ pub trait AccountPolicy: fmt::Debug + Send + Sync + 'static {
 pub struct OneAccountPerUser {
     kind: AccountKind,
     opening: Money,
+    warn_below: Option<Money>,
 }
 
 impl OneAccountPerUser {
     /// Never refused; holds and entries are written all the same.
     #[must_use]
     pub fn unlimited() -> Self {
-        Self { kind: AccountKind::Unlimited, opening: Money::ZERO }
+        Self { kind: AccountKind::Unlimited, opening: Money::ZERO, warn_below: None }
     }
 
     /// Refused when it is short; opened with `opening`.
     #[must_use]
     pub fn limited(opening: Money) -> Self {
-        Self { kind: AccountKind::Limited, opening }
+        Self { kind: AccountKind::Limited, opening, warn_below: None }
+    }
+
+    /// Each is low below this.
+    #[must_use]
+    pub fn warn_below(mut self, threshold: Option<Money>) -> Self {
+        self.warn_below = threshold;
+        self
     }
 
     /// The account of a user.
@@ -56,6 +64,7 @@ impl OneAccountPerUser {
         Ok(AccountSpec {
             owner: Some(scope.user.clone()),
             opening: self.opening,
+            warn_below: self.warn_below,
             ..AccountSpec::new(AccountId::new(scope.user.as_str())?, self.kind)
         })
     }

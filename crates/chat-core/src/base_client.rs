@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chat_balance::{AccountSpec, BalanceAdapter};
+use chat_balance::{AccountSpec, BalanceAdapter, Notice};
 use chat_persist::{PersistenceAdapter, StopAck, TurnRecord};
 use chat_provider::ProviderRegistry;
 use chat_types::{Change, Conversation, ConversationId, ConversationPatch, Cursor, Scope, TurnId};
@@ -119,6 +119,24 @@ impl BaseClient {
         Ok(self.inner.accounts.accounts(call)?)
     }
 
+    /// Up to `limit` notices of the ledger that nobody has delivered yet, oldest first.
+    ///
+    /// # Errors
+    /// `Balance`.
+    pub async fn notices(&self, limit: u32) -> Result<Vec<Notice>> {
+        Ok(self.inner.ledger_maintenance.notices(limit).await?)
+    }
+
+    /// Forgets notices that were delivered; those that are forgotten already change nothing.
+    ///
+    /// # Errors
+    /// `Balance`: they come again.
+    pub async fn forget_notices(&self, notices: &[Notice]) -> Result<()> {
+        let key = |notice: &Notice| (notice.scope.tenant.clone(), notice.key.clone());
+        let keys: Vec<_> = notices.iter().map(key).collect();
+        Ok(self.inner.ledger_maintenance.delivered(&keys).await?)
+    }
+
     /// Prices, holds and usage rows.
     #[must_use]
     pub fn usage(&self) -> &UsageRecorder {
@@ -141,7 +159,8 @@ impl BaseClient {
     }
 
     /// Ends gracefully: takes no new turns, gives the running ones `drain_ms`, then interrupts
-    /// them with what they have, and returns when everything is durable and settled.
+    /// them with what they have, and returns when everything is durable and settled, and the notices
+    /// that the sink takes are delivered.
     pub async fn drain(&self) {
         crate::owner::drain(&self.inner).await;
     }

@@ -38,6 +38,8 @@ pub struct Budget {
     pub opening: Money,
     /// How its accounts are filled again.
     pub refill: Option<Refill>,
+    /// Its accounts are low below this, in its unit; none: never.
+    pub warn_below: Option<Money>,
     /// Only for this model, or for those that begin so (`openai/*`); none: for all.
     pub models: Option<String>,
 }
@@ -65,7 +67,7 @@ impl Budgets {
     ///
     /// # Errors
     /// `InvalidBudget` for a name that is none or there twice, more than sixteen budgets, a negative
-    /// opening, a refill of nothing, or if no budget is for all models: then a call could fall under
+    /// opening, a refill of nothing, a warning below nothing, or if no budget is for all models: then a call could fall under
     /// none.
     pub fn new(
         budgets: Vec<Budget>,
@@ -89,6 +91,9 @@ impl Budgets {
             }
             if budget.refill.as_ref().is_some_and(|refill| refill.amount <= Money::ZERO) {
                 return invalid(name, "it is refilled with nothing");
+            }
+            if budget.warn_below.is_some_and(|threshold| threshold <= Money::ZERO) {
+                return invalid(name, "it warns below nothing: that is when it is refused");
             }
         }
         let is_for_all = |budget: &Budget| {
@@ -131,6 +136,7 @@ impl Budgets {
             unit: budget.unit,
             opening: budget.opening,
             refill: budget.refill.clone(),
+            warn_below: budget.warn_below,
             ..AccountSpec::new(account_id(&budget.name, whose)?, budget.kind)
         }))
     }

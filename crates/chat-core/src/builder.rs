@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex};
 
-use chat_balance::{BalanceAdapter, LedgerMaintenance};
+use chat_balance::{BalanceAdapter, LedgerMaintenance, NoticeSink};
 use chat_context::ConversationContext;
 use chat_persist::{Maintenance, PersistenceAdapter};
 use chat_provider::ProviderRegistry;
@@ -17,10 +17,11 @@ use crate::config::TurnConfig;
 use crate::hooks::{LifecycleObserver, PromptGuard};
 use crate::inner::Inner;
 use crate::lease::NEVER_LEASED;
+use crate::notices::Notices;
 use crate::task_scope::TaskScope;
 use crate::titles::Titles;
 use crate::tools::Toolbox;
-use crate::{Result, TurnError, owner};
+use crate::{Result, TurnError, notices, owner};
 
 /// Collects ports and limits; everything but the ports has a default.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ pub struct BaseClientBuilder {
     toolbox: Option<Arc<dyn Toolbox>>,
     guards: Vec<Arc<dyn PromptGuard>>,
     observers: Vec<Arc<dyn LifecycleObserver>>,
+    notice_sink: Option<Arc<dyn NoticeSink>>,
     config: TurnConfig,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
@@ -74,6 +76,7 @@ impl BaseClientBuilder {
             toolbox: None,
             guards: Vec::new(),
             observers: Vec::new(),
+            notice_sink: None,
             config: TurnConfig::default(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidIds),
@@ -119,6 +122,13 @@ impl BaseClientBuilder {
     /// One more observer of lifecycle marks.
     pub fn observer(mut self, observer: Arc<dyn LifecycleObserver>) -> Self {
         self.observers.push(observer);
+        self
+    }
+
+    /// Who hears the ledger's notices; by default nobody, and they wait until they are too old. In
+    /// order, at least once, never in a turn's way.
+    pub fn notice_sink(mut self, sink: Arc<dyn NoticeSink>) -> Self {
+        self.notice_sink = Some(sink);
         self
     }
 
@@ -178,11 +188,15 @@ impl BaseClientBuilder {
             draining: AtomicBool::new(false),
             store_given_up: AtomicBool::new(false),
             settled_marks: Mutex::new(Vec::new()),
+            notices: Notices::to(self.notice_sink),
         });
         let client = BaseClient { inner };
         client.recover().await?;
         let keeper = TaskScope::default();
         keeper.spawn(owner::run(Arc::downgrade(&client.inner)));
+        if client.inner.notices.sink.is_some() {
+            keeper.spawn(notices::run(Arc::downgrade(&client.inner)));
+        }
         Ok(client)
     }
 }

@@ -21,6 +21,7 @@ use crate::billing::ClosedStep;
 use crate::config::TurnConfig;
 use crate::hooks::{LifecycleEvent, LifecycleObserver, PromptGuard};
 use crate::live::LiveTurn;
+use crate::notices::Notices;
 use crate::patience::persistently;
 use crate::task_scope::TaskScope;
 use crate::titles::Titles;
@@ -53,6 +54,7 @@ pub(crate) struct Inner {
     pub(crate) store_given_up: AtomicBool,
     /// Settled steps whose mark in the journal is not written yet; the mark waits for company.
     pub(crate) settled_marks: Mutex<Vec<(TenantId, StepKey)>>,
+    pub(crate) notices: Notices,
 }
 
 impl fmt::Debug for Inner {
@@ -121,6 +123,7 @@ impl Inner {
         let call = PaidCall { scope, conversation: Some(conversation), model, purpose };
         request.accounts = self.accounts.accounts(&call)?;
         let first = persistently(|| self.recorder.grant(scope, &request)).await;
+        self.notices.may_have_some();
         let missing = matches!(&first, Err(UsageError::Balance(error)) if error.code() == "account_not_found");
         if !missing {
             return Ok((request, first?));
@@ -184,7 +187,9 @@ impl Inner {
             return;
         }
         let settled = step.to_settled(conversation, self.clock.now());
-        match persistently(|| self.recorder.settle(scope, &settled)).await {
+        let posted = persistently(|| self.recorder.settle(scope, &settled)).await;
+        self.notices.may_have_some();
+        match posted {
             Ok(()) => self.lock_marks().push((scope.tenant.clone(), step.key)),
             Err(error) => {
                 tracing::warn!(turn = %step.key.turn, code = error.code(), "a step is not settled yet");

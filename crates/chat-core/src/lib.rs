@@ -23,6 +23,7 @@ mod listen;
 mod live;
 mod metered;
 mod narrate;
+mod notices;
 mod owner;
 mod patience;
 mod place;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::inner::Inner;
 use crate::lease::{BEATS_PER_LEASE, NEVER_LEASED, ensure_lease};
 use crate::live::StopCause;
-use crate::{Recovered, reaper};
+use crate::{Recovered, notices, reaper};
 
 /// The one task per process that keeps the lease, reads stop flags and sweeps up. Ends when the
 /// client is gone.
@@ -65,6 +65,7 @@ pub(crate) async fn drain(inner: &Arc<Inner>) {
         inner.tasks.idle().await;
     }
     reaper::write_settled_marks(inner).await;
+    notices::deliver_rest(inner).await;
     if inner.lease_until.load(Ordering::SeqCst) == NEVER_LEASED {
         return;
     }
@@ -88,4 +89,5 @@ async fn sweep_up(inner: &Arc<Inner>) {
     if let Err(error) = inner.maintenance.sweep(now, logs_before, reaper::ROWS_PER_SWEEP).await {
         tracing::warn!(code = error.code(), "expired rows were not deleted");
     }
+    notices::expire(inner).await;
 }

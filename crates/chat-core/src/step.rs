@@ -152,6 +152,7 @@ impl Opened {
                 purpose: self.request.purpose,
                 amount: terms.held,
                 output_cap: terms.output_cap,
+                low: terms.low.clone(),
             },
             EventKind::Attempt { step, attempt: 1 },
         ]

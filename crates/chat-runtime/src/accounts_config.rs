@@ -26,6 +26,9 @@ pub enum AccountsConfig {
     Limited {
         /// What it is opened with, in US dollars, for example `"10.00"`.
         opening_usd: String,
+        /// It is low below this, in US dollars; none: never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        warn_below_usd: Option<String>,
     },
     /// Several budgets, of users, teams, conversations and the tenant.
     Budgets {
@@ -57,6 +60,9 @@ pub struct BudgetConfig {
     /// How they are filled again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refill: Option<RefillConfig>,
+    /// Its accounts are low below this, in its unit; none: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn_below: Option<String>,
     /// Only for this model, or those that begin so (`openai/*`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<String>,
@@ -153,8 +159,10 @@ impl AccountsConfig {
     pub fn policy(&self) -> Result<Arc<dyn AccountPolicy>, RuntimeError> {
         Ok(match self {
             Self::Unlimited => Arc::new(OneAccountPerUser::unlimited()),
-            Self::Limited { opening_usd } => {
-                Arc::new(OneAccountPerUser::limited(parse_usd(opening_usd)?))
+            Self::Limited { opening_usd, warn_below_usd } => {
+                let warn_below = threshold(warn_below_usd.as_deref())?;
+                let opening = parse_usd(opening_usd)?;
+                Arc::new(OneAccountPerUser::limited(opening).warn_below(warn_below))
             }
             Self::Budgets { budgets, teams } => budgets_policy(budgets, teams)?,
             Self::External(service) => service.policy()?,
@@ -195,6 +203,8 @@ fn budget(config: &BudgetConfig) -> Result<Budget, RuntimeError> {
         (None, Some(refill)) => refill.amount,
         (None, None) => Money::ZERO,
     };
+    let warn_below = config.warn_below.as_deref().map(|text| amount(text, config.unit));
+    let warn_below = warn_below.transpose().map_err(named)?;
     Ok(Budget {
         name: config.name.clone(),
         scope: match config.per {
@@ -207,6 +217,7 @@ fn budget(config: &BudgetConfig) -> Result<Budget, RuntimeError> {
         kind: if config.unlimited { AccountKind::Unlimited } else { AccountKind::Limited },
         opening,
         refill,
+        warn_below,
         models: config.models.clone(),
     })
 }
@@ -227,6 +238,15 @@ fn refill_of(config: &RefillConfig, unit: AccountUnit) -> Result<Refill, Runtime
         amount: amount(&config.amount, unit)?,
         period: Period::new(config.every, period, &config.time_zone).map_err(invalid)?,
     })
+}
+
+/// Below what one account per user is low; more than nothing.
+pub(crate) fn threshold(usd: Option<&str>) -> Result<Option<Money>, RuntimeError> {
+    let threshold = usd.map(parse_usd).transpose()?;
+    if threshold.is_some_and(|threshold| threshold <= Money::ZERO) {
+        return Err(invalid("warn_below_usd is not more than nothing"));
+    }
+    Ok(threshold)
 }
 
 /// US dollars with their decimals, or a whole number of requests or tokens.

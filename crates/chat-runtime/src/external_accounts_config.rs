@@ -11,7 +11,7 @@ use chat_types::Money;
 use serde::{Deserialize, Serialize};
 
 use crate::RuntimeError;
-use crate::accounts_config::{BudgetConfig, budgets_policy, invalid};
+use crate::accounts_config::{BudgetConfig, budgets_policy, invalid, threshold};
 use crate::store_url::shown_url;
 use crate::usd::parse_usd;
 
@@ -28,6 +28,9 @@ pub struct ExternalAccountsConfig {
     /// none: nothing, what a new account gets is the service's business.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opening_usd: Option<String>,
+    /// A user's account is low below this, in US dollars, if the service says so; none: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn_below_usd: Option<String>,
     /// How long connecting may take; none: 2 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_ms: Option<u64>,
@@ -53,6 +56,7 @@ impl ExternalAccountsConfig {
             base_url: base_url.into(),
             secret_env: secret_env.into(),
             opening_usd: None,
+            warn_below_usd: None,
             connect_ms: None,
             answer_ms: None,
             whole_ms: None,
@@ -66,10 +70,16 @@ impl ExternalAccountsConfig {
         let opening = self.opening_usd.as_deref().map(parse_usd).transpose()?;
         if self.budgets.is_empty() {
             let opening = opening.unwrap_or(Money::ZERO);
-            return Ok(Arc::new(OneAccountPerUser::limited(opening)));
+            let warn_below = threshold(self.warn_below_usd.as_deref())?;
+            return Ok(Arc::new(OneAccountPerUser::limited(opening).warn_below(warn_below)));
         }
         if opening.is_some() {
             return Err(invalid("with budgets there is no opening_usd: each has its own opening"));
+        }
+        if self.warn_below_usd.is_some() {
+            return Err(invalid(
+                "with budgets there is no warn_below_usd: each has its warn_below",
+            ));
         }
         budgets_policy(&self.budgets, &self.teams)
     }
@@ -82,6 +92,7 @@ impl fmt::Debug for ExternalAccountsConfig {
             .field("base_url", &shown_url(&self.base_url))
             .field("secret_env", &self.secret_env)
             .field("opening_usd", &self.opening_usd)
+            .field("warn_below_usd", &self.warn_below_usd)
             .field("connect_ms", &self.connect_ms)
             .field("answer_ms", &self.answer_ms)
             .field("whole_ms", &self.whole_ms)

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ContentPart, ContextReport, ConversationId, FinishReason, MessageId, ModelRef, Money, Purpose,
-    Tokens, TurnFailure, TurnId, TurnState, Usage,
+    ContentPart, ContextReport, ConversationId, FinishReason, LowAccount, MessageId, ModelRef,
+    Money, Purpose, Tokens, TurnFailure, TurnId, TurnState, Usage,
 };
 
 /// The version of the event shape; raised when a stored event changes its meaning.
@@ -94,6 +94,9 @@ pub enum EventKind {
         amount: Money,
         /// The output cap that the hold covers.
         output_cap: Tokens,
+        /// Accounts that are low; absent for none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        low: Vec<LowAccount>,
     },
     /// An attempt goes to the provider.
     Attempt {

@@ -19,6 +19,7 @@ fn budget(name: &str, scope: BudgetScope, unit: AccountUnit, opening: i64) -> Bu
         kind: AccountKind::Limited,
         opening: Money::from_nano_usd(opening),
         refill: None,
+        warn_below: None,
         models: None,
     }
 }

@@ -33,6 +33,7 @@ pub(crate) struct World {
     pub(crate) provider: ScriptedProvider,
     pub(crate) config: TurnConfig,
     pub(crate) opening: Option<Money>,
+    pub(crate) warn_below: Option<Money>,
     processes: Arc<AtomicU32>,
 }
 
@@ -46,6 +47,7 @@ impl World {
             provider: ScriptedProvider::new(script).expect("valid names"),
             config: TurnConfig::default(),
             opening: None,
+            warn_below: None,
             processes: Arc::new(AtomicU32::new(0)),
         }
     }
@@ -84,7 +86,7 @@ impl World {
         let number = self.processes.fetch_add(1, Ordering::SeqCst);
         let prices = PriceBook::from_toml(include_str!("prices.toml")).expect("valid prices");
         let accounts = match self.opening {
-            Some(opening) => OneAccountPerUser::limited(opening),
+            Some(opening) => OneAccountPerUser::limited(opening).warn_below(self.warn_below),
             None => OneAccountPerUser::unlimited(),
         };
         BaseClientBuilder::new(

@@ -15,6 +15,7 @@ mod hooks;
 mod idempotency;
 mod ledgers;
 mod money;
+mod notices;
 mod processes;
 mod properties;
 mod recovery;
