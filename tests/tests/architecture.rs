@@ -81,6 +81,7 @@ const TABLE: &[(&str, Floor, &[&str])] = &[
     ("chat-persist-postgres", Leaf, STORE),
     ("chat-persist-mongo", Leaf, MONGO_STORE),
     ("chat-balance-http", Leaf, &["chat-types", "chat-balance", "chat-transport"]),
+    ("chat-webhook", Leaf, &["chat-types", "chat-balance", "chat-transport"]),
     ("chat-provider-openai", Leaf, REMOTE_PROVIDER),
     ("chat-provider-anthropic", Leaf, REMOTE_PROVIDER),
     ("chat-provider-gemini", Leaf, REMOTE_PROVIDER),

@@ -107,6 +107,7 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "billing",
         runs: Runs::Parts(&[
             Part::Package("chat-balance-http"),
+            Part::Package("chat-webhook"),
             Part::File("chat-tests", "external_billing"),
         ]),
         needs: &[],

@@ -79,6 +79,8 @@ pub(crate) enum Command {
     },
     /// List or sum up what was used and what it cost
     Usage(Usage),
+    /// Show what the ledger has to tell: low balances, overruns, refusals; of all users
+    Notices(Notices),
     /// Prove the books from their rows
     Audit,
     /// List the models
@@ -222,6 +224,19 @@ pub(crate) struct CreditArguments {
     /// The account, if more than one pays; the first that counts dollars
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Notices {
+    /// At most this many, oldest first
+    #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "follow")]
+    pub(crate) limit: u32,
+    /// Take them: once they are printed they are not shown or delivered again
+    #[arg(long)]
+    pub(crate) take: bool,
+    /// Go on until Ctrl-C
+    #[arg(long)]
+    pub(crate) follow: bool,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod fork;
 #[cfg(feature = "mongo")]
 mod librechat;
 mod models;
+mod notices;
 mod prices;
 pub(crate) mod send;
 mod transfer;
@@ -95,6 +96,7 @@ async fn on_open(app: &App<'_>, command: Option<Command>) -> Result<Exit, Failur
         }
         Some(Command::Balance { change: Some(change), .. }) => balance::change(app, &change).await,
         Some(Command::Usage(usage)) => usage::run(app, &usage).await,
+        Some(Command::Notices(notices)) => notices::run(app, &notices).await,
         Some(Command::Audit) => audit::run(app).await,
         Some(Command::Models) => models::run(app),
         Some(Command::Prices { command }) => prices::run(app, command.as_ref()),

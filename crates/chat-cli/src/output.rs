@@ -64,6 +64,11 @@ impl Output {
         self.text(&format!("{line}\n"));
     }
 
+    /// All that was written so far was taken by who reads.
+    pub(crate) fn is_read(&self) -> bool {
+        self.lock().gone.is_none()
+    }
+
     /// Ends a line that was begun, if one was.
     pub(crate) fn end_line(&self) {
         let in_line = self.lock().in_line;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::RuntimeError;
 use crate::accounts_config::AccountsConfig;
+use crate::notices_config::NoticesConfig;
 use crate::store_url::shown_url;
 
 /// What a runtime is opened with.
@@ -48,6 +49,9 @@ pub struct RuntimeConfig {
     /// Who pays.
     #[serde(default)]
     pub accounts: AccountsConfig,
+    /// Who hears what the ledger has to tell.
+    #[serde(default, skip_serializing_if = "NoticesConfig::is_none")]
+    pub notices: NoticesConfig,
     /// Limits of turns.
     #[serde(default)]
     pub turns: TurnConfig,
@@ -160,6 +164,7 @@ impl RuntimeConfig {
             titles: None,
             providers: BTreeMap::new(),
             accounts: AccountsConfig::default(),
+            notices: NoticesConfig::default(),
             turns: TurnConfig::default(),
         }
     }
@@ -225,6 +230,7 @@ impl RuntimeConfig {
         if let AccountsConfig::External(service) = &mut shown.accounts {
             service.base_url = shown_url(&service.base_url);
         }
+        shown.notices = self.notices.without_credentials();
         shown.store = shown_url(&self.store);
         shown
     }
@@ -253,6 +259,7 @@ impl fmt::Debug for RuntimeConfig {
             .field("model", &self.model)
             .field("providers", &self.providers)
             .field("accounts", &self.accounts)
+            .field("notices", &self.notices)
             .field("turns", &self.turns)
             .finish_non_exhaustive()
     }

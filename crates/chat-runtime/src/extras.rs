@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use chat_balance::NoticeSink;
 use chat_core::{AccountPolicy, LifecycleObserver, PromptGuard, Toolbox};
 use chat_provider::ModelProvider;
 
@@ -20,6 +21,7 @@ pub struct Extras {
     pub(crate) accounts: Option<Arc<dyn AccountPolicy>>,
     pub(crate) load_progress: Option<Arc<LoadProgress>>,
     pub(crate) without_billing: bool,
+    pub(crate) notice_sink: Option<Arc<dyn NoticeSink>>,
 }
 
 impl Extras {
@@ -58,8 +60,14 @@ impl Extras {
         self
     }
 
+    /// Who hears the ledger's notices, instead of what the configuration says.
+    pub fn notice_sink(mut self, sink: Arc<dyn NoticeSink>) -> Self {
+        self.notice_sink = Some(sink);
+        self
+    }
+
     /// Opens also a store that cannot bill. Everything that is stored can be read then; a turn is
-    /// refused by the ledger.
+    /// refused by the ledger. No notices are delivered.
     pub fn without_billing(mut self) -> Self {
         self.without_billing = true;
         self

@@ -11,6 +11,7 @@ mod extras;
 mod local;
 #[cfg(feature = "mongo")]
 mod no_billing;
+mod notices_config;
 mod providers;
 mod runtime;
 mod store;
@@ -29,6 +30,7 @@ pub use config::{
 pub use error::RuntimeError;
 pub use external_accounts_config::ExternalAccountsConfig;
 pub use extras::Extras;
+pub use notices_config::NoticesConfig;
 pub use runtime::Runtime;
 pub use store::Store;
 pub use store_url::{StoreKind, shown_url, store_kind};
@@ -57,6 +59,8 @@ pub use chat_types::{
     MessageId, Money, Scope, TurnEvent, TurnId, TurnState, Usage,
 };
 pub use chat_usage as usage;
+#[cfg(feature = "webhook")]
+pub use chat_webhook as webhook;
 pub use futures::StreamExt;
 
 /// The example of the repository's front page is a test.

@@ -42,6 +42,11 @@ impl Runtime {
             None => config.accounts.policy()?,
         };
         let ledger = external::ledger(&config.accounts)?;
+        let sink = match (&extras.notice_sink, extras.without_billing) {
+            (_, true) => None,
+            (Some(sink), _) => Some(Arc::clone(sink)),
+            (None, _) => config.notices.sink()?,
+        };
         let prices = prices(&config)?;
         let providers = registry(&config, &extras)?;
         let titles = titles(&config, &providers)?;
@@ -54,6 +59,9 @@ impl Runtime {
         }
         let mut builder = external::builder(ledger, &store, providers, prices);
         builder = builder.accounts(accounts).config(config.turns);
+        if let Some(sink) = sink {
+            builder = builder.notice_sink(sink);
+        }
         if let Some(instructions) = config.instructions {
             builder = builder.instructions(instructions);
         }
