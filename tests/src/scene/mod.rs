@@ -65,6 +65,10 @@ pub struct SceneOptions {
     pub checkpoint_ms: Option<u64>,
     /// What an account is opened with; none: accounts never run dry.
     pub opening: Option<Money>,
+    /// Such an account is low below this.
+    pub warn_below: Option<Money>,
+    /// Where notices are posted.
+    pub webhook: Option<String>,
     /// Models that count as OpenAI's do (`out=plain`), by their full names.
     pub plain_models: BTreeSet<String>,
     /// The model that names new conversations.
@@ -81,6 +85,8 @@ impl SceneOptions {
             lease_ms: LEASE_MS,
             checkpoint_ms: None,
             opening: None,
+            warn_below: None,
+            webhook: None,
             plain_models: BTreeSet::new(),
             titles: None,
             stand_in: None,
@@ -103,6 +109,18 @@ impl SceneOptions {
     #[must_use]
     pub fn with_opening(self, opening: Money) -> Self {
         Self { opening: Some(opening), ..self }
+    }
+
+    /// With accounts that are low below so much.
+    #[must_use]
+    pub fn with_warn_below(self, threshold: Money) -> Self {
+        Self { warn_below: Some(threshold), ..self }
+    }
+
+    /// With somebody who hears the ledger's notices.
+    #[must_use]
+    pub fn with_webhook(self, url: &str) -> Self {
+        Self { webhook: Some(url.to_owned()), ..self }
     }
 
     /// With models that count as OpenAI's do.
@@ -268,6 +286,9 @@ fn config(folder: &Path, store: &str, base_url: &str, options: &SceneOptions) ->
         None => "kind = \"unlimited\"".to_owned(),
         Some(opening) => format!("kind = \"limited\"\nopening_usd = \"{}\"", usd(opening)),
     };
+    let warn_below = options.warn_below.map(|low| format!("\nwarn_below_usd = \"{}\"", usd(low)));
+    let accounts = format!("{accounts}{}", warn_below.unwrap_or_default());
+    let notices = options.webhook.as_ref().map(|url| format!("[notices]\nwebhook = {url:?}\n\n"));
     let checkpoints = options.checkpoint_ms.map(|ms| format!("checkpoint_ms = {ms}\n"));
     let titles =
         options.titles.as_ref().map(|model| format!("[titles]\nmodel = \"openai/{model}\"\n\n"));
@@ -281,12 +302,13 @@ fn config(folder: &Path, store: &str, base_url: &str, options: &SceneOptions) ->
         "store = {store:?}\nmodel = \"openai/fake\"\nprices = {:?}\n\n\
          [accounts]\n{accounts}\n\n\
          [providers.openai]\nkind = \"openai\"\nbase_url = \"{base_url}\"\n\
-         first_byte_ms = {FIRST_BYTE_MS}\n\n{}{}{}\
+         first_byte_ms = {FIRST_BYTE_MS}\n\n{}{}{}{}\
          [turns]\nlease_ms = {}\n{}",
         prices.display().to_string(),
         plain.collect::<String>(),
         titles.unwrap_or_default(),
         stand_in.unwrap_or_default(),
+        notices.unwrap_or_default(),
         options.lease_ms,
         checkpoints.unwrap_or_default()
     )

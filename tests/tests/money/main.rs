@@ -3,7 +3,7 @@
 //!
 //! `m1`–`m10` are the promises of the ledger, `l01`–`l13` LibreChat's acceptance cases, met or made stricter.
 //! `CHAT_TEST_FULL=1` raises the counts, `CHAT_TEST_SEED` repeats a run.
-//! Not here: refills, the expiry of grants, alert events.
+//! Not here: refills, the expiry of grants.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -23,6 +23,7 @@ mod leases;
 mod librechat;
 mod librechat_prices;
 mod model;
+mod notices;
 mod overrun;
 mod prices;
 mod scopes;

@@ -1,5 +1,5 @@
-//! M9: what a provider charges beyond the hold is posted, named, bounded by what it charged, and ends the
-//! spending.
+//! M9: what a provider charges beyond the hold is posted, named, bounded by what it charged, told, and ends
+//! the spending.
 
 use chat_balance::EntryKind;
 use chat_tests::on_every_engine;
@@ -7,6 +7,7 @@ use chat_tests::scene::{Engine, Scene, SceneOptions, request};
 use chat_types::{Money, TurnState, UsageSource};
 
 use crate::attempts::on_a_runtime;
+use crate::notices::{kinds, untold};
 
 /// Says as much as it may and charges 1.3 times that.
 const MODEL: &str = "fake:out-plain:chunks-5000:one_write:overrun_percent-130";
@@ -52,6 +53,10 @@ fn m9_a_charge_of_1_3_times_the_cap_is_one_overrun_and_the_next_turn_is_refused(
     };
     assert_eq!((account.posted, account.held), (charge, Money::ZERO));
     assert_eq!(account.available(), Money::ZERO.minus(excess));
+    let told = untold(&scene, &[]);
+    assert_eq!(kinds(&told), ["overrun", "refused"]);
+    assert_eq!(told[0]["amount"], excess.nano_usd());
+    assert_eq!(told[0]["limit"], hold.nano_usd());
     println!("held {hold}, charged {charge}, overrun {excess}");
     println!("{}", scene.audit());
 }
