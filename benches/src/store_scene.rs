@@ -100,6 +100,7 @@ impl TurnMaker {
             input_bound: Tokens::new(9_000),
             input_estimate: Tokens::new(8_000),
             opened_at: at,
+            tier: None,
             dispatched: true,
         };
         let text = "The lamp was lit before the evening came. ".repeat(40);

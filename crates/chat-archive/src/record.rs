@@ -100,6 +100,8 @@ struct Step {
     input_bound: Tokens,
     input_estimate: Tokens,
     opened_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tier: Option<String>,
     amounts: Vec<AttemptAmount>,
 }
 
@@ -286,6 +288,7 @@ impl From<&TurnRecord> for Turn {
             input_bound: step.input_bound,
             input_estimate: step.input_estimate,
             opened_at: step.opened_at,
+            tier: step.tier,
             amounts: step.amounts,
         });
         Self {
@@ -321,6 +324,7 @@ impl From<Turn> for TurnRecord {
             input_bound: step.input_bound,
             input_estimate: step.input_estimate,
             opened_at: step.opened_at,
+            tier: step.tier,
             amounts: step.amounts,
         });
         Self {

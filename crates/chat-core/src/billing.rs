@@ -38,6 +38,8 @@ pub(crate) struct StepBill<'a> {
     pub(crate) model: &'a ModelRef,
     pub(crate) opened_at: Timestamp,
     pub(crate) input_estimate: Tokens,
+    /// The service tier it asked for: that of an attempt of which nothing was heard.
+    pub(crate) tier: Option<&'a str>,
     /// Billed if a price cannot be worked out: what was held.
     pub(crate) fallback: Money,
 }
@@ -109,7 +111,7 @@ impl StepBill<'_> {
             attempt,
             reported: None,
             cost: None,
-            tier: None,
+            tier: self.tier.map(str::to_owned),
             is_whole: false,
             output_seen: Usage::default(),
             provider_request_id: None,

@@ -175,6 +175,7 @@ async fn amounts(
         model: &step.model,
         opened_at: step.opened_at,
         input_estimate: step.input_estimate,
+        tier: step.tier.as_deref(),
         fallback: hold.covered(AccountUnit::Usd).unwrap_or(Money::ZERO),
     };
     let earlier = (1..step.attempts).map(|attempt| bill.unanswered(attempt));
@@ -182,7 +183,8 @@ async fn amounts(
         attempt: step.attempts.max(1),
         reported,
         cost: None,
-        tier: None,
+        // The log does not tell which one served it.
+        tier: step.tier.clone(),
         is_whole: false,
         output_seen,
         provider_request_id: None,

@@ -86,6 +86,7 @@ pub(crate) async fn open(
         input_bound: plan.prepared.input_bound,
         input_estimate: plan.prepared.input_estimate,
         opened_at: now,
+        tier: plan.prepared.tier.clone(),
         dispatched: true,
     };
     let request = GrantRequest {
@@ -171,16 +172,19 @@ impl Opened {
             model: &self.request.model,
             opened_at: self.request.at,
             input_estimate: self.input_estimate,
+            tier: self.request.shape.tier.as_deref(),
             fallback: self.grant.terms().held,
         };
         let mut amounts: Vec<AttemptAmount> =
             self.gate.exposed().into_iter().map(|attempt| bill.unanswered(attempt)).collect();
         if owes(heard, said) {
+            let is_heard = said.said_something() || said.usage().is_some();
+            let tier = if is_heard { said.tier() } else { bill.tier };
             amounts.push(bill.amount(&AttemptEnd {
                 attempt: self.gate.admitted(),
                 reported: said.usage(),
                 cost: said.cost(),
-                tier: said.tier().map(str::to_owned),
+                tier: tier.map(str::to_owned),
                 is_whole: said.finish().is_some(),
                 output_seen,
                 provider_request_id: said.request_id().map(str::to_owned),

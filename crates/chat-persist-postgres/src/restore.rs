@@ -146,14 +146,15 @@ async fn insert(
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $9, $13, $14, $15, $16,
                     $17, $18, TRUE))
          INSERT INTO steps (tenant, turn, step, purpose, model, state, attempts, input_bound,
-                input_estimate, opened_at, amounts, settling_since)
+                input_estimate, opened_at, tier, amounts, settling_since)
             SELECT $1, $2, new.step, new.purpose, new.model, new.state, new.attempts,
-                new.input_bound, new.input_estimate, new.opened_at, new.amounts,
-                new.settling_since
+                new.input_bound, new.input_estimate, new.opened_at, new.tier,
+                new.amounts, new.settling_since
               FROM unnest($19::BIGINT[], $20::TEXT[], $21::TEXT[], $22::TEXT[], $23::BIGINT[],
-                $24::BIGINT[], $25::BIGINT[], $26::BIGINT[], $27::TEXT[], $28::BIGINT[])
+                $24::BIGINT[], $25::BIGINT[], $26::BIGINT[], $27::TEXT[], $28::TEXT[],
+                $29::BIGINT[])
                 AS new (step, purpose, model, state, attempts, input_bound, input_estimate,
-                    opened_at, amounts, settling_since)",
+                    opened_at, tier, amounts, settling_since)",
     )
     .bind(scope.tenant.as_str()) // 1
     .bind(turn.id.as_str())
@@ -181,6 +182,7 @@ async fn insert(
     .bind(counts(|step| step.input_bound)?)
     .bind(counts(|step| step.input_estimate)?) // 25
     .bind(steps.iter().map(|step| step.opened_at.unix_ms()).collect::<Vec<i64>>())
+    .bind(steps.iter().map(|step| step.tier.as_deref().map(escape)).collect::<Vec<_>>())
     .bind(amounts)
     .bind(steps.iter().map(settling_since).collect::<Vec<Option<i64>>>())
     .execute(connection)

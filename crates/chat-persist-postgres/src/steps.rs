@@ -10,6 +10,7 @@ use chat_persist::{Checkpoint, Fence, NewStep, PersistErrorKind, Result, StepClo
 use chat_types::{AttemptKey, StepState};
 
 use crate::error::{EngineResult, Failure};
+use crate::escape::escape;
 use crate::refusal::refused;
 use crate::row::{Columns, stored};
 use crate::runner::Write;
@@ -37,7 +38,7 @@ impl Write for OpenStep {
         let (state, attempts) =
             if step.dispatched { (StepState::Dispatched, 1) } else { (StepState::Held, 0) };
         let query =
-            sqlx::query("SELECT open_step($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
+            sqlx::query("SELECT open_step($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)");
         let query = bind_fence(query, &self.fence)?
             .bind(i64::from(step.step)) // 5
             .bind(step.purpose.as_str())
@@ -46,7 +47,8 @@ impl Write for OpenStep {
             .bind(i64::from(attempts))
             .bind(stored(step.input_bound.get())?) // 10
             .bind(stored(step.input_estimate.get())?)
-            .bind(step.opened_at.unix_ms());
+            .bind(step.opened_at.unix_ms())
+            .bind(step.tier.as_deref().map(escape));
         if is_made(session, query).await? {
             return Ok(Ok(()));
         }
@@ -74,6 +76,7 @@ impl OpenStep {
             && there.input_bound == step.input_bound
             && there.input_estimate == step.input_estimate
             && there.opened_at == step.opened_at
+            && there.tier == step.tier
     }
 }
 

@@ -23,7 +23,7 @@ macro_rules! turn_query {
                     t.model, t.first_owner, t.idempotency_key, t.request_hash, t.created_at,
                     t.state, t.epoch, t.stop_requested, t.last_seq, t.failure, t.closed_at,
                     p.step, p.purpose, p.model, p.state, p.attempts, p.input_bound,
-                    p.input_estimate, p.opened_at, p.amounts
+                    p.input_estimate, p.opened_at, p.tier, p.amounts
                FROM ",
             $turns,
             " LEFT JOIN steps p ON p.tenant = t.tenant AND p.turn = t.id ORDER BY ",
@@ -73,6 +73,7 @@ fn step_of(columns: &mut Columns<'_>, turn: &TurnId) -> EngineResult<StepRecord>
         input_bound: chat_types::Tokens::new(columns.unsigned()?),
         input_estimate: chat_types::Tokens::new(columns.unsigned()?),
         opened_at: columns.time()?,
+        tier: columns.optional_escaped()?,
         amounts: amounts_of(columns.text()?)?,
     })
 }
@@ -167,7 +168,7 @@ pub(crate) async fn turn_of_key(
 macro_rules! open_step_columns {
     () => {
         "t.tenant, t.user_id, t.conversation, t.state, t.epoch, t.id, p.step, p.purpose, p.model, \
-         p.state, p.attempts, p.input_bound, p.input_estimate, p.opened_at, p.amounts"
+         p.state, p.attempts, p.input_bound, p.input_estimate, p.opened_at, p.tier, p.amounts"
     };
 }
 pub(crate) use open_step_columns;

@@ -50,6 +50,7 @@ struct NewStep {
     input_bound: i64,
     input_estimate: i64,
     opened_at: i64,
+    tier: Option<String>,
     amounts: String,
     settling_since: Option<i64>,
 }
@@ -168,6 +169,7 @@ impl New<'_> {
                     input_bound: stored(step.input_bound.get())?,
                     input_estimate: stored(step.input_estimate.get())?,
                     opened_at: step.opened_at.unix_ms(),
+                    tier: step.tier.clone(),
                     amounts: amounts_record(&step.amounts)?,
                     settling_since: closed_at.filter(|_| step.state == StepState::Settling),
                 })
@@ -180,11 +182,11 @@ impl New<'_> {
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $9, $13, $14, $15, $16,
                     $17, $18, 1);
              INSERT INTO steps (turn, step, purpose, model, state, attempts, input_bound,
-                    input_estimate, opened_at, amounts, settling_since)
+                    input_estimate, opened_at, tier, amounts, settling_since)
                 SELECT t.pk, value ->> 'step', value ->> 'purpose', value ->> 'model',
                     value ->> 'state', value ->> 'attempts', value ->> 'input_bound',
-                    value ->> 'input_estimate', value ->> 'opened_at', value ->> 'amounts',
-                    value ->> 'settling_since'
+                    value ->> 'input_estimate', value ->> 'opened_at', value ->> 'tier',
+                    value ->> 'amounts', value ->> 'settling_since'
                   FROM turns t CROSS JOIN json_each($19) WHERE t.tenant = $2 AND t.id = $3",
         )
         .bind(self.scope_pk)

@@ -20,6 +20,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, program: include_str!("../migrations/0002_files.sql") },
     Migration { version: 3, program: include_str!("../migrations/0003_grants.sql") },
     Migration { version: 4, program: include_str!("../migrations/0004_notices.sql") },
+    Migration { version: 5, program: include_str!("../migrations/0005_tiers.sql") },
 ];
 
 /// The version this program writes.

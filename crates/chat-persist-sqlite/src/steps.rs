@@ -28,7 +28,7 @@ async fn turn_and_step(
         "SELECT ",
         fenced_columns!(),
         ", p.state, p.attempts, p.amounts, p.purpose, p.model, p.input_bound, p.input_estimate,
-           p.opened_at
+           p.opened_at, p.tier
           FROM turns t JOIN scopes s ON s.pk = t.scope
           LEFT JOIN steps p ON p.turn = t.pk AND p.step = $3
          WHERE t.tenant = $1 AND t.id = $2"
@@ -90,8 +90,8 @@ impl OpenStep {
             if step.dispatched { (StepState::Dispatched, 1) } else { (StepState::Held, 0) };
         let query = sqlx::query(session.last(&fused!(
             "INSERT INTO steps (turn, step, purpose, model, state, attempts, input_bound,
-                    input_estimate, opened_at, amounts)
-                SELECT t.pk, $5, $6, $7, $8, $9, $10, $11, $12, '[]' FROM turns t, scopes s WHERE ",
+                    input_estimate, opened_at, tier, amounts)
+                SELECT t.pk, $5, $6, $7, $8, $9, $10, $11, $12, $13, '[]' FROM turns t, scopes s WHERE ",
             fence_holds!(),
             " ON CONFLICT DO NOTHING",
             guard!(),
@@ -106,7 +106,8 @@ impl OpenStep {
             .bind(attempts)
             .bind(stored(step.input_bound.get())?) // 10
             .bind(stored(step.input_estimate.get())?)
-            .bind(step.opened_at.unix_ms());
+            .bind(step.opened_at.unix_ms())
+            .bind(step.tier.as_deref());
         Ok(session.attempt(query).await?.is_some())
     }
 
@@ -119,7 +120,8 @@ impl OpenStep {
             && columns.text()? == step.model.to_string()
             && columns.unsigned()? == step.input_bound.get()
             && Tokens::new(columns.unsigned()?) == step.input_estimate
-            && columns.time()? == step.opened_at)
+            && columns.time()? == step.opened_at
+            && columns.optional_text()? == step.tier.as_deref())
     }
 }
 

@@ -23,7 +23,7 @@ macro_rules! turn_query {
                     t.first_owner, t.idempotency_key, t.request_hash, t.created_at, t.state,
                     t.epoch, t.stop_requested, t.last_seq, t.failure, t.closed_at,
                     p.step, p.purpose, p.model, p.state, p.attempts, p.input_bound,
-                    p.input_estimate, p.opened_at, p.amounts
+                    p.input_estimate, p.opened_at, p.tier, p.amounts
                FROM turns t JOIN scopes s ON s.pk = t.scope
                JOIN conversations c ON c.pk = t.conversation
                LEFT JOIN steps p ON p.turn = t.pk
@@ -75,6 +75,7 @@ fn step_of(columns: &mut Columns<'_>, turn: &TurnId) -> EngineResult<StepRecord>
         input_bound: chat_types::Tokens::new(columns.unsigned()?),
         input_estimate: chat_types::Tokens::new(columns.unsigned()?),
         opened_at: columns.time()?,
+        tier: columns.optional_text()?.map(str::to_owned),
         amounts: amounts_of(columns.text()?)?,
     })
 }
@@ -150,7 +151,7 @@ pub(crate) async fn turn_by_number(
 macro_rules! open_step_columns {
     () => {
         "s.tenant, s.user, c.id, t.state, t.epoch, t.id, p.step, p.purpose, p.model, p.state, \
-         p.attempts, p.input_bound, p.input_estimate, p.opened_at, p.amounts"
+         p.attempts, p.input_bound, p.input_estimate, p.opened_at, p.tier, p.amounts"
     };
 }
 pub(crate) use open_step_columns;

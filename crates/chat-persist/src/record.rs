@@ -145,6 +145,8 @@ pub struct NewStep {
     pub input_estimate: Tokens,
     /// When it was opened: the moment whose prices apply.
     pub opened_at: Timestamp,
+    /// The service tier the body asks for; none: the standard one.
+    pub tier: Option<String>,
     /// The first attempt is journaled with the step, in the same write.
     pub dispatched: bool,
 }
@@ -221,6 +223,8 @@ pub struct StepRecord {
     pub input_estimate: Tokens,
     /// See [`NewStep::opened_at`].
     pub opened_at: Timestamp,
+    /// See [`NewStep::tier`].
+    pub tier: Option<String>,
     /// Decided amounts, from `Settling` on.
     pub amounts: Vec<AttemptAmount>,
 }

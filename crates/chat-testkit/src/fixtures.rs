@@ -308,6 +308,7 @@ pub(crate) fn step(step: u32, dispatched: bool) -> NewStep {
         input_bound: Tokens::new(200),
         input_estimate: Tokens::new(150),
         opened_at: at(1_500),
+        tier: None,
         dispatched,
     }
 }

@@ -85,6 +85,7 @@ macro_rules! persistence_suite {
                     open_step_sets_the_turn_running,
                     open_step_again_changes_nothing,
                     steps_come_in_order_with_their_purpose,
+                    the_tier_a_step_asks_for_comes_back,
                     dispatch_counts_attempts,
                     dispatch_refuses_a_missing_attempt,
                     dispatch_refuses_a_closed_step,

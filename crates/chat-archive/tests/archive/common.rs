@@ -252,6 +252,7 @@ fn ended(name: &str, settled: StepState) -> TurnRecord {
                 input_bound: Tokens::new(10),
                 input_estimate: Tokens::new(9),
                 opened_at: at(1_100),
+                tier: None,
                 amounts: Vec::new(),
             },
             StepRecord {
@@ -263,6 +264,7 @@ fn ended(name: &str, settled: StepState) -> TurnRecord {
                 input_bound: Tokens::new(200),
                 input_estimate: Tokens::new(150),
                 opened_at: at(1_200),
+                tier: Some("flex".into()),
                 amounts: vec![AttemptAmount {
                     attempt: 2,
                     usage: usage(),

@@ -11,8 +11,9 @@ use crate::common::{ada, archive_of, at, everything, id, lines_of, long_conversa
 /// Archives that exist look like this; a test that fails here has broken them.
 const EVERYTHING: &str = include_str!("../everything.jsonl");
 
-/// Archives of the first version do.
-const EVERYTHING_V1: &str = include_str!("../everything_v1.jsonl");
+/// Archives of earlier versions do.
+const EARLIER: [(u32, &str); 2] =
+    [(1, include_str!("../everything_v1.jsonl")), (2, include_str!("../everything_v2.jsonl"))];
 
 #[tokio::test]
 async fn every_line_has_its_form() {
@@ -32,10 +33,13 @@ fn lines_come_back_as_they_were() {
 }
 
 #[test]
-fn archives_of_the_first_version_are_read() {
-    let lines = lines_of(EVERYTHING_V1).expect("reads");
-    let today = EVERYTHING_V1.replacen("\"version\":1", "\"version\":2", 1);
-    assert_eq!(archive_of(&lines), today);
+fn archives_of_earlier_versions_are_read() {
+    for (version, archive) in EARLIER {
+        let lines = lines_of(archive).expect("reads");
+        let header = |version: u32| format!("\"version\":{version}");
+        let today = archive.replacen(&header(version), &header(VERSION), 1);
+        assert_eq!(archive_of(&lines), today, "version {version}");
+    }
 }
 
 #[test]
@@ -52,7 +56,7 @@ fn an_opening_has_its_form() {
     let line = ArchiveLine::Opening { scope: ada(), spec, at: at(1_000) };
     let archive = archive_of(std::slice::from_ref(&line));
     insta::assert_snapshot!(archive, @r#"
-    {"header":{"format":"chat-archive","version":2}}
+    {"header":{"format":"chat-archive","version":3}}
     {"opening":{"tenant":"acme","user":"ada","row":{"id":"wallet:ada","owner":"ada","kind":"limited","opening":12345,"at":1000}}}
     {"end":{"conversations":0,"messages":0,"files":0,"turns":0,"accounts":0,"openings":1,"holds":0,"entries":0,"usage_rows":0}}
     "#);
@@ -78,7 +82,8 @@ fn other_files_are_no_archives() {
 #[test]
 fn newer_versions_are_refused() {
     for version in [0, VERSION + 1] {
-        let newer = EVERYTHING.replace("\"version\":2", &format!("\"version\":{version},\"x\":2"));
+        let header = format!("\"version\":{VERSION}");
+        let newer = EVERYTHING.replace(&header, &format!("\"version\":{version},\"x\":2"));
         check_refused(&newer, ArchiveErrorKind::UnknownVersion, None);
     }
 }

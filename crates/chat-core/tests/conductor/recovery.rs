@@ -114,6 +114,7 @@ fn open_step(world: &World, died: &Died, dispatched: bool) {
         input_bound: Tokens::new(100),
         input_estimate: Tokens::new(10),
         opened_at: world.clock.now(),
+        tier: None,
         dispatched,
     };
     let fence = Fence { scope: ada(), turn: died.turn.clone(), epoch: 1 };
@@ -236,6 +237,34 @@ fn dispatched_is_billed_its_input_and_never_sent_again() {
     let account = in_process(world.account(&ada()));
     assert_eq!((account.held, account.posted), (Money::ZERO, cost(&input)));
     assert_eq!(world.provider.calls().len(), 1);
+}
+
+#[test]
+fn a_crashed_call_is_billed_in_the_tier_it_asked_for() {
+    let hang = || vec![ScriptedReply::new(vec![ScriptedStep::Hang])];
+    let retried = ScriptedStep::Attempt { attempt: 2, previous: Exposure::Unknown };
+    let twice = ScriptedReply::new(vec![retried, ScriptedStep::Hang]);
+    for (replies, attempts) in [(hang(), 1), (vec![twice], 2)] {
+        let mut world = World::new(replies).with_credit(1_000_000_000);
+        world.provider = world.provider.with_tier("flex");
+        let died = die_at(&world, async |_, turn| {
+            let journaled = async || {
+                let record = world.record(&ada(), turn.id()).await;
+                record.steps.first().map_or(0, |step| step.attempts)
+            };
+            while world.provider.calls_under_way() == 0 || journaled().await < attempts {
+                tokio::task::yield_now().await;
+            }
+        });
+        recover(&world, &died, TurnState::Interrupted);
+        let rows = rows(&world);
+        assert_eq!(rows.len(), usize::try_from(attempts).expect("few"));
+        for row in rows {
+            let at_flex = Money::from_nano_usd(cost(&row.usage).nano_usd() / 2);
+            let flex = "test:scripted/*@1970-01-01#flex";
+            assert_eq!((row.amount, row.price_version.as_str()), (at_flex, flex));
+        }
+    }
 }
 
 #[test]

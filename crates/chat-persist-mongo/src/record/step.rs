@@ -19,6 +19,8 @@ pub(crate) struct StepDocument {
     input_bound: i64,
     input_estimate: i64,
     opened_at: DateTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tier: Option<String>,
     /// Since when the ledger owes it; only in state `settling`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     settling_since: Option<DateTime>,
@@ -55,6 +57,7 @@ impl StepDocument {
             input_bound: int64(step.input_bound.get())?,
             input_estimate: int64(step.input_estimate.get())?,
             opened_at: date(step.opened_at),
+            tier: step.tier.clone(),
             settling_since: None,
             amounts: Vec::new(),
         })
@@ -70,6 +73,7 @@ impl StepDocument {
             input_bound: int64(step.input_bound.get())?,
             input_estimate: int64(step.input_estimate.get())?,
             opened_at: date(step.opened_at),
+            tier: step.tier.clone(),
             settling_since: settling_since.filter(|_| step.state == StepState::Settling),
             amounts: step.amounts.iter().map(AmountDocument::of).collect::<EngineResult<_>>()?,
         })
@@ -85,6 +89,7 @@ impl StepDocument {
             input_bound: Tokens::new(unsigned(self.input_bound)?),
             input_estimate: Tokens::new(unsigned(self.input_estimate)?),
             opened_at: moment(self.opened_at),
+            tier: self.tier.clone(),
             amounts: self.amounts()?,
         })
     }
@@ -112,7 +117,8 @@ impl StepDocument {
             && self.model == opened.model
             && self.input_bound == opened.input_bound
             && self.input_estimate == opened.input_estimate
-            && self.opened_at == opened.opened_at)
+            && self.opened_at == opened.opened_at
+            && self.tier == opened.tier)
     }
 }
 

@@ -89,6 +89,7 @@ fn step() -> NewStep {
         input_bound: Tokens::new(200),
         input_estimate: Tokens::new(150),
         opened_at: at(1_500),
+        tier: None,
         dispatched: true,
     }
 }

@@ -118,6 +118,7 @@ async fn whole_turn(
         input_bound: Tokens::new(10),
         input_estimate: Tokens::new(10),
         opened_at: asked.created_at,
+        tier: None,
         dispatched: true,
     };
     store.open_step(&fence, &step).await.expect("opens");

@@ -59,6 +59,22 @@ async fn a_newer_schema_is_refused_untouched() {
 }
 
 #[tokio::test]
+async fn a_process_that_knows_no_tiers_goes_on_opening_steps() {
+    let database = Database::create().await;
+    let store = database.store().await;
+    let accept = first_turn("1", "hi");
+    store.accept(&scope(), &accept).await.expect("accepts");
+    let mut shell = shell_at(&database.url()).await;
+    run(&mut shell, "SET search_path TO chat").await;
+    let opened =
+        "SELECT open_step(tenant, id, user_id, epoch, 1, 'reply', 'example/echo', 'held', 0,
+        1, 1, 5)::INT::BIGINT FROM turns";
+    assert_eq!(number(&mut shell, opened).await, 1);
+    let turn = store.turn(&scope(), &accept.turn.id).await.expect("reads").expect("is there");
+    assert_eq!(turn.steps[0].tier, None);
+}
+
+#[tokio::test]
 async fn another_programs_schema_is_refused_untouched() {
     let database = Database::create().await;
     let mut shell = shell_at(&database.url()).await;

@@ -108,6 +108,7 @@ async fn a_step_is_stored_like_this() {
         input_bound: Tokens::new(100),
         input_estimate: Tokens::new(80),
         opened_at: at(5),
+        tier: None,
         dispatched: true,
     };
     store.open_step(&fence(&accept), &step).await.expect("opens");

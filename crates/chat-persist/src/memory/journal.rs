@@ -72,6 +72,7 @@ impl State {
             input_bound: step.input_bound,
             input_estimate: step.input_estimate,
             opened_at: step.opened_at,
+            tier: step.tier.clone(),
             amounts: Vec::new(),
         };
         row.steps.insert(step.step, StepRow { record, settling_since: None });
@@ -279,4 +280,5 @@ fn is_same_step(stored: &StepRecord, step: &NewStep) -> bool {
         && stored.input_bound == step.input_bound
         && stored.input_estimate == step.input_estimate
         && stored.opened_at == step.opened_at
+        && stored.tier == step.tier
 }

@@ -52,6 +52,7 @@ fn settled(turn: &TurnId, step: u32) -> StepRecord {
         input_bound: Tokens::new(200),
         input_estimate: Tokens::new(150),
         opened_at: at(1_500),
+        tier: None,
         amounts: vec![amount(1)],
     }
 }
@@ -69,7 +70,11 @@ fn rich(name: &str) -> TurnRecord {
             ..settled(&turn, 1)
         },
         StepRecord { attempts: 2, amounts: vec![amount(1), amount(2)], ..settled(&turn, 2) },
-        StepRecord { purpose: Purpose::ToolRound, ..settled(&turn, 11) },
+        StepRecord {
+            purpose: Purpose::ToolRound,
+            tier: Some("pri\u{f6}\u{0}rity".to_owned()),
+            ..settled(&turn, 11)
+        },
     ];
     TurnRecord {
         turn: NewTurn {

@@ -18,6 +18,7 @@ pub(super) fn stored_step(sent: &Sent, number: u32, state: StepState, attempts: 
         input_bound: Tokens::new(200),
         input_estimate: Tokens::new(150),
         opened_at: at(1_500),
+        tier: None,
         amounts: Vec::new(),
     }
 }
@@ -72,6 +73,35 @@ pub async fn steps_come_in_order_with_their_purpose(store: &Arc<dyn Store>) {
     let expected =
         [(1, Purpose::Summary), (2, Purpose::Title), (9, Purpose::Reply), (10, Purpose::ToolRound)];
     assert_eq!(found, expected);
+}
+
+/// The service tier comes back wherever a step is read; a repeat that asks for another one is refused.
+pub async fn the_tier_a_step_asks_for_comes_back(store: &Arc<dyn Store>) {
+    let sent = Sent::named("1").accept(&**store).await;
+    let asking = |number, tier: Option<&str>| {
+        let tier = tier.map(str::to_owned);
+        chat_persist::NewStep { tier, ..step(number, true) }
+    };
+    store.open_step(&sent.fence(), &asking(1, Some("flex"))).await.expect("opens");
+    store.open_step(&sent.fence(), &asking(2, None)).await.expect("opens");
+    let before = sent.everything(&**store).await;
+    store.open_step(&sent.fence(), &asking(1, Some("flex"))).await.expect("is there");
+    for other in [asking(1, None), asking(1, Some("Flex")), asking(2, Some(""))] {
+        let opened = store.open_step(&sent.fence(), &other).await;
+        assert_refused(opened, PersistErrorKind::Conflict);
+    }
+    assert_eq!(sent.everything(&**store).await, before);
+    let flex = StepRecord {
+        tier: Some("flex".to_owned()),
+        ..stored_step(&sent, 1, StepState::Dispatched, 1)
+    };
+    check_steps(store, &sent, &[flex, stored_step(&sent, 2, StepState::Dispatched, 1)]).await;
+    store.close_step(&sent.fence(), &settling(1)).await.expect("closes");
+    let tenant = &sent.fence().scope.tenant;
+    let by_key = store.step(tenant, &sent.step_key(1)).await.expect("reads").expect("is there");
+    assert_eq!(by_key.step.tier.as_deref(), Some("flex"));
+    let unsettled = store.unsettled_steps(at(9_000), 10).await.expect("reads");
+    assert_eq!(unsettled, [by_key]);
 }
 
 /// Attempts are counted one by one; the same one again changes nothing.

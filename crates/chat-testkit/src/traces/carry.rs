@@ -75,6 +75,7 @@ impl World {
                 input_bound: Tokens::new(100),
                 input_estimate: Tokens::new(50),
                 opened_at: turn.created_at,
+                tier: self.tier(),
                 amounts,
             });
         }

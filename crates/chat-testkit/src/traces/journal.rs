@@ -174,6 +174,7 @@ impl World {
             input_bound: Tokens::new(self.rng.u64(..100_000)),
             input_estimate: Tokens::new(self.rng.u64(..1_000)),
             opened_at: self.tick(),
+            tier: self.tier(),
             dispatched,
         };
         Operation::OpenStep { fence, step }

@@ -187,6 +187,11 @@ impl World {
         Money::from_nano_usd(nano_usd)
     }
 
+    /// A service tier, mostly none.
+    pub(super) fn tier(&mut self) -> Option<String> {
+        self.chance(30).then(|| self.pick(&["flex", "priority", ""]).to_owned())
+    }
+
     pub(super) fn failure(&mut self) -> Option<TurnFailure> {
         self.chance(30).then(|| TurnFailure::new("provider_unavailable", self.text(), true))
     }
