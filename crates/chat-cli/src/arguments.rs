@@ -182,6 +182,9 @@ pub(crate) struct Show {
     /// The branch that ends at this message [default: the newest]
     #[arg(long, value_name = "MSG")]
     pub(crate) at: Option<String>,
+    /// Show what each message and the branch cost
+    #[arg(long)]
+    pub(crate) costs: bool,
 }
 
 #[derive(Debug, Args)]

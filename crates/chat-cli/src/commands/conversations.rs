@@ -51,7 +51,7 @@ pub(crate) async fn list(app: &App<'_>, list: &List) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// One branch of a conversation, as it was said.
+/// One branch of a conversation, as it was said, and what it cost if that was asked for.
 pub(crate) async fn show(app: &App<'_>, show: &Show) -> Result<Exit, Failure> {
     let conversation = find::conversation(app, &show.conversation).await?;
     let head = match &show.at {
@@ -72,8 +72,19 @@ pub(crate) async fn show(app: &App<'_>, show: &Show) -> Result<Exit, Failure> {
         }
         other => other?,
     };
+    let costs = if show.costs {
+        // The turn of a question may have its reply on another branch, which then bears the cost.
+        let thread = find::thread(app, &conversation.id).await?;
+        Some(Costs::read(app, &conversation.id, &thread).await?)
+    } else {
+        None
+    };
     if app.settings.json {
-        app.output.line(json!({ "conversation": conversation, "messages": messages }));
+        let mut shown = json!({ "conversation": conversation, "messages": messages });
+        if let (Some(shown), Some(costs)) = (shown.as_object_mut(), &costs) {
+            shown.insert("costs".to_owned(), costs.branch_json(&messages)?);
+        }
+        app.output.line(shown);
         return Ok(Exit::Ok);
     }
     app.output.note(format_args!("{}  {}", conversation.id, conversation.title));
@@ -85,13 +96,18 @@ pub(crate) async fn show(app: &App<'_>, show: &Show) -> Result<Exit, Failure> {
             Role::Tool => "tool",
         };
         let model = message.model.as_ref().map(|model| format!(" · {model}"));
+        let cost = costs.as_ref().and_then(|costs| costs.note(&message.id));
         app.output.line(format_args!(
-            "── {who} {} · {}{}",
+            "── {who} {} · {}{}{}",
             short_id(&message.id),
             moment(message.created_at),
-            model.unwrap_or_default()
+            model.unwrap_or_default(),
+            cost.map(|cost| format!(" · {cost}")).unwrap_or_default()
         ));
         app.output.line(message_text(message));
+    }
+    if let Some(costs) = costs {
+        app.output.line(format_args!("{} on this branch", costs.sum(&messages)?));
     }
     Ok(Exit::Ok)
 }

@@ -1,13 +1,13 @@
-//! What each reply of a conversation cost, and each branch: exact sums of usage rows.
+//! What each message of a conversation cost, and each branch: exact sums of usage rows.
 //!
 //! A turn's cost is that of all its calls, whatever they were for. It stands at the turn's reply, or
 //! at the message it was to answer where there is no reply. What a copy shows was paid for by the
 //! original, so copied messages cost nothing here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chat_runtime::thread::MessageThread;
-use chat_runtime::types::Role;
+use chat_runtime::types::{Purpose, Role};
 use chat_runtime::{ConversationId, Message, MessageId, Money, TurnId};
 use serde_json::json;
 
@@ -15,10 +15,44 @@ use super::usage::{Selection, each_row, plus};
 use crate::app::App;
 use crate::errors::Failure;
 
+/// What one turn cost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct TurnCost {
+    sum: Money,
+    by_purpose: BTreeMap<Purpose, Money>,
+}
+
+impl TurnCost {
+    fn add(&mut self, purpose: Purpose, amount: Money) -> Result<(), Failure> {
+        self.sum = plus(self.sum, amount)?;
+        let part = self.by_purpose.entry(purpose).or_default();
+        *part = plus(*part, amount)?;
+        Ok(())
+    }
+
+    /// The sum, and what it is made of where that is more than the reply.
+    fn shown(&self) -> String {
+        if self.by_purpose.keys().all(|purpose| *purpose == Purpose::Reply) {
+            return self.sum.to_string();
+        }
+        let parts = self.by_purpose.iter();
+        let parts = parts.map(|(purpose, amount)| format!("{} {amount}", purpose.as_str()));
+        format!("{} ({})", self.sum, parts.collect::<Vec<_>>().join(", "))
+    }
+
+    fn json(&self, message: &MessageId) -> serde_json::Value {
+        json!({
+            "message": message,
+            "amount_nano_usd": self.sum,
+            "by_purpose_nano_usd": self.by_purpose,
+        })
+    }
+}
+
 /// The costs of one conversation.
 #[derive(Debug, Default)]
 pub(crate) struct Costs {
-    own: HashMap<MessageId, Money>,
+    own: HashMap<MessageId, TurnCost>,
     /// From the root down to each last message.
     branches: Vec<(MessageId, Money)>,
     total: Money,
@@ -36,21 +70,20 @@ impl Costs {
         id: &ConversationId,
         thread: &MessageThread,
     ) -> Result<Self, Failure> {
-        let mut turns: HashMap<TurnId, Money> = HashMap::new();
+        let mut turns: HashMap<TurnId, TurnCost> = HashMap::new();
         let selection = Selection::of_conversation(id);
         each_row(app, &selection, |_, row| {
             let turn = turns.entry(row.key.step.turn.clone()).or_default();
-            *turn = plus(*turn, row.amount)?;
-            Ok(())
+            turn.add(row.purpose, row.amount)
         })
         .await?;
         Self::of(turns, thread)
     }
 
-    fn of(mut turns: HashMap<TurnId, Money>, thread: &MessageThread) -> Result<Self, Failure> {
+    fn of(mut turns: HashMap<TurnId, TurnCost>, thread: &MessageThread) -> Result<Self, Failure> {
         let mut costs = Self::default();
-        for amount in turns.values() {
-            costs.total = plus(costs.total, *amount)?;
+        for turn in turns.values() {
+            costs.total = plus(costs.total, turn.sum)?;
         }
         // Replies first: what is left then belongs to messages without one.
         for wants_reply in [true, false] {
@@ -58,14 +91,14 @@ impl Costs {
                 let is_reply = message.role == Role::Assistant;
                 if is_reply == wants_reply
                     && let Some(turn) = &message.turn
-                    && let Some(amount) = turns.remove(turn)
+                    && let Some(cost) = turns.remove(turn)
                 {
-                    costs.own.insert(message.id.clone(), amount);
+                    costs.own.insert(message.id.clone(), cost);
                 }
             }
         }
-        for amount in turns.into_values() {
-            costs.elsewhere = plus(costs.elsewhere, amount)?;
+        for turn in turns.into_values() {
+            costs.elsewhere = plus(costs.elsewhere, turn.sum)?;
         }
         costs.add_up(thread)?;
         Ok(costs)
@@ -81,7 +114,7 @@ impl Costs {
             if !seen.insert(&message.id) {
                 continue;
             }
-            let sum = plus(above, self.own.get(&message.id).copied().unwrap_or_default())?;
+            let sum = plus(above, self.sum_of(&message.id))?;
             let children = thread.children(&message.id);
             if children.is_empty() {
                 self.branches.push((message.id.clone(), sum));
@@ -91,11 +124,46 @@ impl Costs {
         Ok(())
     }
 
-    /// What stands behind each message: its own cost, and its branch's where one ends.
+    fn sum_of(&self, message: &MessageId) -> Money {
+        self.own.get(message).map(|cost| cost.sum).unwrap_or_default()
+    }
+
+    /// What stands behind a message's name: what its turn cost, and for what.
+    pub(crate) fn note(&self, message: &MessageId) -> Option<String> {
+        self.own.get(message).map(TurnCost::shown)
+    }
+
+    /// What these messages cost together.
+    ///
+    /// # Errors
+    /// `invalid_amount` if the sum does not fit.
+    pub(crate) fn sum(&self, messages: &[Message]) -> Result<Money, Failure> {
+        messages.iter().try_fold(Money::ZERO, |sum, message| plus(sum, self.sum_of(&message.id)))
+    }
+
+    /// The same of one branch for programs; messages without a cost of their own are left out.
+    ///
+    /// # Errors
+    /// As [`Costs::sum`].
+    pub(crate) fn branch_json(&self, messages: &[Message]) -> Result<serde_json::Value, Failure> {
+        Ok(json!({
+            "messages": self.messages_json(messages.iter()),
+            "branch_nano_usd": self.sum(messages)?,
+        }))
+    }
+
+    fn messages_json<'a>(
+        &self,
+        messages: impl Iterator<Item = &'a Message>,
+    ) -> Vec<serde_json::Value> {
+        messages.filter_map(|one| Some(self.own.get(&one.id)?.json(&one.id))).collect()
+    }
+
+    /// What stands behind each message of a tree: its own cost, and its branch's where one ends.
     pub(crate) fn notes(&self) -> HashMap<MessageId, String> {
         let mut notes: HashMap<MessageId, String> = HashMap::new();
-        for (id, amount) in &self.own {
-            notes.insert(id.clone(), amount.to_string());
+        for (id, cost) in &self.own {
+            notes.insert(id.clone(), cost.sum.to_string());
         }
         for (id, amount) in &self.branches {
             let note = notes.entry(id.clone()).or_default();
@@ -113,18 +181,14 @@ impl Costs {
         format!("{} in all, {} of it for messages that are not here", self.total, self.elsewhere)
     }
 
-    /// The same for programs; messages without a cost of their own are left out.
+    /// The whole tree for programs; messages without a cost of their own are left out.
     pub(crate) fn json(&self, thread: &MessageThread) -> serde_json::Value {
-        let messages = thread.messages().filter_map(|message| {
-            let amount = self.own.get(&message.id)?;
-            Some(json!({ "message": message.id, "amount_nano_usd": amount }))
-        });
         let branches = self
             .branches
             .iter()
             .map(|(id, amount)| json!({ "head": id, "amount_nano_usd": amount }));
         json!({
-            "messages": messages.collect::<Vec<_>>(),
+            "messages": self.messages_json(thread.messages()),
             "branches": branches.collect::<Vec<_>>(),
             "elsewhere_nano_usd": self.elsewhere,
             "total_nano_usd": self.total,

@@ -1,4 +1,4 @@
-//! What `usage`, `prices` and `tree --costs` add up, to the last nano-USD.
+//! What `usage`, `prices`, `tree --costs` and `show --costs` add up, to the last nano-USD.
 
 use crate::support::Home;
 
@@ -185,6 +185,57 @@ fn a_tree_shows_what_each_reply_and_each_branch_cost() {
     let copy = home.ok(&["fork", &id, "--at", &reply]);
     let copied = home.json(&["tree", copy.trim(), "--costs", "--json"]);
     assert_eq!(copied[0]["costs"]["total_nano_usd"], 0);
+}
+
+#[test]
+fn a_branch_shows_what_each_message_cost_by_purpose_and_its_sum() {
+    let home = priced();
+    home.ok(&["send", "a b c"]);
+    let id = home.conversation();
+    let shown = home.json(&["show", &id, "--json"]);
+    assert_eq!(shown[0].get("costs"), None);
+    let reply = shown[0]["messages"][1]["id"].as_str().unwrap().to_owned();
+    home.ok(&["send", "-c", &id, "--parent", &reply, "second"]);
+    home.ok(&["send", "-c", &id, "--parent", &reply, "another second"]);
+    // As if the first turn had named the conversation too.
+    change_database(
+        &home,
+        "row = list(db.execute('SELECT * FROM usage ORDER BY pk LIMIT 1').fetchone())\n\
+         names = [d[0] for d in db.execute('SELECT * FROM usage').description]\n\
+         for name, value in [('pk', None), ('step', 2), ('purpose', 'title'), ('amount', 7000000)]:\n\
+         \x20   row[names.index(name)] = value\n\
+         db.execute('INSERT INTO usage VALUES (' + ','.join('?' * len(row)) + ')', row)",
+    );
+    let shown = home.json(&["show", &id, "--costs", "--json"]);
+    let costs = &shown[0]["costs"];
+    let messages = costs["messages"].as_array().unwrap();
+    assert_eq!(messages.len(), 2, "{costs}");
+    assert_eq!(
+        messages[0],
+        serde_json::json!({
+            "message": reply,
+            "amount_nano_usd": COST + 7_000_000,
+            "by_purpose_nano_usd": { "reply": COST, "title": 7_000_000 },
+        })
+    );
+    let second = messages[1]["amount_nano_usd"].as_u64().unwrap();
+    let sum = COST + 7_000_000 + second;
+    assert_eq!(costs["branch_nano_usd"].as_u64(), Some(sum));
+    // The tree's sums are the same, whatever the branch.
+    let tree = home.json(&["tree", &id, "--costs", "--json"]);
+    let head = &shown[0]["conversation"]["head"];
+    let branches = tree[0]["costs"]["branches"].as_array().unwrap();
+    let branch = branches.iter().find(|branch| branch["head"] == *head).unwrap();
+    assert_eq!(branch["amount_nano_usd"].as_u64(), Some(sum));
+    let first = home.json(&["show", &id, "--at", &reply, "--costs", "--json"]);
+    assert_eq!(first[0]["costs"]["branch_nano_usd"], COST + 7_000_000);
+
+    let text = home.ok(&["show", &id, "--costs"]);
+    assert!(text.contains(" · $0.03 (reply $0.023, title $0.007)\n"), "{text}");
+    let last = text.lines().last().unwrap().strip_suffix(" on this branch").unwrap();
+    let (whole, nano) = last.strip_prefix('$').unwrap().split_once('.').unwrap();
+    assert_eq!(format!("{whole}{nano:0<9}").parse(), Ok(sum), "{text}");
+    assert!(!home.ok(&["show", &id]).contains('$'));
 }
 
 #[test]
