@@ -146,6 +146,11 @@ impl ModelProvider for LocalProvider {
         if let Ok(Some(input_tokens)) = exact {
             prepared.input_bound = Tokens::new(input_tokens);
             prepared.input_estimate = Tokens::new(input_tokens);
+        } else {
+            // The count may be a guess. The body's frame is longer than the template's, so nothing
+            // that is fed has more tokens than the body has bytes.
+            let bytes = Tokens::from_len(prepared.body.len());
+            prepared.input_bound = prepared.input_bound.max(bytes);
         }
         Ok(prepared)
     }

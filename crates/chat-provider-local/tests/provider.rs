@@ -12,7 +12,7 @@ use chat_provider::{
     AttemptGate, CallPermit, CompletionStream, Exposure, GateRefused, ModelProvider, ModelRequest,
     OpenGate, ProviderErrorKind, ProviderEvent,
 };
-use chat_provider_local::{LOCAL_MODEL, LocalErrorKind, LocalProvider};
+use chat_provider_local::{LOCAL_MODEL, LocalEngine, LocalErrorKind, LocalProvider};
 use chat_types::{
     ContentPart, FileId, FinishReason, GrantTerms, ModelId, ModelOptions, Money, Prompt,
     PromptItem, Purpose, Role, Section, StepGrant, StepKey, Tokens, ToolSpec, TurnId, Usage,
@@ -90,6 +90,23 @@ fn end_of(reads: &[Vec<ProviderEvent>]) -> (FinishReason, Usage) {
         [.., ProviderEvent::Finished(reason), ProviderEvent::Usage(usage)] => (*reason, *usage),
         other => panic!("not an end: {other:?}"),
     }
+}
+
+/// A vocabulary that cannot be read leaves a guess, which random letters exceed twice over.
+#[test]
+fn without_its_vocabulary_a_prompt_is_bound_by_its_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = folder.path().join("damaged.gguf");
+    std::fs::write(&weights, "GGUF").unwrap();
+    let provider = LocalProvider::new(LocalEngine::open(&weights).unwrap()).unwrap();
+    let dense = "qZxJvKwQ".repeat(500);
+    let counter = provider.counter(&provider.models()[0]);
+    let dense_request = ModelRequest { input_tokens: counter.count_text(&dense), ..ask(&dense) };
+    let prepared = provider.prepare(&dense_request).unwrap();
+    assert!(prepared.input_bound >= Tokens::from_len(dense.len()), "{}", prepared.input_bound);
+    assert_eq!(prepared.input_estimate, dense_request.input_tokens);
+    let none = provider.prepare(&request(Vec::new())).unwrap();
+    assert!(none.input_bound >= Tokens::new(50), "the default instructions are sent too");
 }
 
 #[tokio::test]
