@@ -1,4 +1,5 @@
 //! What is posted, and what its answers mean.
+#![expect(clippy::expect_used, reason = "test helpers fail loudly")]
 
 use std::sync::Arc;
 

@@ -49,13 +49,13 @@ fn a_program_killed_between_delivery_and_mark_delivers_again_and_loses_none(engi
     receiver.be_silent(true);
     let model = format!("openai/{MODEL}");
     let mut child = scene.home.command(["send", "--model", &model, "pay me"]).spawn().unwrap();
-    let first = receiver.wait_for(1, PATIENCE).expect("is posted");
+    let first = receiver.wait_for(1, PATIENCE).unwrap();
     // It has the notice, and the program does not know.
     child.kill().unwrap();
     child.wait().unwrap();
     receiver.be_silent(false);
     refused(&scene);
-    let posted = receiver.wait_for(3, PATIENCE).expect("comes again");
+    let posted = receiver.wait_for(3, PATIENCE).unwrap();
     assert_eq!(posted.len(), 3, "{posted:?}");
     assert_eq!(posted[..2], [first[0].clone(), first[0].clone()], "the same key, the same bytes");
     assert_ne!(posted[2].key, first[0].key);
@@ -79,7 +79,7 @@ fn a_receiver_that_is_away_hears_all_of_it_later(engine: Engine) {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let receiver = NoticeReceiver::at(address).unwrap();
         let waiting = tokio::task::spawn_blocking(move || receiver.wait_for(2, PATIENCE));
-        let heard = waiting.await.unwrap().expect("is posted");
+        let heard = waiting.await.unwrap().unwrap();
         runtime.client().drain().await;
         heard
     });

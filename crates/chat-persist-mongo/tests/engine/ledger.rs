@@ -283,7 +283,12 @@ fn usage_row(attempt: u32) -> UsageRow {
 
 fn assert_no_float(place: &str, value: &Bson) {
     match value {
-        Bson::String(_) | Bson::Int64(_) | Bson::Null | Bson::Timestamp(_) | Bson::ObjectId(_) => {}
+        Bson::String(_)
+        | Bson::Int64(_)
+        | Bson::Boolean(_)
+        | Bson::Null
+        | Bson::Timestamp(_)
+        | Bson::ObjectId(_) => {}
         Bson::Array(list) => list.iter().for_each(|value| assert_no_float(place, value)),
         Bson::Document(document) => {
             for (name, value) in document {
@@ -302,6 +307,7 @@ async fn numbers_are_stored_as_integers_of_64_bits() {
     store.hold(&scope(), &request(1, &["main"], 10)).await.expect("holds");
     store.settle(&scope(), &settlement(1, 12)).await.expect("settles");
     store.hold(&scope(), &request(2, &["main"], 10)).await.expect("holds");
+    store.settle(&scope(), &settlement(2, 12)).await.expect("settles");
     store.record(&scope(), &[usage_row(1), usage_row(2)]).await.expect("records");
     let restored = LedgerRows {
         accounts: vec![(
@@ -311,7 +317,9 @@ async fn numbers_are_stored_as_integers_of_64_bits() {
         ..LedgerRows::default()
     };
     store.restore(&restored).await.expect("restores");
-    for name in ["runtime_accounts", "runtime_holds", "runtime_entries", "runtime_usage"] {
+    let money =
+        ["accounts", "holds", "entries", "usage", "notices"].map(|of| format!("runtime_{of}"));
+    for name in &money {
         let cursor = fresh.database().collection::<Document>(name).find(doc! {}).await;
         let stored: Vec<Document> = cursor.expect("reads").try_collect().await.expect("reads");
         assert!(stored.len() >= 2, "{name}");
