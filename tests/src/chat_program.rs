@@ -71,7 +71,7 @@ fn build() -> Result<PathBuf, ProgramError> {
         "--bin",
         "chat",
         "--features",
-        "chat-cli/postgres,chat-cli/mongo",
+        "chat-cli/postgres,chat-cli/mongo,chat-cli/balance-http",
     ];
     build_program("chat", SELECTION)
 }

@@ -110,7 +110,7 @@ pub(crate) const SUITES: &[Suite] = &[
             Part::Package("chat-webhook"),
             Part::File("chat-tests", "external_billing"),
         ]),
-        needs: &[],
+        needs: &[Need::Programs],
     },
     Suite {
         name: "e2e",

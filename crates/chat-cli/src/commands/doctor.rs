@@ -1,9 +1,11 @@
 //! `chat doctor`: what is there, what is missing, and how to get it. Makes no file; a database server
-//! is asked, and its schema made ready.
+//! is asked, and its schema made ready; a billing service is asked, and nothing changed there.
 
 use std::path::Path;
 
-use chat_runtime::{ProviderConfig, Runtime, Store, shown_url};
+use chat_runtime::{
+    AccountsConfig, ProviderConfig, Runtime, Store, ask_billing_service, shown_url,
+};
 
 use crate::app::now;
 use crate::errors::{Exit, Failure};
@@ -31,6 +33,7 @@ impl Finding {
 pub(crate) async fn run(settings: &Settings, output: &Output) -> Result<Exit, Failure> {
     let mut findings = vec![configuration(settings)];
     findings.extend(store(settings).await);
+    findings.extend(billing_service(settings).await);
     findings.extend(models(settings).await);
     let mut exit = Exit::Ok;
     for finding in findings {
@@ -89,6 +92,28 @@ async fn store(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
+/// The billing service, if one keeps the ledger: does it answer, and does it take the secret.
+async fn billing_service(settings: &Settings) -> Option<Finding> {
+    let AccountsConfig::External(service) = &settings.runtime.accounts else {
+        return None;
+    };
+    let name = format!("billing service {}", shown_url(&service.base_url));
+    match ask_billing_service(&settings.runtime.accounts).await {
+        Ok(_) => Some(Finding::Fine(name)),
+        Err(error) => {
+            let is_down = error.code() == "ledger_unavailable";
+            let mut failure = Failure::from(error);
+            if is_down {
+                failure = failure.with_remedy(
+                    "check that it runs, and base_url and secret_env under [accounts]; \
+                     until it answers no message is sent",
+                );
+            }
+            Some(Finding::wrong(&name, &failure))
+        }
+    }
+}
+
 /// The nearest folder that is there must be writable; trying it would write.
 fn missing_database(database: &Path) -> Finding {
     let nearest = database.ancestors().skip(1).find(|folder| folder.is_dir());
@@ -112,6 +137,8 @@ fn missing_database(database: &Path) -> Finding {
 async fn models(settings: &Settings) -> Vec<Finding> {
     let mut config = settings.runtime.clone();
     "memory:".clone_into(&mut config.store);
+    // A store that knows no turn must recover nothing in the books of others.
+    config.accounts = AccountsConfig::Unlimited;
     let runtime = match Runtime::open(config).await {
         Ok(runtime) => runtime,
         Err(error) => {
