@@ -1,7 +1,7 @@
 //! What the provider says of money: its own cost wins, and its service tier chooses the prices.
 
 use chat_core::{TurnOutcome, TurnRequest};
-use chat_provider::{ProviderEvent, ScriptedReply, ScriptedStep};
+use chat_provider::{Exposure, ProviderEvent, ScriptedReply, ScriptedStep};
 use chat_types::{FinishReason, Money, TurnState, UsageSource};
 use chat_usage::UsageRow;
 
@@ -102,6 +102,22 @@ async fn without_a_reported_tier_the_standard_one_is_billed_whatever_was_asked()
     world.provider = world.provider.with_tier("priority");
     let (_, row) = bill_in(world).await;
     assert_eq!((row.price_version.as_str(), row.amount), (BOOK, nano(16_000)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_of_which_nothing_was_heard_is_billed_in_the_tier_it_asked_for() {
+    let mut steps = vec![ScriptedStep::Attempt { attempt: 2, previous: Exposure::Unknown }];
+    steps.extend(whole(vec![]));
+    let mut world = World::new(vec![ScriptedReply::new(steps)]).with_credit(1_000_000_000);
+    world.provider = world.provider.with_tier("flex");
+    let client = world.start().await;
+    complete(&client, TurnRequest::text("hi")).await;
+    let rows = world.rows(&ada()).await;
+    let versions: Vec<_> = rows.iter().map(|row| row.price_version.as_str()).collect();
+    // The second one was answered, and not in another tier than the standard one.
+    assert_eq!(versions, ["test:scripted/*@1970-01-01#flex", BOOK]);
+    assert_eq!(rows[0].amount.nano_usd() * 2, cost(&rows[0].usage).nano_usd());
+    assert_sound(&client).await;
 }
 
 #[tokio::test(start_paused = true)]
