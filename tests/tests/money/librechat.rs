@@ -1,7 +1,7 @@
 //! LibreChat's acceptance cases of ledger and balance, on every engine: met, or made stricter where their
 //! behaviour loses money. Each test says which.
 //!
-//! Not here: cases of prices and counts alone (`librechat_prices`); l12, refills.
+//! Not here: cases of prices and counts alone (`librechat_prices`).
 
 use std::sync::Arc;
 
@@ -30,6 +30,7 @@ on_every_engine! {
     l10_ten_times_300_on_1000_admits_three_and_fifty_times_100_on_100000_all,
     l11_a_hold_is_rounded_up_released_once_and_never_revived,
     l12_a_due_refill_is_one_entry_and_a_reset_is_the_difference,
+    l13_a_better_number_later_is_an_entry_beside_what_was_posted,
 }
 
 fn recorder(desk: &Desk) -> UsageRecorder {
@@ -286,5 +287,49 @@ fn l12_a_due_refill_is_one_entry_and_a_reset_is_the_difference(engine: Engine) {
         ];
         assert_eq!(refills, expected);
         desk.assert_sound().await;
+    });
+}
+
+/// Theirs: an estimate is kept, or corrected by what is left of somebody else's sum (70 less 30 is 40; less than
+/// nothing keeps the estimate). Ours: an estimate that was posted stays, in the ledger and in its row; what is
+/// known better later is one entry of the difference under a key of its own, and never a negative one.
+fn l13_a_better_number_later_is_an_entry_beside_what_was_posted(engine: Engine) {
+    Bank::on(engine).visit(async |desk| {
+        desk.open("ada", 10_000).await;
+        let recorder = recorder(desk);
+        for (turn, estimate) in [("little", 30), ("much", 70)] {
+            desk.ledger.hold(&scope(), &hold_request(turn, &[("ada", 100)])).await.unwrap();
+            let row =
+                UsageRow { source: UsageSource::Estimated, ..row(turn, tokens(9, 4), estimate) };
+            recorder.settle(&scope(), &settled(turn, vec![row])).await.unwrap();
+        }
+        let rows = desk.usage.rows(&scope(), &UsageQuery::default()).await.unwrap();
+        // Both cost 40.
+        let better = [(CreditKind::Adjustment, "little", 10), (CreditKind::Refund, "much", 30)];
+        for (kind, turn, difference) in better {
+            for _ in 0..2 {
+                let credit = credit(kind, "ada", turn, difference);
+                desk.ledger.credit(&scope(), &credit).await.unwrap();
+            }
+            for other in [difference + 1, -difference] {
+                let other = desk.ledger.credit(&scope(), &credit(kind, "ada", turn, other)).await;
+                assert_eq!(kind_of(other), BalanceErrorKind::Conflict);
+            }
+            let negative = credit(kind, "ada", "another", -difference);
+            let negative = desk.ledger.credit(&scope(), &negative).await;
+            assert_eq!(kind_of(negative), BalanceErrorKind::InvalidAmount);
+        }
+        assert_eq!(desk.available("ada").await, 10_000 - 2 * 40);
+        let entries = desk.entries().await;
+        let entries: Vec<_> = entries[1..].iter().map(|entry| (entry.kind, entry.amount)).collect();
+        let expected = [
+            (EntryKind::Usage, nano(30)),
+            (EntryKind::Usage, nano(70)),
+            (EntryKind::Adjustment, nano(10)),
+            (EntryKind::Refund, nano(30)),
+        ];
+        assert_eq!(entries, expected);
+        let now = desk.usage.rows(&scope(), &UsageQuery::default()).await.unwrap();
+        assert_eq!(now, rows, "a row is what was billed then");
     });
 }
