@@ -2,7 +2,7 @@
 //! and the books say so. Judged by the fake provider's own ledger, which is a process of its own.
 //!
 //! `m1`–`m10` are the promises of the ledger, `l01`–`l13` LibreChat's acceptance cases, met or made stricter.
-//! `CHAT_TEST_FULL=1` raises the counts, `CHAT_TEST_SEED` repeats a run.
+//! `CHAT_TEST_FULL=1` raises the counts and the time (`fuzz`: an hour in all), `CHAT_TEST_SEED` repeats a run.
 //! Not here: refills, the expiry of grants.
 #![expect(
     clippy::unwrap_used,
@@ -18,6 +18,7 @@ mod bank;
 mod bounds;
 mod calls;
 mod credits;
+mod fuzz;
 mod kills;
 mod leases;
 mod librechat;
