@@ -136,7 +136,7 @@ async fn the_doctor_gives_back_nothing_that_others_hold() {
         ..AccountSpec::new("eve".parse().unwrap(), AccountKind::Limited)
     };
     ledger.open_account(&scope, &opened, at).await.unwrap();
-    let leg = LegRequest { account: opened.id.clone(), amount, floor: amount, refill: None };
+    let leg = LegRequest::exactly(opened.id.clone(), amount);
     let key = StepKey { turn: "running-elsewhere".parse().unwrap(), step: 1 };
     ledger.hold(&scope, &HoldRequest { key, legs: vec![leg], at }).await.unwrap();
     assert_ends(&scene.run(&["doctor"]).await, 0, &[]);

@@ -110,6 +110,7 @@ fn operation(rng: &mut Rng) -> Operation {
                     amount: nano(amount_most),
                     floor: nano(floor),
                     refill: refill(rng),
+                    warn_below: rng.bool().then(|| nano(amount(rng))),
                 }
             };
             let legs = (0..rng.u32(1..4)).map(|_| leg(rng)).collect();
