@@ -6,8 +6,12 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 /// Where the name of a contract's test starts: what stands before it is the engine's own.
-const CONTRACTS: [&str; 3] =
-    ["persistence_conformance::", "ledger_conformance::", "usage_conformance::"];
+const CONTRACTS: [&str; 4] = [
+    "persistence_conformance::",
+    "ledger_conformance::",
+    "notices_conformance::",
+    "usage_conformance::",
+];
 /// Bytes of a hash that are shown: enough to tell lists apart.
 const SHOWN_BYTES: usize = 6;
 
