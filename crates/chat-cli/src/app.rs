@@ -53,6 +53,9 @@ impl<'a> App<'a> {
         if access == Access::Reads {
             extras = extras.without_billing();
         }
+        if config.store != settings.runtime.store {
+            extras = extras.without_recovery();
+        }
         let runtime = Runtime::open_with(config, extras).await?;
         let scope = match runtime.store().scope(settings.user.as_deref(), USER).await {
             Ok(scope) => scope,

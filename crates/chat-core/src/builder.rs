@@ -42,6 +42,7 @@ pub struct BaseClientBuilder {
     guards: Vec<Arc<dyn PromptGuard>>,
     observers: Vec<Arc<dyn LifecycleObserver>>,
     notice_sink: Option<Arc<dyn NoticeSink>>,
+    recovers: bool,
     config: TurnConfig,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
@@ -77,6 +78,7 @@ impl BaseClientBuilder {
             guards: Vec::new(),
             observers: Vec::new(),
             notice_sink: None,
+            recovers: true,
             config: TurnConfig::default(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidIds),
@@ -132,6 +134,13 @@ impl BaseClientBuilder {
         self
     }
 
+    /// Leaves what crashed processes left behind to others: over a store that knows none of the turns
+    /// that the ledger holds credit for, recovery would give that credit back.
+    pub fn without_recovery(mut self) -> Self {
+        self.recovers = false;
+        self
+    }
+
     /// Limits.
     pub fn config(mut self, config: TurnConfig) -> Self {
         self.config = config;
@@ -178,6 +187,7 @@ impl BaseClientBuilder {
             toolbox: self.toolbox,
             guards: self.guards,
             observers: self.observers,
+            recovers: self.recovers,
             config: self.config,
             clock: self.clock,
             owner: self.ids.owner_id()?,
@@ -191,7 +201,9 @@ impl BaseClientBuilder {
             notices: Notices::to(self.notice_sink),
         });
         let client = BaseClient { inner };
-        client.recover().await?;
+        if client.inner.recovers {
+            client.recover().await?;
+        }
         let keeper = TaskScope::default();
         keeper.spawn(owner::run(Arc::downgrade(&client.inner)));
         if client.inner.notices.sink.is_some() {

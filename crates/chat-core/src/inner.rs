@@ -42,6 +42,8 @@ pub(crate) struct Inner {
     pub(crate) toolbox: Option<Arc<dyn Toolbox>>,
     pub(crate) guards: Vec<Arc<dyn PromptGuard>>,
     pub(crate) observers: Vec<Arc<dyn LifecycleObserver>>,
+    /// Whether what crashed processes left behind is put right by itself.
+    pub(crate) recovers: bool,
     pub(crate) config: TurnConfig,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,

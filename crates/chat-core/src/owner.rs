@@ -29,7 +29,7 @@ pub(crate) async fn run(inner: Weak<Inner>) {
         if !inner.lock_turns().is_empty() {
             keep_turns(&inner).await;
         }
-        if tokio::time::Instant::now() >= reap_at {
+        if inner.recovers && tokio::time::Instant::now() >= reap_at {
             sweep_up(&inner).await;
             reap_at = tokio::time::Instant::now() + lease;
         }

@@ -21,6 +21,7 @@ pub struct Extras {
     pub(crate) accounts: Option<Arc<dyn AccountPolicy>>,
     pub(crate) load_progress: Option<Arc<LoadProgress>>,
     pub(crate) without_billing: bool,
+    pub(crate) without_recovery: bool,
     pub(crate) notice_sink: Option<Arc<dyn NoticeSink>>,
 }
 
@@ -70,6 +71,13 @@ impl Extras {
     /// refused by the ledger. No notices are delivered.
     pub fn without_billing(mut self) -> Self {
         self.without_billing = true;
+        self
+    }
+
+    /// Leaves what crashed processes left behind to others: for an empty store that stands in for one
+    /// that is not there yet, beside a billing service that may know its turns.
+    pub fn without_recovery(mut self) -> Self {
+        self.without_recovery = true;
         self
     }
 

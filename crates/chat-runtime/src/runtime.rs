@@ -62,6 +62,9 @@ impl Runtime {
         if let Some(sink) = sink {
             builder = builder.notice_sink(sink);
         }
+        if extras.without_recovery {
+            builder = builder.without_recovery();
+        }
         if let Some(instructions) = config.instructions {
             builder = builder.instructions(instructions);
         }

@@ -124,9 +124,9 @@ async fn a_service_that_is_down_refuses_before_any_call_and_the_doctor_names_it(
     assert_eq!(scene.provider.captured().unwrap().len(), 1);
 }
 
-/// The doctor's own store knows no turn: what others hold is none of its business.
+/// A store that is not there yet knows no turn: what others hold is none of its business.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_doctor_gives_back_nothing_that_others_hold() {
+async fn who_only_looks_gives_back_nothing_that_others_hold() {
     let scene = Scene::new(BUDGETS).await;
     let ledger = scene.service.ledger();
     let scope = Scope::new("default".parse().unwrap(), "eve".parse().unwrap());
@@ -139,7 +139,10 @@ async fn the_doctor_gives_back_nothing_that_others_hold() {
     let leg = LegRequest::exactly(opened.id.clone(), amount);
     let key = StepKey { turn: "running-elsewhere".parse().unwrap(), step: 1 };
     ledger.hold(&scope, &HoldRequest { key, legs: vec![leg], at }).await.unwrap();
-    assert_ends(&scene.run(&["doctor"]).await, 0, &[]);
-    let (_, holds) = scene.books().await;
-    assert_eq!(holds.iter().map(|hold| hold.state).collect::<Vec<_>>(), [HoldState::Open]);
+    for command in ["doctor", "list", "balance", "usage"] {
+        let said = scene.run(&[command]).await;
+        let (_, holds) = scene.books().await;
+        let states: Vec<_> = holds.iter().map(|hold| hold.state).collect();
+        assert_eq!(states, [HoldState::Open], "{command}: {}", told(&said));
+    }
 }
