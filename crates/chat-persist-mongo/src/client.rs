@@ -171,7 +171,8 @@ impl MongoStore {
         self.run(operation, false, input, work).await
     }
 
-    async fn run<I, T, E, W>(
+    /// Runs `work` on `input` as one unit; without a transaction it reads only, or makes one write.
+    pub(crate) async fn run<I, T, E, W>(
         &self,
         operation: &'static str,
         in_transaction: bool,

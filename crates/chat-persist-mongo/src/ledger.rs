@@ -1,9 +1,12 @@
 //! The ledger's ports: the pure rules of `chat_balance` decide, this store carries their rows.
 //!
-//! Every write is a transaction (snapshot reads, committed by a majority and journaled), so a
-//! standalone server has no ledger: every call answers an error that says how to get one.
+//! Every write is a transaction (snapshot reads, committed by a majority and journaled), but for the
+//! notice of a refusal, so a standalone server has no ledger: every call answers an error that says how
+//! to get one.
 //! Entries and holds are never deleted and entries never changed by this code; the README says
 //! which role holds a user to that. Not here: the documents, the writes, the order of scans.
+
+use std::slice::from_ref;
 
 use async_trait::async_trait;
 use chat_balance::{
@@ -18,7 +21,7 @@ use crate::collections::{ACCOUNTS, ENTRIES, HOLDS, NOTICES};
 use crate::error::{EngineResult, Failure, FailureKind, PortError, Stop};
 use crate::indexes::Index;
 use crate::lanes::{Lanes, Pass};
-use crate::ledger_notices::{ExpireNotices, expire, forget, in_order, notice_of};
+use crate::ledger_notices::{ExpireNotices, expire, forget, in_order, note, notice_of};
 use crate::ledger_places::{Place, Places, behind, place_of, written_order};
 use crate::ledger_restore::restore;
 use crate::ledger_rows::{account_id, account_of, entry_of, hold_id, hold_of};
@@ -74,7 +77,28 @@ impl MongoStore {
         }
         let pass = books.enter(scope, &rules::accounts_of_hold(&hold)).await;
         let call = ChangeHold { change: by, hold, _pass: pass };
-        self.write(operation, call, |unit, call| Box::pin(change_hold(unit, call))).await?
+        self.write(operation, call, |unit, call| Box::pin(change_hold(unit, call))).await
+    }
+
+    /// A refusal for want of funds leaves its notice before it is answered: a write of its own, for
+    /// nothing else of it is written, and others need not queue behind it for the account.
+    async fn noticed(
+        &self,
+        operation: &'static str,
+        (scope, step, at): (&Scope, &StepKey, Timestamp),
+        answer: Result<Hold>,
+    ) -> Result<Hold> {
+        let refusal = match answer {
+            Ok(hold) => return Ok(hold),
+            Err(refusal) => refusal,
+        };
+        if let Some(notice) = Notice::of_refusal(scope, step, &refusal, at) {
+            let written = self.run(operation, false, notice, |unit, notice| {
+                Box::pin(async { Ok::<_, Stop<BalanceError>>(note(unit, from_ref(notice)).await?) })
+            });
+            written.await?;
+        }
+        Err(refusal)
     }
 }
 
@@ -87,7 +111,7 @@ impl BalanceAdapter for MongoStore {
         at: Timestamp,
     ) -> Result<Account> {
         let books = self.money::<BalanceError>("open account")?;
-        let pass = books.enter(scope, std::slice::from_ref(&spec.id)).await;
+        let pass = books.enter(scope, from_ref(&spec.id)).await;
         let call = OpenAccount { scope: scope.clone(), spec: spec.clone(), at, _pass: pass };
         self.write("open account", call, |unit, call| Box::pin(open_account(unit, call))).await
     }
@@ -110,7 +134,7 @@ impl BalanceAdapter for MongoStore {
         at: Timestamp,
     ) -> Result<Option<Account>> {
         let books = self.money::<BalanceError>("refresh account")?;
-        let pass = books.enter(scope, std::slice::from_ref(id)).await;
+        let pass = books.enter(scope, from_ref(id)).await;
         let (scope, id, refill) = (scope.clone(), id.clone(), refill.cloned());
         let call = RefreshAccount { scope, id, refill, at, _pass: pass };
         self.write("refresh account", call, |unit, call| Box::pin(refresh_account(unit, call)))
@@ -119,7 +143,7 @@ impl BalanceAdapter for MongoStore {
 
     async fn credit(&self, scope: &Scope, credit: &Credit) -> Result<Entry> {
         let books = self.money::<BalanceError>("credit")?;
-        let pass = books.enter(scope, std::slice::from_ref(&credit.account)).await;
+        let pass = books.enter(scope, from_ref(&credit.account)).await;
         let call = GiveCredit { scope: scope.clone(), credit: credit.clone(), _pass: pass };
         self.write("credit", call, |unit, call| Box::pin(give_credit(unit, call))).await
     }
@@ -128,11 +152,13 @@ impl BalanceAdapter for MongoStore {
         let books = self.money::<BalanceError>("hold")?;
         let pass = books.enter(scope, &rules::accounts_of(request)).await;
         let call = PlaceHold { scope: scope.clone(), request: request.clone(), _pass: pass };
-        self.write("hold", call, |unit, call| Box::pin(place_hold(unit, call))).await?
+        let held = self.write("hold", call, |unit, call| Box::pin(place_hold(unit, call))).await;
+        self.noticed("hold", (scope, &request.key, request.at), held).await
     }
 
     async fn extend(&self, scope: &Scope, key: &StepKey, extension: &Extension) -> Result<Hold> {
-        self.move_hold(scope, key, HoldMove::Extend(extension.clone())).await
+        let extended = self.move_hold(scope, key, HoldMove::Extend(extension.clone())).await;
+        self.noticed("extend", (scope, key, extension.at), extended).await
     }
 
     async fn settle(&self, scope: &Scope, settlement: &Settlement) -> Result<Hold> {

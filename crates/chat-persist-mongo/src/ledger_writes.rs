@@ -8,7 +8,7 @@
 use chat_balance::rules::Appended;
 use chat_balance::{
     Account, AccountSpec, BalanceError, BalanceErrorKind, Credit, Entry, EntryKind, Extension,
-    Hold, HoldRequest, HoldState, Notice, Refill, Result, Settlement, repeat_credit, repeat_hold,
+    Hold, HoldRequest, HoldState, Refill, Result, Settlement, repeat_credit, repeat_hold,
     repeat_open, repeat_release, repeat_settle, rules,
 };
 use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
@@ -106,31 +106,27 @@ pub(crate) struct PlaceHold {
 }
 
 /// A hold is nearly always new: that it is not shows in its refusal or its unique key.
-///
-/// A refusal for want of funds is an answer, because it leaves its notice.
-pub(crate) async fn place_hold(unit: &mut Unit<'_>, call: &PlaceHold) -> Outcome<Result<Hold>> {
+pub(crate) async fn place_hold(unit: &mut Unit<'_>, call: &PlaceHold) -> Outcome<Hold> {
     let PlaceHold { scope, request, .. } = call;
     if unit.is_repeat()
         && let Some(existing) = hold_at(unit, &scope.tenant, &request.key).await?
     {
-        return Ok(repeat_hold(scope, &existing, request));
+        return Ok(repeat_hold(scope, &existing, request)?);
     }
     let mut accounts = accounts_at(unit, &scope.tenant, &rules::accounts_of(request)).await?;
     let (hold, appended) = match rules::place_hold(scope, &mut accounts, request) {
         Ok(placed) => placed,
         Err(refusal) => {
-            if let Some(existing) = hold_at(unit, &scope.tenant, &request.key).await? {
-                return Ok(repeat_hold(scope, &existing, request));
-            }
-            let notice = Notice::of_refusal(scope, &request.key, &refusal, request.at);
-            note(unit, notice.as_slice()).await?;
-            return Ok(Err(refusal));
+            return Ok(match hold_at(unit, &scope.tenant, &request.key).await? {
+                Some(existing) => repeat_hold(scope, &existing, request)?,
+                None => return Err(Stop::Refused(refusal)),
+            });
         }
     };
     update_accounts(unit, &scope.tenant, &accounts).await?;
     unit.insert_one(HOLDS, &hold_document(&hold)).await?;
     append(unit, &appended).await?;
-    Ok(Ok(hold))
+    Ok(hold)
 }
 
 /// What can happen to a hold that is there.
@@ -166,16 +162,6 @@ impl HoldMove {
             Self::Release(at) => rules::release(hold, accounts, *at).map(Some),
         }
     }
-
-    /// What a refusal leaves.
-    fn notice(&self, hold: &Hold, refusal: &BalanceError) -> Option<Notice> {
-        match self {
-            Self::Extend(extension) => {
-                Notice::of_refusal(&hold.scope, &hold.key, refusal, extension.at)
-            }
-            Self::Settle(_) | Self::Release(_) => None,
-        }
-    }
 }
 
 pub(crate) struct ChangeHold {
@@ -185,8 +171,7 @@ pub(crate) struct ChangeHold {
     pub(crate) _pass: Pass,
 }
 
-/// As [`place_hold`], a refusal is an answer.
-pub(crate) async fn change_hold(unit: &mut Unit<'_>, call: &ChangeHold) -> Outcome<Result<Hold>> {
+pub(crate) async fn change_hold(unit: &mut Unit<'_>, call: &ChangeHold) -> Outcome<Hold> {
     let ChangeHold { change, hold: ahead, .. } = call;
     let tenant = &ahead.scope.tenant;
     let mut hold = ahead.clone();
@@ -195,24 +180,21 @@ pub(crate) async fn change_hold(unit: &mut Unit<'_>, call: &ChangeHold) -> Outco
             .await?
             .ok_or_else(|| Failure::corrupt("a hold is gone"))?;
         if let Some(answer) = change.repeat(&hold)? {
-            return Ok(Ok(answer));
+            return Ok(answer);
         }
     }
     let (was, extended_to_was) = (hold.state, hold.extended_to);
     let mut accounts = accounts_at(unit, tenant, &rules::accounts_of_hold(&hold)).await?;
     let appended = match change.apply(&mut hold, &mut accounts) {
         Ok(Some(appended)) => appended,
-        Ok(None) => return Ok(Ok(hold)),
-        Err(refusal) if unit.is_repeat() => {
-            note(unit, change.notice(&hold, &refusal).as_slice()).await?;
-            return Ok(Err(refusal));
-        }
+        Ok(None) => return Ok(hold),
+        Err(refusal) if unit.is_repeat() => return Err(Stop::Refused(refusal)),
         Err(_) => return Err(again()),
     };
     update_accounts(unit, tenant, &accounts).await?;
     update_hold(unit, &hold, was, extended_to_was).await?;
     append(unit, &appended).await?;
-    Ok(Ok(hold))
+    Ok(hold)
 }
 
 /// Runs the unit again, on a fresh read.
