@@ -57,12 +57,15 @@ pub(crate) async fn conduct(
         counter: None,
         fresh_counts: Vec::new(),
     };
+    let side = Arc::clone(&conductor.side);
     let settled = match conductor.make_reply(prompt).await {
         Ok(end) => conductor.close(end).await,
         Err(FencedOut) => Err(FencedOut),
     };
     if settled.is_err() {
         tracing::warn!(turn = %plan.fence.turn, epoch = plan.fence.epoch, "another owner took the turn over");
+        // The turn's task outlives its calls, also where nothing more may be written.
+        side.finish(Duration::ZERO).await;
         live.feed.end();
     }
     inner.forget(&plan.fence.turn);

@@ -169,11 +169,7 @@ impl Conductor<'_> {
         row: StepRow,
         amounts: Vec<AttemptAmount>,
     ) -> Option<Decided> {
-        let in_journal = match row {
-            StepRow::None => false,
-            StepRow::Open => true,
-            StepRow::Unknown => self.inner.has_step(&self.plan.fence, self.step).await,
-        };
+        let in_journal = row.is_there(self.inner, &self.plan.fence, self.step).await;
         in_journal.then(|| Decided {
             close: StepClose { step: self.step, amounts },
             purpose: self.purpose,

@@ -20,7 +20,7 @@ use crate::listen::Heard;
 use crate::live::LiveTurn;
 use crate::narrate::Narrator;
 use crate::side_calls::{Decided, SideCalls};
-use crate::step::{self, NotOpened, Opened, StepPlan, StepRow};
+use crate::step::{self, NotOpened, Opened, StepPlan};
 use crate::turn_log::text_bytes;
 use crate::{Result, TurnError};
 
@@ -87,9 +87,7 @@ impl TurnCaller {
             Ok(opened) => opened,
             Err(NotOpened::FencedOut) => return Err(taken_over()),
             Err(NotOpened::Refused { error, row }) => {
-                let in_journal = row == StepRow::Open
-                    || row == StepRow::Unknown && self.inner.has_step(&self.fence, number).await;
-                if in_journal {
+                if row.is_there(&self.inner, &self.fence, number).await {
                     self.close(decided(Vec::new())).await;
                 }
                 return Err(refused(&error));

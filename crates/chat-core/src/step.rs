@@ -40,6 +40,17 @@ pub(crate) enum StepRow {
     Open,
 }
 
+impl StepRow {
+    /// Whether the journal has the step; asked again where that is not known.
+    pub(crate) async fn is_there(self, inner: &Inner, fence: &Fence, step: u32) -> bool {
+        match self {
+            Self::None => false,
+            Self::Open => true,
+            Self::Unknown => inner.has_step(fence, step).await,
+        }
+    }
+}
+
 /// The turn belongs to another process now: nothing more may be written.
 #[derive(Debug)]
 pub(crate) struct FencedOut;
