@@ -14,7 +14,7 @@ use crate::history::{History, Kept};
 use crate::{BuiltContext, ContextError, ContextLimits, ContextRequest, PromptComponent};
 
 /// Builds prompts. Cheap to make and to clone, holds no state: equal requests give equal prompts.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ConversationContext {
     limits: ContextLimits,
     policy: TruncationPolicy,

@@ -213,6 +213,11 @@ pub fn units(messages: Vec<Message>) -> (Vec<Unit>, Vec<Repair>) {
     (units, repairs)
 }
 
+/// A message of the user that is no tool result in a user's clothes: a turn begins with it.
+pub(crate) fn starts_turn(message: &Message) -> bool {
+    message.role == Role::User && ends_search(message)
+}
+
 /// No call of a newer result can stand before this message.
 fn ends_search(message: &Message) -> bool {
     matches!(message.role, Role::User | Role::System)

@@ -262,7 +262,7 @@ fn a_policy_is_data_and_unknown_keys_are_refused() {
     let policy =
         TruncationPolicy::recent_window().with_instructions(InstructionsPlacement::BeforeLast);
     assert_eq!(policy.strategy, TruncationStrategy::RecentWindow);
-    assert_eq!(read(written), Some(policy));
+    assert_eq!(read(written).as_ref(), Some(&policy));
     assert_eq!(serde_json::to_string(&policy).ok().as_deref(), Some(written));
     assert_eq!(read(r#"{"stratgey":"recent_window"}"#), None);
     assert_eq!(read(r#"{"strategy":"middle_out"}"#), None);
