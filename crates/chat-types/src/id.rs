@@ -107,6 +107,7 @@ id!(/** A conversation. */ ConversationId, "conversation id");
 id!(/** A message, a node of the conversation's tree. */ MessageId, "message id");
 id!(/** A turn: one user message in, one reply out. */ TurnId, "turn id");
 id!(/** A stored file. */ FileId, "file id");
+id!(/** A named group of documents of one owner. */ CollectionId, "collection id");
 id!(/** A ledger account within a tenant. */ AccountId, "account id");
 id!(/** A process that owns running turns. */ OwnerId, "owner id");
 id!(/** A model provider as configured, for example `openai` or `local`. */ ProviderId, "provider id");

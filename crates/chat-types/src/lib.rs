@@ -32,8 +32,8 @@ pub use fold::{Folded, PartAssembler};
 pub use grant::{GrantTerms, StepGrant};
 pub use hash::{ContentHash, content_fields};
 pub use id::{
-    AccountId, ConversationId, FileId, IdempotencyKey, InvalidId, MessageId, OwnerId, ProviderId,
-    TenantId, TurnId, UserId,
+    AccountId, CollectionId, ConversationId, FileId, IdempotencyKey, InvalidId, MessageId, OwnerId,
+    ProviderId, TenantId, TurnId, UserId,
 };
 pub use message::{
     ContentPart, FinishReason, Message, MessageStatus, Opaque, Origin, Role, Summary, text_of,
