@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chat_balance::{BalanceAdapter, LedgerMaintenance};
 use chat_persist::{Maintenance, PersistenceAdapter};
+use chat_rag::RagIndex;
 use chat_usage::UsageStore;
 
 /// Both ports of one store of conversations.
@@ -57,4 +58,9 @@ harness! {
 harness! {
     /// A fresh, empty store of usage rows for [`usage_suite!`](crate::usage_suite).
     UsageHarness, dyn UsageStore
+}
+
+harness! {
+    /// A fresh, empty index of documents for [`rag_suite!`](crate::rag_suite).
+    RagHarness, dyn RagIndex
 }

@@ -12,10 +12,11 @@ mod harness;
 mod layers;
 pub mod ledger;
 pub mod persistence;
+pub mod rag;
 pub mod traces;
 pub mod usage;
 
-pub use harness::{Harness, Ledger, LedgerHarness, Store, UsageHarness};
+pub use harness::{Harness, Ledger, LedgerHarness, RagHarness, Store, UsageHarness};
 pub use layers::{
     After, Failpoint, FailpointError, Layer, Layered, LostAck, Moment, PortCall, Ports,
 };

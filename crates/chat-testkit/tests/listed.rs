@@ -42,7 +42,7 @@ fn written(folder: &Path) -> BTreeMap<String, Vec<String>> {
 #[test]
 fn every_case_is_listed_once() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for suite in ["persistence", "ledger", "usage"] {
+    for suite in ["persistence", "ledger", "usage", "rag"] {
         let list = fs::read_to_string(sources.join(format!("{suite}.rs"))).expect("readable");
         let mut themes: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (theme, case) in listed(&list) {

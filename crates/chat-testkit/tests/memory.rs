@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use chat_balance::MemoryLedger;
 use chat_persist::MemoryStore;
-use chat_testkit::{Harness, LedgerHarness, UsageHarness};
+use chat_rag::MemoryIndex;
+use chat_testkit::{Harness, LedgerHarness, RagHarness, UsageHarness};
 use chat_usage::MemoryUsageStore;
 
 async fn open_store() -> Harness {
@@ -19,7 +20,12 @@ async fn open_usage() -> UsageHarness {
     UsageHarness::new(Arc::new(MemoryUsageStore::new()))
 }
 
+async fn open_index() -> RagHarness {
+    RagHarness::new(Arc::new(MemoryIndex::new()))
+}
+
 chat_testkit::persistence_suite!(open_store());
 chat_testkit::ledger_suite!(open_ledger());
 chat_testkit::notices_suite!(open_ledger());
 chat_testkit::usage_suite!(open_usage());
+chat_testkit::rag_suite!(open_index());
