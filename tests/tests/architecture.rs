@@ -313,11 +313,15 @@ fn the_conductor_links_no_leaf() {
 }
 
 #[test]
-fn ports_have_no_features_but_the_transports_reqwest() {
+fn ports_have_no_features_but_one_library_each() {
     for member in members().iter().filter(|member| row(&member.name).0 <= Conductor) {
         let mut features: Vec<&str> = member.features.iter().map(String::as_str).collect();
         features.retain(|feature| *feature != "default");
-        let expected: &[&str] = if member.name == "chat-transport" { &["reqwest"] } else { &[] };
+        let expected: &[&str] = match member.name.as_str() {
+            "chat-transport" => &["reqwest"],
+            "chat-attachments" => &["object-store"],
+            _ => &[],
+        };
         assert_eq!(features, expected, "{}", member.name);
     }
 }
