@@ -102,7 +102,7 @@ impl TurnCaller {
         let (usage, _) = billing::total(&amounts);
         self.close(decided(amounts)).await;
         match (heard, said.finish()) {
-            (Heard::End, Some(_)) => Ok(MeteredReply { text: text_of(&parts), usage }),
+            (Heard::End, Some(finish)) => Ok(MeteredReply { text: text_of(&parts), finish, usage }),
             (heard, _) => Err(failed(heard)),
         }
     }
@@ -126,6 +126,7 @@ impl TurnCaller {
         let prepared = provider.prepare(&ModelRequest {
             model: info.model.model.clone(),
             prompt: request.prompt,
+            media: Vec::new(),
             options: request.options,
             stream: true,
             input_tokens,

@@ -99,6 +99,7 @@ pub(crate) async fn build_prompt(
     let prepared = provider.prepare(&ModelRequest {
         model: info.model.model.clone(),
         prompt: context.prompt.clone(),
+        media: Vec::new(),
         options: plan.options.clone(),
         stream: plan.stream,
         input_tokens: context.report.input_tokens,

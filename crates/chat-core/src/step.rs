@@ -75,7 +75,7 @@ pub(crate) struct Opened {
 
 /// What a call is besides its tokens, as far as that changes its price.
 pub(crate) fn shape_of(prepared: &Prepared) -> CallShape {
-    let mut shape = CallShape::standard();
+    let mut shape = CallShape::standard().with_images(prepared.images);
     shape.tier.clone_from(&prepared.tier);
     shape
 }

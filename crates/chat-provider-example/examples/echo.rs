@@ -28,6 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let request = ModelRequest {
         model: provider.model_id().clone(),
         input_tokens: counter.count_message(Role::User, &parts),
+        media: Vec::new(),
         prompt: Prompt {
             items: vec![PromptItem {
                 section: Section::User,

@@ -45,6 +45,7 @@ fn request(items: Vec<PromptItem>, stream: bool) -> ModelRequest {
     ModelRequest {
         model: ModelId::new(EXAMPLE_MODEL).unwrap(),
         prompt: Prompt { items, tools: Vec::new() },
+        media: Vec::new(),
         options: ModelOptions::default(),
         stream,
         input_tokens: Tokens::ZERO,

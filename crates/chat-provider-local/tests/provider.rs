@@ -37,6 +37,7 @@ fn request(items: Vec<PromptItem>) -> ModelRequest {
     ModelRequest {
         model: ModelId::new(LOCAL_MODEL).unwrap(),
         prompt: Prompt { items, tools: Vec::new() },
+        media: Vec::new(),
         options: ModelOptions::default(),
         stream: true,
         input_tokens: Tokens::new(20),

@@ -59,6 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }],
             tools: Vec::new(),
         },
+        media: Vec::new(),
         options: ModelOptions::default(),
         stream: true,
     };

@@ -73,6 +73,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let request = ModelRequest {
         model: ModelId::new("m")?,
         prompt: Prompt::default(),
+        media: Vec::new(),
         options: ModelOptions::default(),
         stream: true,
         input_tokens: Tokens::ZERO,

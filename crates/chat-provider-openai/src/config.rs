@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use chat_transport::{RetryPolicy, Timeouts};
-use chat_types::{InvalidModel, ModelId, ProviderId, TokenizerId, Tokens};
+use chat_types::{CacheStyle, InvalidModel, Modalities, ModelId, ProviderId, TokenizerId, Tokens};
 use secrecy::SecretString;
 
 /// Where OpenAI itself answers.
@@ -55,6 +55,11 @@ pub struct ModelOverride {
     pub prefill: Option<bool>,
     /// Whether its instructions go under the role `developer` instead of `system`.
     pub developer_role: Option<bool>,
+    /// What it takes in besides text.
+    pub modalities: Option<Modalities>,
+    /// How its prompt cache works: `Marked` for models of Anthropic behind a router, which cache at the
+    /// marks that a request carries.
+    pub cache: Option<CacheStyle>,
 }
 
 /// A server that speaks Chat Completions.

@@ -21,6 +21,17 @@ struct Family {
     caches: bool,
 }
 
+/// Families that read text only, though others of their generation see.
+const BLIND: [&str; 5] = ["o1-mini", "o3-mini", "gpt-4", "gpt-3.5-turbo", "gpt-5-chat"];
+
+impl Family {
+    /// Models that see take images and, page by page, PDF files.
+    fn modalities(&self) -> Modalities {
+        let sees = !BLIND.contains(&self.prefix);
+        Modalities { images: sees, files: sees, audio: false }
+    }
+}
+
 /// Where a family takes its instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Instructions {
@@ -154,8 +165,9 @@ pub(crate) fn model_info(config: &OpenAiConfig, model: &ModelId) -> Option<Model
         model: ModelRef::new(config.id.clone(), model.clone()),
         context_window: window,
         output_max,
-        // The dialect has images; this crate sends none until files have a store.
-        modalities: Modalities::default(),
+        modalities: known
+            .and_then(|known| known.modalities)
+            .unwrap_or_else(|| family.map(Family::modalities).unwrap_or_default()),
         system_role: match family.map(|family| family.instructions) {
             Some(Instructions::Merged) => SystemRole::MergedIntoUser,
             Some(Instructions::System | Instructions::Developer) | None => SystemRole::Native,
@@ -163,11 +175,13 @@ pub(crate) fn model_info(config: &OpenAiConfig, model: &ModelId) -> Option<Model
         tools: known
             .and_then(|known| known.tools)
             .unwrap_or(family.is_none_or(|family| family.instructions != Instructions::Merged)),
-        cache: if family.is_none_or(|family| family.caches) {
-            CacheStyle::Automatic
-        } else {
-            CacheStyle::None
-        },
+        cache: known.and_then(|known| known.cache).unwrap_or(
+            if family.is_none_or(|family| family.caches) {
+                CacheStyle::Automatic
+            } else {
+                CacheStyle::None
+            },
+        ),
         prefill: known.and_then(|known| known.prefill).unwrap_or(false),
         tokenizer: known
             .and_then(|known| known.tokenizer.clone())

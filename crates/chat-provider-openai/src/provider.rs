@@ -23,7 +23,7 @@ use secrecy::ExposeSecret;
 use crate::config::OpenAiConfig;
 use crate::error::Server;
 use crate::models::{instructions, model_info, models};
-use crate::request::body;
+use crate::request::{body, media_bytes};
 
 /// How we call ourselves.
 const USER_AGENT_VALUE: &str = concat!("chat-runtime/", env!("CARGO_PKG_VERSION"));
@@ -145,11 +145,13 @@ impl ModelProvider for OpenAiProvider {
         let model = ModelRef::new(config.id.clone(), request.model.clone());
         let role = instructions(config, &request.model);
         let tier = config.service_tier.as_deref();
-        let body = body(request, &model, role, tier)?;
+        let body = body(request, &model, role, info.cache, tier)?;
         let mut prepared = Prepared::new(request, body).with_tier(config.service_tier.clone());
         if OpenAiEncoding::of_tokenizer(&info.tokenizer).is_none() {
-            // Its count is a guess, which dense text exceeds; nothing exceeds its bytes.
-            let bytes = Tokens::from_len(prepared.body.len());
+            // Its count is a guess, which dense text exceeds; nothing exceeds its bytes. Files are
+            // counted by formulas of their own.
+            let text = prepared.body.len().saturating_sub(media_bytes(request));
+            let bytes = Tokens::from_len(text);
             prepared.input_bound = prepared.input_bound.max(bytes);
         }
         Ok(prepared)

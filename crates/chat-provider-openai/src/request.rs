@@ -1,15 +1,19 @@
 //! What is sent: our prompt as a Chat Completions body, without its output cap.
 //!
-//! Promises: equal requests give equal bytes; nothing is copied but into those bytes; what the
-//! dialect cannot say is refused where the model would miss it (the newest message) and labelled
-//! elsewhere; sealed reasoning goes back only to the model it came from, readable reasoning nowhere.
+//! Promises: equal requests give equal bytes; nothing is copied but into those bytes (files are encoded
+//! once more); what the dialect cannot say, or a file whose bytes are not there, is refused where the
+//! model would miss it (the newest message) and labelled elsewhere; sealed reasoning goes back only to the model it came from, readable reasoning nowhere.
 //! The cap is added as the last field when the call is made.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use chat_provider::{ModelRequest, ProviderError, ProviderErrorKind};
-use chat_types::{ContentPart, ModelOptions, ModelRef, Prompt, PromptItem, Role, Section, Tokens};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use chat_provider::{Media, ModelRequest, ProviderError, ProviderErrorKind};
+use chat_types::{
+    CacheStyle, ContentPart, ModelOptions, ModelRef, Prompt, PromptItem, Role, Section, Tokens,
+};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -57,11 +61,55 @@ struct WireMessage<'a> {
     tool_call_id: Option<&'a str>,
 }
 
-/// A message's text pieces, written as one string; null for a message that only calls tools.
+/// A message's pieces: written as one string if they are nothing but text, as a list of parts where
+/// there is a file among them or a mark for the cache; null for a message that only calls tools.
 #[derive(Default)]
 struct Content<'a> {
-    pieces: Vec<Cow<'a, str>>,
+    pieces: Vec<Piece<'a>>,
     is_null_if_empty: bool,
+    /// The cache should hold everything up to and including this message.
+    cache_mark: bool,
+}
+
+enum Piece<'a> {
+    Text(Cow<'a, str>),
+    Image(&'a Media),
+    File { name: &'a str, media: &'a Media },
+}
+
+/// A part of a message's content, as the dialect writes it.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum WirePart<'a> {
+    Text {
+        text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl>,
+    },
+    ImageUrl {
+        image_url: WireUrl,
+    },
+    File {
+        file: WireFile<'a>,
+    },
+}
+
+/// Anthropic's mark, as routers of this dialect take it.
+#[derive(Serialize)]
+struct CacheControl {
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+#[derive(Serialize)]
+struct WireUrl {
+    url: String,
+}
+
+#[derive(Serialize)]
+struct WireFile<'a> {
+    filename: &'a str,
+    file_data: String,
 }
 
 #[derive(Serialize)]
@@ -92,9 +140,36 @@ struct WireFunction<'a> {
     parameters: &'a RawValue,
 }
 
+impl Content<'_> {
+    fn is_plain(&self) -> bool {
+        !self.cache_mark && self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)))
+    }
+
+    fn parts(&self) -> Vec<WirePart<'_>> {
+        let last_text = self.pieces.iter().rposition(|piece| matches!(piece, Piece::Text(_)));
+        let part = |(place, piece)| match piece {
+            &Piece::Text(ref text) => WirePart::Text {
+                text,
+                cache_control: (self.cache_mark && Some(place) == last_text)
+                    .then_some(CacheControl { kind: "ephemeral" }),
+            },
+            Piece::Image(media) => {
+                WirePart::ImageUrl { image_url: WireUrl { url: data_url(media) } }
+            }
+            Piece::File { name, media } => {
+                WirePart::File { file: WireFile { filename: name, file_data: data_url(media) } }
+            }
+        };
+        self.pieces.iter().enumerate().map(part).collect()
+    }
+}
+
 impl fmt::Display for Content<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.pieces.iter().try_for_each(|piece| formatter.write_str(piece))
+        self.pieces.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => formatter.write_str(text),
+            Piece::Image(_) | Piece::File { .. } => Ok(()),
+        })
     }
 }
 
@@ -103,10 +178,21 @@ impl Serialize for Content<'_> {
         match self.pieces.as_slice() {
             [] if self.is_null_if_empty => serializer.serialize_none(),
             [] => serializer.serialize_str(""),
-            [piece] => serializer.serialize_str(piece),
+            _ if !self.is_plain() => self.parts().serialize(serializer),
+            [Piece::Text(piece)] => serializer.serialize_str(piece),
             _ => serializer.collect_str(self),
         }
     }
+}
+
+fn data_url(media: &Media) -> String {
+    format!("data:{};base64,{}", media.media_type, BASE64.encode(&media.bytes))
+}
+
+/// How many bytes of a body are files: they are charged by their own rules, not as text.
+pub(crate) fn media_bytes(request: &ModelRequest) -> usize {
+    let encoded = request.media.iter().map(|media| media.bytes.len().div_ceil(3).saturating_mul(4));
+    encoded.fold(0, usize::saturating_add)
 }
 
 /// The body of `request` for `model`, a JSON object without the cap.
@@ -117,12 +203,13 @@ pub(crate) fn body(
     request: &ModelRequest,
     model: &ModelRef,
     instructions: Instructions,
+    cache: CacheStyle,
     service_tier: Option<&str>,
 ) -> Result<Vec<u8>, ProviderError> {
     check(&request.options)?;
     let body = Body {
         model: request.model.as_str(),
-        messages: messages(&request.prompt, model, instructions)?,
+        messages: messages(request, model, instructions, cache)?,
         tools: tools(&request.prompt)?,
         temperature: request.options.temperature,
         top_p: request.options.top_p,
@@ -181,19 +268,27 @@ fn tools(prompt: &Prompt) -> Result<Vec<WireTool<'_>>, ProviderError> {
 }
 
 fn messages<'a>(
-    prompt: &'a Prompt,
+    request: &'a ModelRequest,
     model: &ModelRef,
     instructions: Instructions,
+    cache: CacheStyle,
 ) -> Result<Vec<WireMessage<'a>>, ProviderError> {
-    let mut messages = Vec::with_capacity(prompt.items.len());
-    for item in &prompt.items {
+    let items = &request.prompt.items;
+    let mut messages = Vec::with_capacity(items.len());
+    for item in items {
         let role = match (item.role, instructions) {
             (Role::System, Instructions::Developer) => "developer",
             (Role::System, Instructions::System | Instructions::Merged) => "system",
             (Role::User, _) => "user",
             (Role::Assistant | Role::Tool, _) => "assistant",
         };
-        push_item(&mut messages, item, role, model)?;
+        push_item(&mut messages, request, item, role, model)?;
+        if cache == CacheStyle::Marked
+            && item.cache_mark
+            && let Some(last) = messages.last_mut()
+        {
+            last.content.cache_mark = true;
+        }
     }
     Ok(messages)
 }
@@ -201,6 +296,7 @@ fn messages<'a>(
 /// One item as one message; one with tool results as several, each result after its call.
 fn push_item<'a>(
     messages: &mut Vec<WireMessage<'a>>,
+    request: &'a ModelRequest,
     item: &'a PromptItem,
     role: &'static str,
     model: &ModelRef,
@@ -238,12 +334,19 @@ fn push_item<'a>(
                 result.tool_call_id = Some(call_id);
                 messages.push(result);
             }
-            ContentPart::Image { .. } if item.section != Section::User => open.push("[image]"),
-            ContentPart::File { name, .. } if item.section != Section::User => {
-                open.push(format!("[file {name}]"));
-            }
-            ContentPart::Image { .. } | ContentPart::File { .. } => {
-                return Err(invalid("images and files are not sent to this provider yet"));
+            ContentPart::Image { file, .. } | ContentPart::File { file, .. } => {
+                let (name, label) = match part {
+                    ContentPart::File { name, .. } => (name.as_str(), format!("[file {name}]")),
+                    _ => ("image", "[image]".to_owned()),
+                };
+                match request.media_of(file) {
+                    Some(media) if media.media_type.starts_with("image/") => {
+                        open.content.pieces.push(Piece::Image(media));
+                    }
+                    Some(media) => open.content.pieces.push(Piece::File { name, media }),
+                    None if item.section != Section::User => open.push(label),
+                    None => return Err(invalid(&format!("the bytes of {name} are not there"))),
+                }
             }
             // A kind of part newer than this crate.
             _ => return Err(invalid("this provider cannot say this kind of part")),
@@ -270,7 +373,7 @@ impl<'a> WireMessage<'a> {
     }
 
     fn push(&mut self, piece: impl Into<Cow<'a, str>>) {
-        self.content.pieces.push(piece.into());
+        self.content.pieces.push(Piece::Text(piece.into()));
     }
 
     fn is_empty(&self) -> bool {

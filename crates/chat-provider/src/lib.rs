@@ -17,5 +17,5 @@ pub use permit::{AttemptGate, CallPermit, GateRefused, OpenGate};
 pub use provider::ModelProvider;
 pub use registry::{ProviderRegistry, UnknownModel};
 pub use reported_cost::{InvalidCost, REPORTED_COST_MAX, check_reported_cost, reported_cost};
-pub use request::{ModelRequest, Prepared};
+pub use request::{Media, ModelRequest, Prepared};
 pub use scripted::{ScriptedCall, ScriptedProvider, ScriptedReply, ScriptedStep};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use chat_types::{ModelOptions, ModelRef, Prompt, Purpose, Usage};
+use chat_types::{FinishReason, ModelOptions, ModelRef, Prompt, Purpose, Usage};
 
 /// A call made on behalf of a turn, besides its reply.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +21,10 @@ pub struct MeteredRequest {
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeteredReply {
-    /// The whole text.
+    /// Everything it said.
     pub text: String,
+    /// Why it stopped: with `Length` the text ends in mid-sentence.
+    pub finish: FinishReason,
     /// What it consumed.
     pub usage: Usage,
 }

@@ -1,6 +1,30 @@
 //! What a model is asked, before and after translation into its dialect.
 
-use chat_types::{ModelId, ModelOptions, Prompt, Tokens};
+use std::fmt;
+use std::sync::Arc;
+
+use chat_types::{FileId, ModelId, ModelOptions, Prompt, Tokens};
+
+/// A file whose bytes go along with a prompt that names it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Media {
+    /// The file, as the prompt's parts name it.
+    pub file: FileId,
+    /// Media type of the bytes.
+    pub media_type: String,
+    /// The bytes as they are sent: an image is scaled already.
+    pub bytes: Arc<[u8]>,
+}
+
+impl fmt::Debug for Media {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Media")
+            .field("file", &self.file)
+            .field("media_type", &self.media_type)
+            .field("bytes", &self.bytes.len())
+            .finish()
+    }
+}
 
 /// One model call in our words. It has no cap field: the cap on the wire is the permit's.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,12 +33,27 @@ pub struct ModelRequest {
     pub model: ModelId,
     /// Everything that is sent.
     pub prompt: Prompt,
+    /// The files that it names and that go along as they are, each once.
+    pub media: Vec<Media>,
     /// Sampling and the like; `output_tokens_max` is not read here.
     pub options: ModelOptions,
     /// Ask for the reply in pieces; the events are the same either way.
     pub stream: bool,
     /// Our count of the prompt.
     pub input_tokens: Tokens,
+}
+
+impl ModelRequest {
+    /// The file of this id, if its bytes go along.
+    #[must_use]
+    pub fn media_of(&self, file: &FileId) -> Option<&Media> {
+        self.media.iter().find(|media| media.file == *file)
+    }
+
+    fn images(&self) -> u64 {
+        let images = self.media.iter().filter(|media| media.media_type.starts_with("image/"));
+        u64::try_from(images.count()).unwrap_or(u64::MAX)
+    }
 }
 
 /// A call translated into the provider's dialect, without its cap.
@@ -32,6 +71,8 @@ pub struct Prepared {
     pub input_estimate: Tokens,
     /// The service tier that the body asks for; none is the standard one. The hold covers both.
     pub tier: Option<String>,
+    /// Images that the body holds: some are charged by the piece.
+    pub images: u64,
 }
 
 impl Prepared {
@@ -52,6 +93,7 @@ impl Prepared {
             },
             input_estimate: request.input_tokens,
             tier: None,
+            images: request.images(),
         }
     }
 

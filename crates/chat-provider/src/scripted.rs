@@ -3,6 +3,7 @@
 //! Replies are played in order, the last one for ever. Every request is kept for assertions.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -95,6 +96,9 @@ pub struct ScriptedCall {
     pub output_cap: Tokens,
 }
 
+/// Makes a reply of the request.
+type Answer = Arc<dyn Fn(&ModelRequest) -> ScriptedReply + Send + Sync>;
+
 #[derive(Debug, Default)]
 struct State {
     script: VecDeque<ScriptedReply>,
@@ -125,12 +129,19 @@ impl Drop for UnderWay {
 const PREPARED_MAX: usize = 1_024;
 
 /// The scripted provider; a clone plays the same script.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ScriptedProvider {
     id: ProviderId,
     info: ModelInfo,
     tier: Option<String>,
+    answer: Option<Answer>,
     state: Arc<Mutex<State>>,
+}
+
+impl fmt::Debug for ScriptedProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScriptedProvider").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 impl ScriptedProvider {
@@ -155,7 +166,17 @@ impl ScriptedProvider {
             tokenizer: EstimateCounter::default().tokenizer().clone(),
         };
         let state = State { script: script.into(), ..State::default() };
-        Ok(Self { id, info, tier: None, state: Arc::new(Mutex::new(state)) })
+        Ok(Self { id, info, tier: None, answer: None, state: Arc::new(Mutex::new(state)) })
+    }
+
+    /// The same, but every reply is made of its request and the script is not played.
+    #[must_use]
+    pub fn answering(
+        mut self,
+        answer: impl Fn(&ModelRequest) -> ScriptedReply + Send + Sync + 'static,
+    ) -> Self {
+        self.answer = Some(Arc::new(answer));
+        self
     }
 
     /// The same with another window.
@@ -203,7 +224,19 @@ impl ScriptedProvider {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next_reply(&self) -> ScriptedReply {
+    /// The request that `prepared` was made of.
+    fn take_prepared(&self, prepared: &Prepared) -> Option<ModelRequest> {
+        let mut state = self.lock();
+        let matching = state.prepared.iter().position(|request| {
+            serde_json::to_vec(&request.prompt).is_ok_and(|body| body == prepared.body)
+        });
+        matching.and_then(|at| state.prepared.remove(at))
+    }
+
+    fn next_reply(&self, request: Option<&ModelRequest>) -> ScriptedReply {
+        if let (Some(answer), Some(request)) = (&self.answer, request) {
+            return answer(request);
+        }
         let mut state = self.lock();
         if state.script.len() > 1 {
             state.script.pop_front().unwrap_or_default()
@@ -255,16 +288,9 @@ impl ModelProvider for ScriptedProvider {
     ) -> Result<CompletionStream, ProviderError> {
         permit.admit(1, None).await?;
         let output_cap = permit.output_cap();
-        {
-            let mut state = self.lock();
-            let matching = state.prepared.iter().position(|request| {
-                serde_json::to_vec(&request.prompt).is_ok_and(|body| body == prepared.body)
-            });
-            if let Some(request) = matching.and_then(|at| state.prepared.remove(at)) {
-                state.calls.push(ScriptedCall { request, output_cap });
-            }
-        }
-        let mut steps = VecDeque::from(self.next_reply().steps);
+        let request = self.take_prepared(prepared);
+        let mut steps = VecDeque::from(self.next_reply(request.as_ref()).steps);
+        self.lock().calls.extend(request.map(|request| ScriptedCall { request, output_cap }));
         let under_way = UnderWay::new(&self.state);
         while let Some(ScriptedStep::Attempt { attempt, previous }) = steps.front() {
             permit

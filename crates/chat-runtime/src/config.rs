@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use chat_core::TurnConfig;
-use chat_types::Tokens;
+use chat_types::{CacheStyle, Modalities, Tokens};
 use serde::{Deserialize, Serialize};
 
 use crate::RuntimeError;
@@ -128,6 +128,13 @@ pub struct ModelConfig {
     /// Whose vocabulary counts for it, for example `o200k_base`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<String>,
+    /// What it takes in besides text, for example `{ images = true, files = true, audio = false }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modalities: Option<Modalities>,
+    /// How its prompt cache works: `none`, `automatic`, or `marked` for models that cache at the marks
+    /// a request carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheStyle>,
 }
 
 /// The embedded model.

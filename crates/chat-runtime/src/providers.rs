@@ -120,6 +120,8 @@ fn openai(
             context_window: known.context_window,
             output_max: known.output_max,
             tokenizer: known.tokenizer.clone().map(TokenizerId::new),
+            modalities: known.modalities,
+            cache: known.cache,
             ..ModelOverride::default()
         };
         openai.models.insert(model.clone(), known);

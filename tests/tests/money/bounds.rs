@@ -280,6 +280,7 @@ fn prepare(provider: &OpenAiProvider, call: &Call, input_tokens: Tokens) -> Prep
     let request = ModelRequest {
         model: ModelId::new("known").unwrap(),
         prompt: Prompt { items: items.collect(), tools: Vec::new() },
+        media: Vec::new(),
         options: ModelOptions::default(),
         stream: true,
         input_tokens,

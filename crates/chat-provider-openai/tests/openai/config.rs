@@ -70,6 +70,7 @@ fn other_servers_serve_any_name_with_a_careful_window() {
             tools: Some(false),
             prefill: Some(true),
             developer_role: None,
+            ..ModelOverride::default()
         },
     );
     let provider = provider(config);

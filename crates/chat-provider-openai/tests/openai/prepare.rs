@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use chat_provider::{ModelProvider, ModelRequest, ProviderErrorKind};
-use chat_provider_openai::{CapField, OpenAiConfig, OpenAiProvider};
+use chat_provider::{Media, ModelProvider, ModelRequest, ProviderErrorKind};
+use chat_provider_openai::{CapField, ModelOverride, OpenAiConfig, OpenAiProvider};
 use chat_tokens::{EstimateCounter, TokenCounter};
 use chat_transport::ScriptedTransport;
 use chat_types::{
-    ContentPart, FileId, ModelOptions, Opaque, Origin, PromptItem, Role, Section, Tokens, ToolSpec,
+    CacheStyle, ContentPart, FileId, ModelOptions, Opaque, Origin, PromptItem, Role, Section,
+    Tokens, ToolSpec,
 };
 
 use crate::support::{
@@ -24,7 +25,11 @@ fn body_of(config: OpenAiConfig, request: &ModelRequest) -> Result<String, Provi
 /// The `messages` of the body for these items.
 fn messages(config: OpenAiConfig, items: Vec<PromptItem>) -> String {
     let name = config.default_model.as_str().to_owned();
-    let body = body_of(config, &request(&name, items)).unwrap();
+    messages_of(config, &request(&name, items))
+}
+
+fn messages_of(config: OpenAiConfig, request: &ModelRequest) -> String {
+    let body = body_of(config, request).unwrap();
     let from = body.find("\"messages\":").unwrap() + "\"messages\":".len();
     let to = body.find(",\"stream\":").unwrap();
     body[from..to].to_owned()
@@ -218,6 +223,69 @@ fn pictures_and_files_are_refused_where_they_are_new_and_labelled_where_they_are
     assert_eq!(
         messages(local_config(), old),
         r#"[{"role":"user","content":"[image][file notes.txt]"}]"#
+    );
+}
+
+#[test]
+fn files_whose_bytes_go_along_become_parts_and_text_stays_a_string_without_them() {
+    let (picture, paper) = (FileId::new("f1").unwrap(), FileId::new("f2").unwrap());
+    let parts = vec![
+        ContentPart::text("what is this?"),
+        ContentPart::Image {
+            file: picture.clone(),
+            media_type: "image/png".to_owned(),
+            width_px: Some(2),
+            height_px: Some(2),
+        },
+        ContentPart::File {
+            file: paper.clone(),
+            name: "paper.pdf".to_owned(),
+            media_type: "application/pdf".to_owned(),
+        },
+    ];
+    let media = |file: FileId, media_type: &str, bytes: &[u8]| Media {
+        file,
+        media_type: media_type.to_owned(),
+        bytes: bytes.into(),
+    };
+    let mut request = request("smollm2", vec![item(Section::User, Role::User, parts)]);
+    request.media =
+        vec![media(picture, "image/jpeg", b"jpeg"), media(paper, "application/pdf", b"%PDF")];
+    assert_eq!(
+        messages_of(local_config(), &request),
+        concat!(
+            r#"[{"role":"user","content":[{"type":"text","text":"what is this?"},"#,
+            r#"{"type":"image_url","image_url":{"url":"data:image/jpeg;base64,anBlZw=="}},"#,
+            r#"{"type":"file","file":{"filename":"paper.pdf","#,
+            r#""file_data":"data:application/pdf;base64,JVBERg=="}}]}]"#,
+        )
+    );
+    let provider = OpenAiProvider::new(local_config(), Arc::new(ScriptedTransport::new([])));
+    let prepared = provider.unwrap().prepare(&request).unwrap();
+    assert_eq!(prepared.images, 1, "images are charged by the piece where the book says so");
+    let text = Tokens::from_len(prepared.body.len() - 16);
+    assert!(prepared.input_bound <= text, "files are no text: {}", prepared.input_bound);
+}
+
+#[test]
+fn cache_marks_are_written_for_models_that_cache_at_marks_and_for_no_others() {
+    let marked = PromptItem {
+        cache_mark: true,
+        ..item(Section::Instructions, Role::System, vec![ContentPart::text("Be brief.")])
+    };
+    let hello = item(Section::User, Role::User, vec![ContentPart::text("hi")]);
+    let plain = r#"[{"role":"system","content":"Be brief."},{"role":"user","content":"hi"}]"#;
+    let items = vec![marked, hello];
+    assert_eq!(messages(local_config(), items.clone()), plain);
+    let mut config = local_config();
+    let known = ModelOverride { cache: Some(CacheStyle::Marked), ..ModelOverride::default() };
+    config.models.insert("smollm2".to_owned(), known);
+    assert_eq!(
+        messages(config, items),
+        concat!(
+            r#"[{"role":"system","content":[{"type":"text","text":"Be brief.","#,
+            r#""cache_control":{"type":"ephemeral"}}]},{"role":"user","content":"hi"}]"#,
+        )
     );
 }
 

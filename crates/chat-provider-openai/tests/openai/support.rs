@@ -80,6 +80,7 @@ pub(crate) fn request(name: &str, items: Vec<PromptItem>) -> ModelRequest {
     ModelRequest {
         model: model(name),
         prompt: Prompt { items, tools: Vec::new() },
+        media: Vec::new(),
         options: ModelOptions::default(),
         stream: true,
         input_tokens: Tokens::new(9),
