@@ -8,13 +8,17 @@ use chat_types::{ModelInfo, TokenizerId};
 use crate::counter::TokenCounter;
 use crate::encoding::OpenAiEncoding;
 use crate::estimate::EstimateCounter;
+use crate::family::{EstimateFamily, FamilyEstimate};
+use crate::for_model::count_for_model;
 use crate::openai::OpenAiCounter;
 
 /// Chooses the counter for a model. Every model gets one.
 ///
 /// In this order: the counter registered for the tokenizer that the model's description names
 /// (OpenAI's encodings are registered from the start), the family whose prefix the model's name
-/// has, OpenAI's own list of model names, the estimate.
+/// has, OpenAI's own list of model names, the estimate of a vendor's family
+/// ([`EstimateFamily`]), the general estimate. Images and files count by the model's own rules
+/// ([`MediaRules`](crate::MediaRules)).
 ///
 /// Counts are stored under the tokenizer of the counter that made them, so an estimate made
 /// before the right counter was registered is never taken for the real count.
@@ -39,6 +43,9 @@ impl TokenAccounting {
         .with_counter(estimate);
         for encoding in OpenAiEncoding::ALL {
             accounting = accounting.with_counter(Arc::new(OpenAiCounter::new(encoding)));
+        }
+        for family in EstimateFamily::ALL {
+            accounting = accounting.with_counter(Arc::new(FamilyEstimate::new(family)));
         }
         accounting
     }
@@ -71,8 +78,9 @@ impl TokenAccounting {
                 let encoding = OpenAiEncoding::of_model(name)?;
                 self.counters.get(&encoding.tokenizer())
             })
+            .or_else(|| self.counters.get(&EstimateFamily::of_model(name)?.tokenizer()))
             .unwrap_or(&self.estimate);
-        Arc::clone(counter)
+        count_for_model(Arc::clone(counter), name)
     }
 
     fn family_of(&self, model: &str) -> Option<&TokenizerId> {

@@ -8,10 +8,7 @@ use std::fmt::Debug;
 
 use chat_types::{ContentPart, Provenance, Role, TokenCount, TokenizerId, Tokens, ToolSpec};
 
-use crate::image::image_tokens;
-
-/// A file whose size is not known here counts as one page: what the reference system takes.
-const FILE_TOKENS: Tokens = Tokens::new(1_500);
+use crate::media::MediaRules;
 
 /// Counts for one vocabulary. Pure, quick, never fails; linear in the length of the text.
 pub trait TokenCounter: Debug + Send + Sync + 'static {
@@ -33,6 +30,18 @@ pub trait TokenCounter: Debug + Send + Sync + 'static {
     /// All tool schemas of a request, their framing included; zero for none.
     fn count_tools(&self, tools: &[ToolSpec]) -> Tokens;
 
+    /// The key of stored counts of messages that hold images or files: models that share a
+    /// vocabulary differ in their formulas. The tokenizer itself unless the counter is made for a
+    /// model ([`count_for_model`](crate::count_for_model)).
+    fn media_tokenizer(&self) -> &TokenizerId {
+        self.tokenizer()
+    }
+
+    /// What images and files cost.
+    fn media_rules(&self) -> &MediaRules {
+        MediaRules::default_rules()
+    }
+
     /// `tokens` as a count of this vocabulary.
     fn token_count(&self, tokens: Tokens) -> TokenCount {
         TokenCount { tokens, tokenizer: self.tokenizer().clone(), provenance: self.provenance() }
@@ -42,24 +51,25 @@ pub trait TokenCounter: Debug + Send + Sync + 'static {
 /// The content of a message without its overhead: what most counters start from.
 ///
 /// Text, reasoning, tool calls (name and arguments), tool results and summaries count by their
-/// text. Images count by [`image_tokens`]; a file counts by its name and as one page of 1,500
-/// tokens. Sealed data counts nothing: its size in tokens is known to its origin only.
+/// text, images and files by [`TokenCounter::media_rules`], a file's name on top. Sealed data
+/// counts nothing: its size in tokens is known to its origin only.
 pub fn count_parts<C: TokenCounter + ?Sized>(counter: &C, parts: &[ContentPart]) -> Tokens {
     parts.iter().map(|part| count_part(counter, part)).sum()
 }
 
 fn count_part<C: TokenCounter + ?Sized>(counter: &C, part: &ContentPart) -> Tokens {
+    let rules = counter.media_rules();
     match part {
         ContentPart::Text { text }
         | ContentPart::Reasoning { text, .. }
         | ContentPart::ToolResult { text, .. } => counter.count_text(text),
-        ContentPart::Image { width_px, height_px, .. } => image_tokens(*width_px, *height_px),
-        ContentPart::File { name, .. } => counter.count_text(name).plus(FILE_TOKENS),
+        ContentPart::Image { .. } => rules.part(part).unwrap_or(rules.pdf_page),
+        ContentPart::File { name, .. } => counter.count_text(name).plus(rules.pdf_page),
         ContentPart::ToolCall { name, arguments, .. } => {
             counter.count_text(name).plus(counter.count_text(arguments))
         }
         ContentPart::Summary { summary } => counter.count_text(&summary.text),
         // A kind of part that is newer than this crate: refused nowhere, guessed as one page.
-        _ => FILE_TOKENS,
+        _ => rules.pdf_page,
     }
 }

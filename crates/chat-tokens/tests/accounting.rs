@@ -126,7 +126,10 @@ fn the_counter_is_chosen_by_tokenizer_then_family_then_name_then_estimate() {
         ("router/openai/gpt-4o", "unknown", "o200k_base"),
         ("local/gpt-4-local-7b", "unknown", "gguf:smollm2"),
         ("openai/gpt-4-turbo", "unknown", "cl100k_base"),
-        ("anthropic/claude-sonnet-4", "claude", "estimate"),
+        ("anthropic/claude-sonnet-4", "claude", "estimate:claude"),
+        ("router/us.anthropic.claude-opus-4-7", "claude", "estimate:claude-4.7"),
+        ("google/gemini-2.5-pro", "unknown", "estimate:gemini"),
+        ("somebody/novel-1", "unknown", "estimate"),
     ] {
         check_choice(&accounting, &model(name, tokenizer), chosen);
     }
