@@ -7,6 +7,7 @@
 )]
 
 pub mod archive;
+mod embedder;
 mod fixtures;
 mod harness;
 mod layers;
@@ -16,6 +17,7 @@ pub mod rag;
 pub mod traces;
 pub mod usage;
 
+pub use embedder::HashingEmbedder;
 pub use harness::{Harness, Ledger, LedgerHarness, RagHarness, Store, UsageHarness};
 pub use layers::{
     After, Failpoint, FailpointError, Layer, Layered, LostAck, Moment, PortCall, Ports,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chat_balance::MemoryLedger;
 use chat_persist::MemoryStore;
 use chat_rag::MemoryIndex;
-use chat_testkit::{Harness, LedgerHarness, RagHarness, UsageHarness};
+use chat_testkit::{Harness, HashingEmbedder, LedgerHarness, RagHarness, UsageHarness};
 use chat_usage::MemoryUsageStore;
 
 async fn open_store() -> Harness {
@@ -29,3 +29,14 @@ chat_testkit::ledger_suite!(open_ledger());
 chat_testkit::notices_suite!(open_ledger());
 chat_testkit::usage_suite!(open_usage());
 chat_testkit::rag_suite!(open_index());
+
+mod with_vectors {
+    use super::{Arc, HashingEmbedder, MemoryIndex, RagHarness};
+
+    async fn open() -> RagHarness {
+        let embedder = Arc::new(HashingEmbedder::default());
+        RagHarness::new(Arc::new(MemoryIndex::new().with_embedder(embedder)))
+    }
+
+    chat_testkit::rag_suite!(open());
+}
