@@ -29,6 +29,11 @@ impl InstructionBlock {
         Self { name: name.into(), text: text.into(), volatility: Volatility::Static }
     }
 
+    /// A block that may differ from turn to turn: it goes to the end, where it breaks no prefix.
+    pub fn volatile(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(name, text).with_volatility(Volatility::Volatile)
+    }
+
     /// The same block, changing as often as said.
     #[must_use]
     pub fn with_volatility(self, volatility: Volatility) -> Self {

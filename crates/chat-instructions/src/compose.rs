@@ -56,6 +56,21 @@ impl ComposedInstructions {
         self.text.is_empty()
     }
 
+    /// What keeps its bytes from turn to turn, and what does not: the blocks that are declared
+    /// volatile. Sent in front, the former stays cached whatever the latter says; the latter
+    /// belongs right before the newest message ([`place_tail`](crate::place_tail)).
+    #[must_use]
+    pub fn split_volatile(self) -> (Self, Self) {
+        let (volatile, steady) =
+            self.blocks.into_iter().partition(|block| block.volatility == Volatility::Volatile);
+        (Self::join(steady), Self::join(volatile))
+    }
+
+    fn join(blocks: Vec<ComposedBlock>) -> Self {
+        let texts: Vec<&str> = blocks.iter().map(|block| block.text.as_str()).collect();
+        Self { text: texts.join(SEPARATOR), blocks }
+    }
+
     /// The first block that differs from `earlier`'s: the one that broke the prefix. A block that
     /// went away is named by what stands in its place, or by its own name at the end.
     #[must_use]
@@ -82,17 +97,10 @@ pub fn compose(blocks: &[InstructionBlock]) -> ComposedInstructions {
         .filter(|(_, text)| !text.is_empty())
         .collect();
     said.sort_by_key(|(block, _)| block.volatility);
-    let texts: Vec<&str> = said.iter().map(|(_, text)| *text).collect();
-    let text = texts.join(SEPARATOR);
-    ComposedInstructions {
-        text,
-        blocks: said
-            .into_iter()
-            .map(|(block, text)| ComposedBlock {
-                name: block.name.clone(),
-                volatility: block.volatility,
-                text: text.to_owned(),
-            })
-            .collect(),
-    }
+    let composed = said.into_iter().map(|(block, text)| ComposedBlock {
+        name: block.name.clone(),
+        volatility: block.volatility,
+        text: text.to_owned(),
+    });
+    ComposedInstructions::join(composed.collect())
 }

@@ -2,8 +2,12 @@
 
 mod block;
 mod compose;
+mod cue;
+mod lint;
 mod place;
+mod scan;
 
 pub use block::{InstructionBlock, Volatility};
 pub use compose::{ComposedBlock, ComposedInstructions, compose};
-pub use place::{Placement, place};
+pub use lint::{VOLATILE_VALUES_MAX, VolatileKind, VolatileValue, lint};
+pub use place::{Placement, place, place_tail};

@@ -40,6 +40,17 @@ impl Placement {
 /// The system item carries a cache mark: it is the end of what never changes.
 #[must_use]
 pub fn place(instructions: ComposedInstructions, model: &ModelInfo) -> Placement {
+    placed(instructions, model, true)
+}
+
+/// Decides where volatile `instructions` go for `model`: right before the newest message, or in
+/// front of its text. Their item carries no cache mark, since nothing that ends with it comes again.
+#[must_use]
+pub fn place_tail(instructions: ComposedInstructions, model: &ModelInfo) -> Placement {
+    placed(instructions, model, false)
+}
+
+fn placed(instructions: ComposedInstructions, model: &ModelInfo, cache_mark: bool) -> Placement {
     if instructions.is_empty() {
         return Placement::Nowhere;
     }
@@ -52,7 +63,7 @@ pub fn place(instructions: ComposedInstructions, model: &ModelInfo) -> Placement
             role: Role::System,
             parts: vec![ContentPart::Text { text }],
             source: None,
-            cache_mark: true,
+            cache_mark,
         }),
     }
 }
