@@ -6,7 +6,9 @@
 
 use std::error::Error;
 
-use chat_truncation::{Offer, TruncationPolicy, UnitGrouper, message_transcript};
+use chat_truncation::{
+    Ladder, LadderStart, Offer, SizedMessage, TruncationPolicy, UnitGrouper, message_transcript,
+};
 use chat_types::{
     ContentPart, ConversationId, Message, MessageId, MessageStatus, Role, Timestamp, Tokens,
 };
@@ -15,35 +17,44 @@ const HISTORY: u32 = 10_000;
 const PAGE: usize = 16;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut fill = TruncationPolicy::recent_window().start(Tokens::new(100), Tokens::new(3));
+    let policy: TruncationPolicy =
+        toml::from_str("rungs = [{ kind = 'cap_messages' }, { kind = 'drop_blocks' }]")?;
+    // A stand-in for a real counter: a token for every four bytes.
+    let count = |_role: Role, parts: &[ContentPart]| {
+        Tokens::from_len(chat_types::text_of(parts).len().div_ceil(4))
+    };
+    let start = LadderStart::new(Tokens::new(100)).with_priming(Tokens::new(3));
+    let mut ladder = Ladder::new(&policy, &start, &count);
     let mut grouper = UnitGrouper::new();
-    let mut kept = Vec::new();
-    let mut messages_read = 0_u32;
+    let mut read = Vec::new();
     let newest_first: Vec<u32> = (0..HISTORY).rev().collect();
 
     'pages: for page in newest_first.chunks(PAGE) {
         for number in page {
-            messages_read = messages_read.saturating_add(1);
             for unit in grouper.push_older(message(*number)?) {
-                // A stand-in for a real counter: a token for every four bytes.
-                let bytes: usize = unit.messages.iter().map(|m| m.text().len()).sum();
-                match fill.offer(Tokens::from_len(bytes.div_ceil(4))) {
-                    Offer::Kept => kept.push(unit),
-                    Offer::Full => break 'pages,
+                let sized: Vec<SizedMessage<'_>> = unit
+                    .messages
+                    .iter()
+                    .map(|message| SizedMessage::new(message, count(message.role, &message.parts)))
+                    .collect();
+                let offer = ladder.offer(&sized, &count);
+                read.extend(unit.messages);
+                if offer == Offer::Full {
+                    break 'pages;
                 }
             }
         }
     }
 
-    kept.reverse();
+    read.reverse();
+    let plan = ladder.finish();
     println!(
-        "read {messages_read} of {HISTORY} messages, kept {} units, {} tokens left\n",
-        kept.len(),
-        fill.remaining()
+        "read {} of {HISTORY} messages, {} tokens left, cut before {:?}\n",
+        read.len(),
+        plan.remaining,
+        plan.cut_before
     );
-    for unit in &kept {
-        print!("{}", message_transcript(&unit.messages));
-    }
+    print!("{}", message_transcript(&plan.into_messages(read)));
     Ok(())
 }
 

@@ -36,7 +36,6 @@ impl Ladder {
         );
         if let Some(due) = &due
             && is_cut
-            && !self.has_summary
         {
             self.notes.push(format!(
                 "messages were left out without a summary; one up to {} is due",

@@ -16,7 +16,7 @@ use crate::policy::{TruncationPolicy, WindowStart};
 use crate::reserve::{Reservation, Shares, reserve};
 use crate::rung::{Rung, Summarise};
 use crate::shrink::{CountMessage, Place, Shrinker};
-use crate::start::{LadderStart, SizedMessage};
+use crate::start::{LadderStart, Reserve, SizedMessage};
 
 /// Why nothing more is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,6 @@ pub struct Ladder {
     pub(crate) gap_tokens: Option<Tokens>,
     /// Newest first.
     pub(crate) offered: Vec<Entry>,
-    pub(crate) has_summary: bool,
     turns: u32,
     is_answered: bool,
     pub(crate) end: Option<End>,
@@ -91,14 +90,13 @@ impl Ladder {
             reserved: Vec::new(),
             gap_tokens: None,
             offered: Vec::new(),
-            has_summary: false,
             turns: 0,
             is_answered: false,
             end: room.is_none().then_some(End::Full),
             too_large: None,
             notes: Vec::new(),
         };
-        ladder.require(&start.required, count);
+        ladder.require(start, count);
         let has_first = ladder.reserve(policy, start);
         if ladder.taken.first().is_some_and(|taken| *taken > ladder.room)
             || (room.is_none() && !ladder.required.is_empty())
@@ -111,21 +109,14 @@ impl Ladder {
         ladder
     }
 
-    /// Takes `tokens` for what is no message but stands among them. `Full`: they do not fit, and
-    /// nothing was taken; something smaller still may.
+    /// Takes `tokens` for what is no message but stands among them, for example a summary. `Full`:
+    /// they do not fit, and nothing was taken; something smaller still may.
     pub fn take(&mut self, tokens: Tokens) -> Offer {
         if self.end == Some(End::TooLarge) || !self.fits(wide(tokens)) {
             return Offer::Full;
         }
         self.charge(wide(tokens));
         Offer::Kept
-    }
-
-    /// The same as [`Ladder::take`], for the summary that stands for everything older.
-    pub fn take_summary(&mut self, tokens: Tokens) -> Offer {
-        let offer = self.take(tokens);
-        self.has_summary |= offer == Offer::Kept;
-        offer
     }
 
     /// Offers the next older unit, its messages oldest first.
@@ -185,10 +176,15 @@ impl Ladder {
         self.end.is_some()
     }
 
-    /// Takes what must be sent, in the longest form that fits.
-    fn require(&mut self, required: &[SizedMessage<'_>], count: &CountMessage<'_>) {
-        let total: u128 = required.iter().map(|sized| wide(sized.tokens)).sum();
-        let is_emergency = total > self.room;
+    /// Takes what must be sent, in the longest form that fits beside the system messages.
+    fn require(&mut self, start: &LadderStart<'_>, count: &CountMessage<'_>) {
+        let size_of = |unit: &[SizedMessage<'_>]| -> u128 {
+            unit.iter().map(|sized| wide(sized.tokens)).sum()
+        };
+        let systems = start.reserved.iter().filter(|(why, _)| *why == Reserve::System);
+        let room = self.room.saturating_sub(systems.map(|(_, unit)| size_of(unit)).sum());
+        let required = &start.required;
+        let is_emergency = size_of(required) > room;
         let shrinkers: &[Shrinker] = if is_emergency { &self.shrinkers } else { &[] };
         for sized in required.iter().rev() {
             let place = Place { turn: 0, is_answered: self.is_answered, is_emergency };
@@ -198,7 +194,7 @@ impl Ladder {
         }
         self.required.reverse();
         let size = |level| self.required.iter().map(|entry| entry.size(level)).sum::<u128>();
-        let level = (0..shrinkers.len()).find(|level| size(*level) <= self.room);
+        let level = (0..shrinkers.len()).find(|level| size(*level) <= room);
         let level = level.unwrap_or(shrinkers.len());
         self.required_tokens = size(level);
         if level > 0 {
@@ -248,8 +244,11 @@ impl Ladder {
 
     /// Gives back what was reserved for this unit: it is counted where it stands. True if it was.
     fn release(&mut self, unit: &[SizedMessage<'_>]) -> bool {
-        let mut size = 0_u128;
         let before = self.reserved.len();
+        if before == 0 {
+            return false;
+        }
+        let mut size = 0_u128;
         self.reserved.retain(|entry| {
             let is_here = entry.holds(unit);
             if is_here {

@@ -87,7 +87,7 @@ pub(crate) fn versions(
     count: &CountMessage<'_>,
 ) -> Vec<Version> {
     let mut versions: Vec<Version> = Vec::new();
-    if role == Role::System {
+    if role == Role::System || shrinkers.is_empty() {
         return versions;
     }
     let mut cuts: Vec<Option<Shortening>> = vec![None; parts.len()];

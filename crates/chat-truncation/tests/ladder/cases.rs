@@ -121,6 +121,12 @@ fn p6_a_current_turn_that_is_too_large_is_shortened_where_that_is_safe() {
     // The consumed result went first, the one the model has not seen yet keeps a quarter.
     let sizes: Vec<u64> = plan.messages.iter().rev().map(|p| p.tokens.get()).collect();
     assert!(sizes.first() > sizes.get(2), "{sizes:?}");
+    // Alone it would fit as it is, and beside a system message it does not.
+    let system = says("s", Role::System, 100);
+    let beside: Vec<_> = [system].into_iter().chain(messages).collect();
+    let plan = crate::fixture::plan(LADDER, 1_100, &beside);
+    check_sizes(&plan, &beside, Tokens::new(1_100), Tokens::ZERO);
+    assert_eq!(plan.too_large, None);
 }
 
 #[test]

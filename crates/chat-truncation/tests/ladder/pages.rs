@@ -118,17 +118,18 @@ fn what_is_reserved_and_never_read_stands_in_front() {
 }
 
 #[test]
-fn a_summary_takes_its_place_and_then_nothing_is_missing() {
+fn a_summary_takes_its_place_and_what_it_does_not_cover_is_named() {
     let messages = conversation(3, 10);
     let start = LadderStart::new(Tokens::new(60));
     let mut ladder = Ladder::new(&policy(r#"rungs = [{ kind = "summarise" }]"#), &start, &count);
     assert_eq!(ladder.take(Tokens::new(61)), Offer::Full);
-    assert_eq!(ladder.take_summary(Tokens::new(20)), Offer::Kept);
+    assert_eq!(ladder.take(Tokens::new(20)), Offer::Kept);
     read(&mut ladder, &messages);
     let plan = ladder.finish();
     assert_eq!((plan.tokens, plan.remaining), (Tokens::new(53), Tokens::new(7)));
-    assert!(plan.summary_due.is_some());
-    assert_eq!(plan.notes, Vec::<String>::new(), "a summary stands for what was left out");
+    let due = plan.summary_due.expect("something was left out");
+    assert_eq!((plan.cut_before, due.covers_to), (Some(id("a1")), id("u2")));
+    assert_eq!(plan.notes, ["messages were left out without a summary; one up to u2 is due"]);
 }
 
 #[test]
