@@ -92,9 +92,15 @@ fn read_and_extract(request: &Request) -> Result<Payload, ExtractError> {
     let limits = &request.limits;
     let mut bytes = Vec::new();
     let mut input = io::stdin().lock().take(limits.input_bytes_max.saturating_add(1));
-    input.read_to_end(&mut bytes).map_err(|error| {
-        let sentence = format!("the file could not be handed over: {error}");
-        ExtractError::transient(ExtractErrorKind::ChildFailed, sentence)
+    input.read_to_end(&mut bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::OutOfMemory => ExtractError::refused(
+            ExtractErrorKind::UsedTooMuchMemory,
+            "reading the file takes more memory than a file is given",
+        ),
+        _ => {
+            let sentence = format!("the file could not be handed over: {error}");
+            ExtractError::transient(ExtractErrorKind::ChildFailed, sentence)
+        }
     })?;
     match &request.job {
         Job::Text { kind } => {

@@ -15,7 +15,7 @@ use crate::error::{ExtractError, ExtractErrorKind};
 use crate::limits::ExtractLimits;
 
 /// Small entries compress absurdly well and harm nobody.
-const RATIO_FREE_BYTES: u64 = 1_024 * 1_024;
+const RATIO_FREE_BYTES: u64 = 100 * 1_024;
 
 pub(super) fn inspect(bytes: &[u8], limits: &ExtractLimits) -> Result<(), ExtractError> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(zip_error)?;

@@ -33,6 +33,10 @@ fn refusal(error: undoc::Error) -> ExtractError {
             let sentence = "the document is encrypted; save a copy without its password";
             ExtractError::refused(ExtractErrorKind::Encrypted, sentence)
         }
+        // It unpacks again, and believes the directory's sizes less than `inspect` had to.
+        undoc::Error::ZipArchive(message) if message.contains("decompression bomb") => {
+            ExtractError::bomb("one of its parts unpacks into too much")
+        }
         other => ExtractError::damaged(other),
     }
 }

@@ -13,9 +13,10 @@ use crate::limits::ExtractLimits;
 const NAMED_PAGES_MAX: usize = 10;
 
 pub(super) fn read(bytes: Vec<u8>, limits: &ExtractLimits) -> Result<Extracted, ExtractError> {
-    let mut document = Document::load_mem(&bytes).map_err(load_error)?;
+    let document = Document::load_mem(&bytes).map_err(load_error)?;
     drop(bytes);
-    if document.is_encrypted() && document.decrypt("").is_err() {
+    // Loading tries the empty password, which opens documents that only forbid printing.
+    if document.trailer.has(b"Encrypt") && !document.was_encrypted() {
         return Err(encrypted());
     }
     let pages = u32::try_from(document.get_pages().len()).unwrap_or(u32::MAX);
