@@ -77,6 +77,7 @@ async fn import(rig: &Rig, length: usize) -> anyhow::Result<(ConversationId, Mes
             status: MessageStatus::Complete,
             finish_reason: None,
             token_counts: vec![counter.token_count(tokens)],
+            summary: None,
         });
     }
     let head = messages.last().map(|message| message.id.clone());

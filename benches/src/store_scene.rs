@@ -254,6 +254,7 @@ fn message_of(
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::<TokenCount>::new(),
+        summary: None,
     }
 }
 

@@ -106,6 +106,7 @@ fn stored_nanoseconds(counter: &OpenAiCounter, text: &str) -> anyhow::Result<f64
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
     };
     message.token_counts.push(count_stored(counter, &message).0);
     let rounds = 100_000_u32;

@@ -44,6 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
     };
     conversation.head = Some(question.id.clone());
     from.persistence.import(&scope, &conversation, &[question]).await?;

@@ -324,5 +324,6 @@ fn text_bytes(message: &Message) -> usize {
         ContentPart::Summary { summary } => summary.text.len(),
         _ => 0,
     });
-    parts.fold(BESIDES, usize::saturating_add)
+    let summary = message.summary.as_ref().map_or(0, |summary| summary.text.len());
+    parts.fold(BESIDES.saturating_add(summary), usize::saturating_add)
 }

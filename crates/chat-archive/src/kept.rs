@@ -6,8 +6,8 @@
 use chat_persist::{PersistError, PersistErrorKind, PersistenceAdapter};
 use chat_types::{Conversation, FileRecord, Message, Scope};
 
-/// Writes the messages that the conversation does not have, and returns how many of the others
-/// differ from those it has.
+/// Writes the messages that the conversation does not have and summaries that its messages lack,
+/// and returns how many of the others differ from those it has.
 ///
 /// # Errors
 /// As `PersistenceAdapter::import`: an id that stands for a message of another conversation is a
@@ -23,7 +23,11 @@ pub(crate) async fn import_rest(
     for message in messages {
         match store.message(scope, &conversation.id, &message.id).await? {
             None => rest.push(message),
-            Some(there) if is_same(&there, &message) => {}
+            Some(there) if is_same(&there, &message) => {
+                if there.summary.is_none() && message.summary.is_some() {
+                    rest.push(Message { turn: there.turn, ..message });
+                }
+            }
             Some(_) => differing = differing.saturating_add(1),
         }
     }
@@ -55,11 +59,9 @@ pub(crate) async fn keep_rest(
     Ok(differing)
 }
 
-/// The same message: counts are added later, and only the store that ran its turn knows it.
+/// The same message, but that only the store that ran its turn knows the turn.
 fn is_same(there: &Message, arriving: &Message) -> bool {
-    let content =
-        |message: &Message| Message { token_counts: Vec::new(), turn: None, ..message.clone() };
-    content(there) == content(arriving)
+    Message { turn: arriving.turn.clone(), ..there.clone() }.is_same_content(arriving)
 }
 
 /// Something that is there differs from what arrives.

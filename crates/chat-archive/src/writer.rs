@@ -10,7 +10,7 @@ use crate::{ArchiveLine, Counts, Result};
 pub const FORMAT: &str = "chat-archive";
 
 /// The version this program writes, and the newest it reads.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// An archive being written. Every line is one call of the writer: give it a buffered one.
 ///

@@ -33,6 +33,7 @@ fn said(number: usize, counter: &EstimateCounter) -> Result<Message, InvalidId> 
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: vec![counter.token_count(tokens)],
+        summary: None,
     })
 }
 

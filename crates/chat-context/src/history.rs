@@ -109,7 +109,8 @@ impl<'a> History<'a> {
         let mut checkpoint = None;
         let mut always = Vec::with_capacity(messages.len());
         for message in messages.iter().rev() {
-            let mut message = message.clone();
+            // What is always sent is sent in its own words.
+            let mut message = Message { summary: None, ..message.clone() };
             self.seen.insert(message.id.clone());
             if checkpoint.is_none() {
                 checkpoint = take_checkpoint(&mut message);

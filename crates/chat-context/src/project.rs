@@ -46,9 +46,11 @@ pub(crate) struct Checkpoint {
 pub(crate) fn take_checkpoint(message: &mut Message) -> Option<Checkpoint> {
     let (part, summary) = newest_summary(message)?;
     let summary = summary.clone();
-    if summary.covers_to == message.id {
+    // A summary that is kept with its message comes after all parts and covers them.
+    if part == message.parts.len() || summary.covers_to == message.id {
         message.parts.drain(..part);
     }
+    message.summary = None;
     Some(Checkpoint { carrier: message.id.clone(), summary })
 }
 

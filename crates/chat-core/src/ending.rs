@@ -257,6 +257,7 @@ impl Conductor<'_> {
             status: if whole { MessageStatus::Complete } else { MessageStatus::Partial },
             finish_reason: end.finish_reason,
             token_counts,
+            summary: None,
         })
     }
 

@@ -300,6 +300,7 @@ fn accept_of(
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
     });
     let accepted = TurnEvent {
         v: EVENT_VERSION,

@@ -57,6 +57,7 @@ impl Plan {
             status: MessageStatus::Partial,
             finish_reason: None,
             token_counts: Vec::new(),
+            summary: None,
         };
         let tail = self.tail.iter().take(1).cloned().chain([reply]).collect();
         Self { tail, ..self.clone() }

@@ -232,6 +232,7 @@ fn close_of(
         status: MessageStatus::Partial,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
     });
     let all_amounts = steps.iter().flat_map(|step| &step.amounts);
     let settled = record.steps.iter().flat_map(|step| &step.amounts);

@@ -8,10 +8,11 @@ use chat_persist::{
 };
 use chat_types::{
     AttemptKey, BranchPage, Conversation, ConversationId, ConversationPatch, FileId, FileRecord,
-    Message, MessageId, Scope, Timestamp, TokenCount, TurnId,
+    Message, MessageId, Scope, Summary, Timestamp, TokenCount, TurnId,
 };
 use mongodb::bson::oid::ObjectId;
 
+use crate::messages::Earlier;
 use crate::{
     MongoStore, branch, close, conversations, events, files, import, journal, messages, steps,
     turns,
@@ -135,6 +136,21 @@ impl PersistenceAdapter for MongoStore {
         let input = (scope.clone(), conversation.clone(), counts.to_vec());
         self.write("keep token counts", input, |unit, (scope, conversation, counts)| {
             Box::pin(messages::keep_token_counts(unit, scope, conversation, counts))
+        })
+        .await
+    }
+
+    async fn keep_summary(
+        &self,
+        scope: &Scope,
+        conversation: &ConversationId,
+        summary: &Summary,
+    ) -> Result<()> {
+        let input = (scope.clone(), conversation.clone(), summary.clone());
+        self.write("keep summary", input, |unit, (scope, conversation, summary)| {
+            let message = &summary.covers_to;
+            let earlier = Earlier::Goes;
+            Box::pin(messages::keep_summary(unit, scope, conversation, message, summary, earlier))
         })
         .await
     }

@@ -6,13 +6,13 @@
 use std::collections::{HashMap, HashSet};
 
 use chat_persist::PersistErrorKind;
-use chat_types::{Conversation, Message, MessageId, Scope};
+use chat_types::{Conversation, Message, MessageId, Scope, Summary};
 use mongodb::bson::Document;
 use mongodb::bson::oid::ObjectId;
 
 use crate::collections::MESSAGES;
 use crate::error::Outcome;
-use crate::messages::{DOCUMENTS_PER_COMMAND, Stored, find_all};
+use crate::messages::{DOCUMENTS_PER_COMMAND, Earlier, Stored, find_all, keep_summary};
 use crate::record::new_message;
 use crate::refusal::refused;
 use crate::unit::Unit;
@@ -29,7 +29,7 @@ pub(crate) async fn import(
 ) -> Outcome<()> {
     let touched = conversations::touched(unit, scope, &conversation.id).await?;
     let taken = taken(unit, scope, messages).await?;
-    let (new, arriving) = checked(conversation, messages, &taken)?;
+    let Checked { new, summaries, arriving } = checked(conversation, messages, &taken)?;
     let new_ids: Vec<MessageId> = new.iter().map(|message| message.id.clone()).collect();
     for ids in new_ids.chunks(DOCUMENTS_PER_COMMAND) {
         if let Some(id) = journal::replies_to_be(unit, scope, ids).await?.first() {
@@ -58,6 +58,9 @@ pub(crate) async fn import(
         }
         unit.insert_many(MESSAGES, &documents).await?;
     }
+    for (id, summary) in summaries {
+        keep_summary(unit, scope, &conversation.id, id, summary, Earlier::Stays).await?;
+    }
     if touched.is_none() {
         conversations::insert(unit, scope, conversation).await?;
     }
@@ -83,14 +86,25 @@ async fn taken(
     Ok(taken)
 }
 
-/// The messages that are new, each checked in order, and the ids of all that arrive.
+/// What an import comes to.
+struct Checked<'m> {
+    /// The messages that are new.
+    new: Vec<&'m Message>,
+    /// Summaries of messages that are there without one.
+    summaries: Vec<(&'m MessageId, &'m Summary)>,
+    /// The ids of the new messages.
+    arriving: HashSet<&'m MessageId>,
+}
+
+/// Checks every message in order.
 fn checked<'m>(
     conversation: &Conversation,
     messages: &'m [Message],
     taken: &HashMap<MessageId, Stored>,
-) -> Outcome<(Vec<&'m Message>, HashSet<&'m MessageId>)> {
+) -> Outcome<Checked<'m>> {
     let mut arriving: HashSet<&MessageId> = HashSet::new();
     let mut new: Vec<&Message> = Vec::new();
+    let mut summaries = Vec::new();
     for message in messages {
         if message.conversation != conversation.id {
             let detail = format!("message {} belongs to another conversation", message.id);
@@ -106,8 +120,10 @@ fn checked<'m>(
             let detail = format!("message {} comes before its parent", message.id);
             return refused(PersistErrorKind::ParentMissing, OPERATION, detail);
         }
-        let stored = taken.get(&message.id);
-        if stored.is_some_and(|stored| is_same(&stored.message, message)) {
+        let stored = taken.get(&message.id).map(|stored| &stored.message);
+        if let Some(stored) = stored.filter(|stored| stored.is_same_content(message)) {
+            let summary = message.summary.as_ref().filter(|_| stored.summary.is_none());
+            summaries.extend(summary.map(|summary| (&message.id, summary)));
             continue;
         }
         if stored.is_some() || !arriving.insert(&message.id) {
@@ -115,16 +131,9 @@ fn checked<'m>(
         }
         new.push(message);
     }
-    Ok((new, arriving))
+    Ok(Checked { new, summaries, arriving })
 }
 
 fn taken_id<T>(id: &MessageId) -> Outcome<T> {
     refused(PersistErrorKind::Conflict, OPERATION, format!("message id {id} is taken"))
-}
-
-/// The same content; counts are added later and say nothing new.
-fn is_same(stored: &Message, arriving: &Message) -> bool {
-    let without_counts =
-        |message: &Message| Message { token_counts: Vec::new(), ..message.clone() };
-    without_counts(stored) == without_counts(arriving)
 }

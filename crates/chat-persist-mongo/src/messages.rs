@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chat_persist::{MessagePage, PersistErrorKind};
-use chat_types::{ConversationId, Message, MessageId, Scope, Timestamp, TokenCount};
+use chat_types::{ConversationId, Message, MessageId, Scope, Summary, Timestamp, TokenCount};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Array, Bson, Document, doc};
 
@@ -15,6 +15,7 @@ pub(crate) use crate::record::Stored;
 use crate::collections::MESSAGES;
 use crate::error::{EngineResult, Outcome};
 use crate::indexes::Index;
+use crate::record::summary;
 use crate::record::{Fields, count_record, count_update, message_of, new_message, owned};
 use crate::refusal::{page_rows_of, refused};
 use crate::unit::{Cut, Unit};
@@ -238,6 +239,36 @@ pub(crate) async fn keep_token_counts(
         updates.extend(count_update(document, records));
     }
     unit.update_each(MESSAGES, updates).await?;
+    Ok(())
+}
+
+/// What becomes of a summary that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Earlier {
+    Stays,
+    Goes,
+}
+
+/// Keeps a summary with `message`.
+pub(crate) async fn keep_summary(
+    unit: &mut Unit<'_>,
+    scope: &Scope,
+    conversation: &ConversationId,
+    message: &MessageId,
+    summary: &Summary,
+    earlier: Earlier,
+) -> Outcome<()> {
+    let found = unit.find_one(MESSAGES, one(scope, conversation, message), Cut::default()).await?;
+    let Some(document) = found else {
+        let detail = format!("message {message} is not in conversation {conversation}");
+        return refused(PersistErrorKind::NotFound, "keep summary", detail);
+    };
+    let there = message_of(&document)?.message.summary;
+    if there.as_ref() == Some(summary) || (there.is_some() && earlier == Earlier::Stays) {
+        return Ok(());
+    }
+    let by_id = doc! { "_id": document.get("_id") };
+    unit.update_one(MESSAGES, by_id, summary::update(&document, summary)).await?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod model;
 pub(crate) mod plain;
 mod scope;
 pub(crate) mod step;
+pub(crate) mod summary;
 pub(crate) mod turn;
 
 pub(crate) use conversation::{Found, conversation_of, new_conversation, patched_fields};

@@ -8,7 +8,7 @@ use chat_persist::{
 };
 use chat_types::{
     AttemptKey, BranchPage, Conversation, ConversationId, ConversationPatch, FileId, FileRecord,
-    Message, MessageId, Scope, Timestamp, TokenCount, TurnId,
+    Message, MessageId, Scope, Summary, Timestamp, TokenCount, TurnId,
 };
 
 use crate::PostgresStore;
@@ -21,7 +21,7 @@ use crate::events::{ReadEvents, RequestStop};
 use crate::files::{KeepFiles, ReadFiles};
 use crate::import::Import;
 use crate::journal::AcceptTurn;
-use crate::messages::{DeleteSubtree, KeepTokenCounts, ReadMessage, ReadMessages};
+use crate::messages::{DeleteSubtree, KeepSummary, KeepTokenCounts, ReadMessage, ReadMessages};
 use crate::steps::{AppendEvents, CloseStep, Dispatch, OpenStep};
 use crate::turns::ReadTurn;
 
@@ -141,6 +141,20 @@ impl PersistenceAdapter for PostgresStore {
             counts: counts.to_vec(),
         };
         self.write(write).await.map_err(|failure| failure.persist("keep token counts"))
+    }
+
+    async fn keep_summary(
+        &self,
+        scope: &Scope,
+        conversation: &ConversationId,
+        summary: &Summary,
+    ) -> Result<()> {
+        let write = KeepSummary {
+            scope: scope.clone(),
+            conversation: conversation.clone(),
+            summary: summary.clone(),
+        };
+        self.write(write).await.map_err(|failure| failure.persist("keep summary"))?
     }
 
     async fn delete_subtree(

@@ -35,7 +35,7 @@ impl Read for ReadBranch {
         // OFFSET 0 and the joined empty text are for the planner: whatever it believes of a table
         // it has not looked at yet, each message is looked up by its own key.
         let rows = sqlx::query(concat!(
-            "WITH RECURSIVE above (place, id, parent, role, record, token_counts) AS (
+            "WITH RECURSIVE above (place, id, parent, role, record, token_counts, summary) AS (
                 SELECT 1::BIGINT, ",
             message_columns!(),
             " FROM messages m WHERE m.tenant = $1 AND m.user_id = $2 AND m.id = $4

@@ -6,8 +6,10 @@
 use async_trait::async_trait;
 use chat_persist::stored::{amounts_record, failure_record, message_record, token_counts_record};
 use chat_persist::{Fence, PersistErrorKind, Result, StepClose, TurnClose, TurnRecord};
+use chat_types::Message;
 
 use crate::error::{EngineResult, Failure};
+use crate::messages::{Earlier, write_summary};
 use crate::refusal::refused;
 use crate::row::{Bound, stored};
 use crate::runner::Write;
@@ -30,11 +32,23 @@ impl Write for CloseTurn {
 
     async fn apply(&self, session: &mut Session) -> EngineResult<Self::Output> {
         if self.close.state.is_terminal() {
+            let reply = self.close.message.as_ref();
+            let summary = reply.and_then(|reply| Some((reply, reply.summary.as_ref()?)));
+            if summary.is_some() {
+                // The function takes none: it is written behind it, in one commit.
+                session.begin().await?;
+            }
             let query = self.bind(sqlx::query(
                 "SELECT close_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
                     $15, $16, $17, $18, $19)",
             ))?;
             if is_made(session, query).await? {
+                if let Some((Message { id, conversation, .. }, summary)) = summary {
+                    let scope = &self.fence.scope;
+                    let connection = session.alone();
+                    write_summary(connection, scope, conversation, id, summary, Earlier::Stays)
+                        .await?;
+                }
                 return Ok(Ok(()));
             }
         }

@@ -3,14 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
-use chat_persist::stored::{message_record, token_counts_record};
+use chat_persist::stored::{message_record, summary_record, token_counts_record};
 use chat_persist::{PersistErrorKind, Result};
-use chat_types::{Conversation, ConversationId, Message, MessageId, Scope};
+use chat_types::{Conversation, ConversationId, Message, MessageId, Scope, Summary};
 use sqlx::PgConnection;
 
 use crate::conversations;
 use crate::error::EngineResult;
-use crate::messages::{message_columns, message_of};
+use crate::messages::{Earlier, message_columns, message_of, write_summary};
 use crate::refusal::refused;
 use crate::row::Columns;
 use crate::runner::Write;
@@ -48,7 +48,15 @@ struct NewRows<'a> {
     roles: Vec<&'static str>,
     records: Vec<String>,
     token_counts: Vec<String>,
+    summaries: Vec<Option<String>>,
     size_bytes: usize,
+}
+
+/// What is to be written: new messages, and summaries of messages that are there without one.
+#[derive(Default)]
+struct New<'a> {
+    messages: Vec<&'a Message>,
+    summaries: Vec<(&'a MessageId, &'a Summary)>,
 }
 
 #[async_trait]
@@ -65,7 +73,7 @@ impl Write for Import {
             .await?;
         let is_there = conversations::lock(connection, &self.scope, &self.conversation.id).await?;
         let taken = self.taken(connection).await?;
-        let new = match self.check(is_there, &taken) {
+        let mut new = match self.check(is_there, &taken) {
             Ok(new) => new,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -73,13 +81,19 @@ impl Write for Import {
             conversations::insert(connection, &self.scope, &self.conversation).await?;
         }
         let mut rows = NewRows::default();
-        for message in new {
+        for message in new.messages {
             rows.push(message)?;
             if rows.is_full() {
                 self.insert(connection, std::mem::take(&mut rows)).await?;
             }
         }
         self.insert(connection, rows).await?;
+        // In the order of their ids, as whoever keeps token counts locks them.
+        new.summaries.sort_by_key(|(id, _)| *id);
+        for (id, summary) in new.summaries {
+            let (scope, conversation) = (&self.scope, &self.conversation.id);
+            write_summary(connection, scope, conversation, id, summary, Earlier::Stays).await?;
+        }
         Ok(Ok(()))
     }
 }
@@ -126,10 +140,10 @@ impl Import {
         Ok(taken)
     }
 
-    /// Checks every message in order; the new ones.
-    fn check(&self, is_there: bool, taken: &HashMap<MessageId, Taken>) -> Result<Vec<&Message>> {
+    /// Checks every message in order; what is new.
+    fn check(&self, is_there: bool, taken: &HashMap<MessageId, Taken>) -> Result<New<'_>> {
         let mut arriving: HashSet<&MessageId> = HashSet::new();
-        let mut new = Vec::new();
+        let mut new = New::default();
         for message in &self.messages {
             if message.conversation != self.conversation.id {
                 let detail = format!("message {} belongs to another conversation", message.id);
@@ -145,15 +159,17 @@ impl Import {
             }
             let stored = taken.get(&message.id);
             if let Some(Taken::Message(stored)) = stored
-                && is_same(stored, message)
+                && stored.is_same_content(message)
             {
+                let summary = message.summary.as_ref().filter(|_| stored.summary.is_none());
+                new.summaries.extend(summary.map(|summary| (&message.id, summary)));
                 continue;
             }
             if stored.is_some() || !arriving.insert(&message.id) {
                 let detail = format!("message id {} is taken", message.id);
                 return refused(PersistErrorKind::Conflict, OPERATION, detail);
             }
-            new.push(message);
+            new.messages.push(message);
         }
         if let Some(head) = &self.conversation.head
             && !is_there
@@ -179,10 +195,11 @@ impl Import {
         }
         sqlx::query(
             "INSERT INTO messages (tenant, user_id, conversation, id, parent, role, record,
-                    token_counts)
-             SELECT $1, $2, $3, new.id, new.parent, new.role, new.record, new.token_counts
-               FROM unnest($4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[], $8::TEXT[])
-                    WITH ORDINALITY AS new (id, parent, role, record, token_counts, place)
+                    token_counts, summary)
+             SELECT $1, $2, $3, new.id, new.parent, new.role, new.record, new.token_counts,
+                    new.summary
+               FROM unnest($4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[], $8::TEXT[], $9::TEXT[])
+                    WITH ORDINALITY AS new (id, parent, role, record, token_counts, summary, place)
               ORDER BY new.place",
         )
         .bind(self.scope.tenant.as_str())
@@ -193,6 +210,7 @@ impl Import {
         .bind(rows.roles)
         .bind(rows.records)
         .bind(rows.token_counts)
+        .bind(rows.summaries)
         .execute(connection)
         .await?;
         Ok(())
@@ -202,23 +220,19 @@ impl Import {
 impl<'a> NewRows<'a> {
     fn push(&mut self, message: &'a Message) -> EngineResult<()> {
         let record = message_record(message)?;
-        self.size_bytes = self.size_bytes.saturating_add(record.len());
+        let summary = message.summary.as_ref().map(summary_record).transpose()?;
+        let size_bytes = record.len().saturating_add(summary.as_ref().map_or(0, String::len));
+        self.size_bytes = self.size_bytes.saturating_add(size_bytes);
         self.ids.push(message.id.as_str());
         self.parents.push(message.parent.as_ref().map(MessageId::as_str));
         self.roles.push(message.role.as_str());
         self.records.push(record);
         self.token_counts.push(token_counts_record(&message.token_counts)?);
+        self.summaries.push(summary);
         Ok(())
     }
 
     fn is_full(&self) -> bool {
         self.ids.len() >= ROWS_PER_STATEMENT || self.size_bytes >= BYTES_PER_STATEMENT
     }
-}
-
-/// The same content; counts are added later and say nothing new.
-fn is_same(stored: &Message, arriving: &Message) -> bool {
-    let without_counts =
-        |message: &Message| Message { token_counts: Vec::new(), ..message.clone() };
-    without_counts(stored) == without_counts(arriving)
 }

@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 
 use crate::error::{EngineResult, Failure};
 use crate::escape::escape;
+use crate::messages::{Earlier, write_summary};
 use crate::refusal::refused;
 use crate::row::{Columns, stored};
 use crate::runner::Write;
@@ -32,7 +33,12 @@ impl Write for AcceptTurn {
 
     async fn apply(&self, session: &mut Session) -> EngineResult<Self::Output> {
         let is_repeat = session.is_repeat();
-        let connection = session.alone();
+        let summary = self.accept.user_message.as_ref().and_then(|asked| asked.summary.as_ref());
+        let connection = match summary {
+            // The function takes none: it is written behind it, in one commit.
+            Some(_) => session.begin().await?,
+            None => session.alone(),
+        };
         if let Err(refusal) = self.check() {
             // A repeated call is answered like the first, whatever else is wrong with it.
             let earlier = self.earlier(connection, is_repeat).await?;
@@ -40,6 +46,19 @@ impl Write for AcceptTurn {
         }
         let outcome = self.write(connection).await?;
         if outcome == "new" {
+            if let Some(summary) = summary {
+                let Accept { turn, .. } = &self.accept;
+                let (conversation, asked) = (&turn.conversation, &turn.user_message);
+                write_summary(
+                    connection,
+                    &self.scope,
+                    conversation,
+                    asked,
+                    summary,
+                    Earlier::Stays,
+                )
+                .await?;
+            }
             return Ok(Ok(Accepted::New));
         }
         if matches!(outcome.as_str(), "key" | "turn") {

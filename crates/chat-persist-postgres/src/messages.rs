@@ -1,4 +1,4 @@
-//! Messages: read one, read all in order, keep token counts, delete a subtree.
+//! Messages: read one, read all in order, keep token counts and a summary, delete a subtree.
 //!
 //! Where a message is found by its id, its conversation is compared as `conversation || ''`: no index
 //! is tempted then to read the conversation instead, whatever the planner believes of a young table.
@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use chat_persist::stored::{MessageRow, token_counts_of, token_counts_record};
+use chat_persist::stored::{MessageRow, summary_record, token_counts_of, token_counts_record};
 use chat_persist::{MessagePage, PersistErrorKind, Result};
-use chat_types::{ConversationId, Message, MessageId, Scope, TokenCount};
+use chat_types::{ConversationId, Message, MessageId, Scope, Summary, TokenCount};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
@@ -22,7 +22,7 @@ use crate::session::Session;
 /// The columns `message_of` reads, in its order, of table `m`.
 macro_rules! message_columns {
     () => {
-        "m.id, m.parent, m.role, m.record, m.token_counts"
+        "m.id, m.parent, m.role, m.record, m.token_counts, m.summary"
     };
 }
 pub(crate) use message_columns;
@@ -38,6 +38,7 @@ pub(crate) fn message_of(
         role: columns.text()?,
         record: columns.text()?,
         token_counts: columns.text()?,
+        summary: columns.optional_text()?,
     };
     Ok(row.read(conversation, parent)?)
 }
@@ -209,6 +210,62 @@ impl Write for KeepTokenCounts {
         .await?;
         Ok(())
     }
+}
+
+/// Keeps a summary with its message.
+#[derive(Debug)]
+pub(crate) struct KeepSummary {
+    pub(crate) scope: Scope,
+    pub(crate) conversation: ConversationId,
+    pub(crate) summary: Summary,
+}
+
+#[async_trait]
+impl Write for KeepSummary {
+    type Output = Result<()>;
+
+    async fn apply(&self, session: &mut Session) -> EngineResult<Self::Output> {
+        let Self { scope, conversation, summary } = self;
+        let (connection, message) = (session.alone(), &summary.covers_to);
+        if write_summary(connection, scope, conversation, message, summary, Earlier::Goes).await? {
+            return Ok(Ok(()));
+        }
+        let detail = format!("message {message} is not in conversation {conversation}");
+        Ok(refused(PersistErrorKind::NotFound, "keep summary", detail))
+    }
+}
+
+/// What becomes of a summary that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Earlier {
+    Stays,
+    Goes,
+}
+
+/// Writes the summary of `message`; false if the conversation has no such message, or it has a
+/// summary that stays.
+pub(crate) async fn write_summary(
+    connection: &mut PgConnection,
+    scope: &Scope,
+    conversation: &ConversationId,
+    message: &MessageId,
+    summary: &Summary,
+    earlier: Earlier,
+) -> EngineResult<bool> {
+    let written = sqlx::query(
+        "UPDATE messages m SET summary = $5
+          WHERE m.tenant = $1 AND m.user_id = $2 AND m.id = $4 AND m.conversation || '' = $3
+            AND ($6 OR m.summary IS NULL)",
+    )
+    .bind(scope.tenant.as_str())
+    .bind(scope.user.as_str())
+    .bind(conversation.as_str())
+    .bind(message.as_str())
+    .bind(summary_record(summary)?)
+    .bind(earlier == Earlier::Goes)
+    .execute(connection)
+    .await?;
+    Ok(written.rows_affected() > 0)
 }
 
 /// Deletes a message and everything below it.

@@ -24,6 +24,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, programs: &[include_str!("../migrations/0002_grants.sql")] },
     Migration { version: 3, programs: &[include_str!("../migrations/0003_notices.sql")] },
     Migration { version: 4, programs: &[include_str!("../migrations/0004_tiers.sql")] },
+    Migration { version: 5, programs: &[include_str!("../migrations/0005_summaries.sql")] },
 ];
 
 /// How long one process waits for another that migrates.

@@ -45,7 +45,8 @@ impl Read for ReadBranch {
              SELECT above.place, above.pk, above.parent, m.id,
                     CASE WHEN above.place <= $5 THEN m.role ELSE '' END,
                     CASE WHEN above.place <= $5 THEN m.record ELSE '' END,
-                    CASE WHEN above.place <= $5 THEN m.token_counts ELSE '' END
+                    CASE WHEN above.place <= $5 THEN m.token_counts ELSE '' END,
+                    CASE WHEN above.place <= $5 THEN m.summary END
                FROM above JOIN messages m ON m.pk = above.pk",
         )
         .bind(self.scope.tenant.as_str())
@@ -84,6 +85,7 @@ fn node_of(row: &sqlx::sqlite::SqliteRow) -> EngineResult<Node<'_>> {
             role: columns.text()?,
             record: columns.text()?,
             token_counts: columns.text()?,
+            summary: columns.optional_text()?,
         },
     })
 }

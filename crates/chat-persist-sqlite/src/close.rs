@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chat_persist::stored::{
-    amounts_of, amounts_record, failure_record, message_record, token_counts_record,
+    amounts_of, amounts_record, failure_record, message_record, summary_record, token_counts_record,
 };
 use chat_persist::{AttemptAmount, Fence, PersistErrorKind, Result, TurnClose};
 use chat_types::{ConversationId, MessageId, StepState};
@@ -78,8 +78,8 @@ macro_rules! program {
 
 macro_rules! reply_program {
     () => {
-        "INSERT INTO messages (scope, conversation, id, parent, role, record, token_counts)
-            SELECT t.scope, t.conversation, t.reply, m.pk, $16, $17, $18
+        "INSERT INTO messages (scope, conversation, id, parent, role, record, token_counts, summary)
+            SELECT t.scope, t.conversation, t.reply, m.pk, $16, $17, $18, $19
               FROM turns t JOIN messages m ON m.scope = t.scope AND m.id = t.user_message
              WHERE t.tenant = $1 AND t.id = $2;"
     };
@@ -250,7 +250,8 @@ impl CloseTurn {
             Some(reply) => query
                 .bind(reply.role.as_str())
                 .bind(message_record(reply)?)
-                .bind(token_counts_record(&reply.token_counts)?),
+                .bind(token_counts_record(&reply.token_counts)?)
+                .bind(reply.summary.as_ref().map(summary_record).transpose()?),
             None => query,
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use chat_persist::stored::{message_record, token_counts_record};
+use chat_persist::stored::{message_record, summary_record, token_counts_record};
 use chat_persist::{PersistErrorKind, Result};
 use chat_types::{Conversation, ConversationId, Message, MessageId, Scope};
 use serde::Serialize;
@@ -56,6 +56,14 @@ struct NewRow<'a> {
     role: &'static str,
     record: String,
     token_counts: String,
+    summary: Option<String>,
+}
+
+/// What is to be written: new messages, and summaries of messages that are there without one.
+#[derive(Default)]
+struct New<'a> {
+    rows: Vec<NewRow<'a>>,
+    summaries: Vec<(i64, String)>,
 }
 
 #[async_trait]
@@ -69,11 +77,11 @@ impl Write for Import {
             Some(scope) => self.taken(connection, scope).await?,
             None => HashMap::new(),
         };
-        let rows = match self.rows(&place, &taken)? {
-            Ok(rows) => rows,
+        let new = match self.checked(&place, &taken)? {
+            Ok(new) => new,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        self.write(connection, &place, &rows).await?;
+        self.write(connection, &place, &new).await?;
         Ok(Ok(()))
     }
 }
@@ -116,7 +124,7 @@ impl Import {
                 .map(MessageId::as_str)
                 .collect();
             let rows = sqlx::query(
-                "SELECT m.pk, c.id, m.id, p.id, m.role, m.record, m.token_counts
+                "SELECT m.pk, c.id, m.id, p.id, m.role, m.record, m.token_counts, m.summary
                    FROM json_each($2) wanted
                    CROSS JOIN messages m ON m.scope = $1 AND m.id = wanted.value
                    JOIN conversations c ON c.pk = m.conversation
@@ -143,13 +151,13 @@ impl Import {
     }
 
     /// Checks every message in order and numbers the new ones.
-    fn rows(
+    fn checked(
         &self,
         place: &Place,
         taken: &HashMap<MessageId, Taken>,
-    ) -> EngineResult<Result<Vec<NewRow<'_>>>> {
+    ) -> EngineResult<Result<New<'_>>> {
         let mut arriving: HashMap<&MessageId, i64> = HashMap::new();
-        let mut rows = Vec::new();
+        let mut new = New::default();
         let mut next = place.next_message;
         for message in &self.messages {
             if message.conversation != self.conversation.id {
@@ -164,22 +172,26 @@ impl Import {
                 return Ok(refused(PersistErrorKind::ParentMissing, OPERATION, detail));
             }
             let stored = taken.get(&message.id);
-            if let Some(Taken::Message { message: stored, .. }) = stored
-                && is_same(stored, message)
+            if let Some(Taken::Message { pk, message: stored }) = stored
+                && stored.is_same_content(message)
             {
+                if let (None, Some(summary)) = (&stored.summary, &message.summary) {
+                    new.summaries.push((*pk, summary_record(summary)?));
+                }
                 continue;
             }
             if stored.is_some() || arriving.insert(&message.id, next).is_some() {
                 let detail = format!("message id {} is taken", message.id);
                 return Ok(refused(PersistErrorKind::Conflict, OPERATION, detail));
             }
-            rows.push(NewRow {
+            new.rows.push(NewRow {
                 pk: next,
                 id: message.id.as_str(),
                 parent: parent_pk,
                 role: message.role.as_str(),
                 record: message_record(message)?,
                 token_counts: token_counts_record(&message.token_counts)?,
+                summary: message.summary.as_ref().map(summary_record).transpose()?,
             });
             next = next.checked_add(1).ok_or_else(|| Failure::corrupt("no message number left"))?;
         }
@@ -190,7 +202,7 @@ impl Import {
             let detail = format!("the head {head} is not among the messages");
             return Ok(refused(PersistErrorKind::ParentMissing, OPERATION, detail));
         }
-        Ok(Ok(rows))
+        Ok(Ok(new))
     }
 
     /// The number of a stored message of this conversation.
@@ -207,7 +219,7 @@ impl Import {
         &self,
         connection: &mut SqliteConnection,
         place: &Place,
-        rows: &[NewRow<'_>],
+        new: &New<'_>,
     ) -> EngineResult<()> {
         let scope = match place.scope {
             Some(scope) => scope,
@@ -229,12 +241,13 @@ impl Import {
                 pk
             }
         };
-        for rows in rows.chunks(ROWS_PER_STATEMENT) {
+        for rows in new.rows.chunks(ROWS_PER_STATEMENT) {
             sqlx::query(
                 "INSERT INTO messages (pk, scope, conversation, id, parent, role, record,
-                        token_counts)
+                        token_counts, summary)
                  SELECT value ->> 'pk', $1, $2, value ->> 'id', value ->> 'parent',
-                        value ->> 'role', value ->> 'record', value ->> 'token_counts'
+                        value ->> 'role', value ->> 'record', value ->> 'token_counts',
+                        value ->> 'summary'
                    FROM json_each($3)",
             )
             .bind(scope)
@@ -243,13 +256,15 @@ impl Import {
             .execute(&mut *connection)
             .await?;
         }
+        for summaries in new.summaries.chunks(ROWS_PER_STATEMENT) {
+            sqlx::query(
+                "UPDATE messages SET summary = new.value ->> 1 FROM json_each($1) new
+                  WHERE messages.pk = new.value ->> 0",
+            )
+            .bind(encode(&summaries)?)
+            .execute(&mut *connection)
+            .await?;
+        }
         Ok(())
     }
-}
-
-/// The same content; counts are added later and say nothing new.
-fn is_same(stored: &Message, arriving: &Message) -> bool {
-    let without_counts =
-        |message: &Message| Message { token_counts: Vec::new(), ..message.clone() };
-    without_counts(stored) == without_counts(arriving)
 }

@@ -4,7 +4,9 @@
 //! a new message, one query looks at everything a refusal can depend on before a program writes.
 
 use async_trait::async_trait;
-use chat_persist::stored::{kind_record, message_record, options_record, token_counts_record};
+use chat_persist::stored::{
+    kind_record, message_record, options_record, summary_record, token_counts_record,
+};
 use chat_persist::{Accept, Accepted, PersistErrorKind, Result};
 use chat_types::{MessageId, Scope};
 use sqlx::SqliteConnection;
@@ -78,10 +80,11 @@ macro_rules! program {
 macro_rules! message_program {
     () => {
         concat!(
-            "INSERT INTO messages (scope, conversation, id, parent, role, record, token_counts)
+            "INSERT INTO messages (scope, conversation, id, parent, role, record, token_counts,
+                    summary)
                 SELECT s.pk, c.pk, $14,
                     (SELECT pk FROM messages p WHERE p.scope = s.pk AND p.id = $22),
-                    $24, $25, $26 FROM ",
+                    $24, $25, $26, $27 FROM ",
             conversation!()
         )
     };
@@ -312,7 +315,8 @@ impl AcceptTurn {
             Some(message) => query
                 .bind(message.role.as_str()) // 24
                 .bind(message_record(message)?)
-                .bind(token_counts_record(&message.token_counts)?),
+                .bind(token_counts_record(&message.token_counts)?)
+                .bind(message.summary.as_ref().map(summary_record).transpose()?), // 27
             None => query,
         })
     }

@@ -1,11 +1,11 @@
-//! Messages: read one, read all in order, keep token counts, delete a subtree.
+//! Messages: read one, read all in order, keep token counts and a summary, delete a subtree.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use chat_persist::stored::{MessageRow, token_counts_record};
+use chat_persist::stored::{MessageRow, summary_record, token_counts_record};
 use chat_persist::{MessagePage, PersistErrorKind, Result};
-use chat_types::{ConversationId, Message, MessageId, Scope, TokenCount};
+use chat_types::{ConversationId, Message, MessageId, Scope, Summary, TokenCount};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -19,7 +19,7 @@ use crate::writer::Write;
 /// The columns `message_of` reads, in its order; `p` is the parent.
 macro_rules! columns {
     () => {
-        "m.id, p.id, m.role, m.record, m.token_counts"
+        "m.id, p.id, m.role, m.record, m.token_counts, m.summary"
     };
 }
 
@@ -34,6 +34,7 @@ pub(crate) fn message_of(
         role: columns.text()?,
         record: columns.text()?,
         token_counts: columns.text()?,
+        summary: columns.optional_text()?,
     };
     Ok(row.read(conversation, parent)?)
 }
@@ -179,6 +180,43 @@ impl Write for KeepTokenCounts {
         .bind(self.conversation.as_str())
         .bind(encode(&wanted)?);
         session.save(query).await
+    }
+}
+
+/// Keeps a summary with its message.
+#[derive(Debug)]
+pub(crate) struct KeepSummary {
+    pub(crate) scope: Scope,
+    pub(crate) conversation: ConversationId,
+    pub(crate) summary: Summary,
+}
+
+#[async_trait]
+impl Write for KeepSummary {
+    type Output = Result<()>;
+
+    async fn apply(&self, session: &mut Session<'_>) -> EngineResult<Self::Output> {
+        let Self { scope, conversation, summary } = self;
+        let connection = session.connection().await?;
+        let kept = sqlx::query(
+            "UPDATE messages SET summary = $5
+               FROM scopes s JOIN conversations c ON c.scope = s.pk AND c.id = $3
+              WHERE s.tenant = $1 AND s.user = $2
+                AND messages.scope = s.pk AND messages.id = $4 AND messages.conversation = c.pk",
+        )
+        .bind(scope.tenant.as_str())
+        .bind(scope.user.as_str())
+        .bind(conversation.as_str())
+        .bind(summary.covers_to.as_str())
+        .bind(summary_record(summary)?)
+        .execute(connection)
+        .await?;
+        if kept.rows_affected() == 0 {
+            let detail =
+                format!("message {} is not in conversation {conversation}", summary.covers_to);
+            return Ok(refused(PersistErrorKind::NotFound, "keep summary", detail));
+        }
+        Ok(Ok(()))
     }
 }
 

@@ -21,6 +21,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, program: include_str!("../migrations/0003_grants.sql") },
     Migration { version: 4, program: include_str!("../migrations/0004_notices.sql") },
     Migration { version: 5, program: include_str!("../migrations/0005_tiers.sql") },
+    Migration { version: 6, program: include_str!("../migrations/0006_summaries.sql") },
 ];
 
 /// The version this program writes.

@@ -9,7 +9,7 @@ use std::fmt;
 use async_trait::async_trait;
 use chat_types::{
     AttemptKey, BranchPage, Conversation, ConversationId, ConversationPatch, FileId, FileRecord,
-    Message, MessageId, Scope, Timestamp, TokenCount, TurnId,
+    Message, MessageId, Scope, Summary, Timestamp, TokenCount, TurnId,
 };
 
 use crate::{
@@ -87,7 +87,8 @@ pub trait PersistenceAdapter: fmt::Debug + Send + Sync + 'static {
     ) -> Result<MessagePage>;
 
     /// Writes a whole conversation (a fork, an import) in one transaction: created if missing,
-    /// messages that are already there with the same content skipped.
+    /// messages that are already there with the same content skipped. Of these, one without a
+    /// summary gets the one that arrives; a summary that is there stays.
     ///
     /// # Errors
     /// `ParentMissing` if a message comes before its parent; `Conflict` if an id is taken by
@@ -105,6 +106,18 @@ pub trait PersistenceAdapter: fmt::Debug + Send + Sync + 'static {
         scope: &Scope,
         conversation: &ConversationId,
         counts: &[(MessageId, TokenCount)],
+    ) -> Result<()>;
+
+    /// Keeps a summary with the message it covers up to, `covers_to`, whose parts stay as they are.
+    /// The same again changes nothing; another one takes its place. It goes with its message.
+    ///
+    /// # Errors
+    /// `NotFound` if the conversation has no such message.
+    async fn keep_summary(
+        &self,
+        scope: &Scope,
+        conversation: &ConversationId,
+        summary: &Summary,
     ) -> Result<()>;
 
     /// Deletes a message and everything below it; returns how many went. 0 if there was none. The

@@ -18,7 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use chat_types::{
     AttemptKey, BranchPage, Conversation, ConversationId, ConversationPatch, FileId, FileRecord,
-    IdempotencyKey, Message, MessageId, OwnerId, Scope, TenantId, Timestamp, TokenCount, TurnId,
+    IdempotencyKey, Message, MessageId, OwnerId, Scope, Summary, TenantId, Timestamp, TokenCount,
+    TurnId,
 };
 
 use crate::{
@@ -218,6 +219,15 @@ impl PersistenceAdapter for MemoryStore {
     ) -> Result<()> {
         self.with(|state| state.keep_token_counts(scope, conversation, counts));
         Ok(())
+    }
+
+    async fn keep_summary(
+        &self,
+        scope: &Scope,
+        conversation: &ConversationId,
+        summary: &Summary,
+    ) -> Result<()> {
+        self.with(|state| state.keep_summary(scope, conversation, summary))
     }
 
     async fn delete_subtree(

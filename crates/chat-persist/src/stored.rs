@@ -19,7 +19,9 @@ use serde::de::DeserializeOwned;
 
 use crate::{PersistError, PersistErrorKind};
 
-pub use message::{MessageRow, message_record, token_counts_of, token_counts_record};
+pub use message::{
+    MessageRow, message_record, summary_of, summary_record, token_counts_of, token_counts_record,
+};
 pub use turn::{
     amounts_of, amounts_record, failure_of, failure_record, kind_of, kind_record, options_of,
     options_record,

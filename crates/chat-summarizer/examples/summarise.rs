@@ -20,6 +20,7 @@ fn said(id: &str, role: Role, text: &str) -> Result<Message, InvalidId> {
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
     })
 }
 

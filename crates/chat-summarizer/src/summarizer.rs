@@ -40,6 +40,7 @@ impl SummaryRequest {
             text: text.to_owned(),
             covers_to: newest.id.clone(),
             covered: covered_hash_after(self.previous.as_ref(), &self.messages),
+            prompt_version: None,
         })
     }
 }

@@ -24,6 +24,7 @@ fn said(id: &str, role: Role, text: &str) -> Message {
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
     }
 }
 
@@ -51,6 +52,7 @@ async fn a_summary_names_the_newest_message_and_the_content_it_covers() {
         text: "User: one\nAssistant: two two two\nUser: three".into(),
         covers_to: MessageId::new("3").expect("valid"),
         covered: covered_hash(&talk()),
+        prompt_version: None,
     };
     assert_eq!(summary, Ok(expected));
 }
@@ -112,6 +114,7 @@ fn a_summary_part_does_not_change_what_is_covered() {
         text: "s".into(),
         covers_to: MessageId::new("1").expect("valid"),
         covered: covered_hash(&talk()),
+        prompt_version: None,
     };
     carrier[1].parts.insert(0, ContentPart::Summary { summary });
     assert_eq!(covered_hash(&carrier), covered_hash(&talk()));
@@ -129,6 +132,7 @@ proptest! {
             text: "s".into(),
             covers_to: MessageId::new("m").expect("valid"),
             covered: covered_hash(older),
+            prompt_version: None,
         };
         prop_assert_eq!(covered_hash_after(Some(&previous), newer), covered_hash(&messages));
     }

@@ -77,6 +77,7 @@ pub(crate) fn message(name: &str, parent: Option<&str>, role: Role) -> Message {
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
     }
 }
 
@@ -237,6 +238,7 @@ impl Sent {
             status: MessageStatus::Complete,
             finish_reason: Some(chat_types::FinishReason::Stop),
             token_counts: Vec::new(),
+            summary: None,
         }
     }
 

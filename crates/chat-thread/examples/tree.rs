@@ -55,6 +55,7 @@ impl Talk {
             status: MessageStatus::Complete,
             finish_reason: None,
             token_counts: Vec::new(),
+            summary: None,
         })
     }
 }

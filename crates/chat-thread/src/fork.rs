@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chat_types::{
-    ContentPart, ConversationId, IdSource, IdSourceExt as _, Message, MessageId, Timestamp,
+    ContentPart, ConversationId, IdSource, IdSourceExt as _, Message, MessageId, Summary, Timestamp,
 };
 
 use crate::{MessageThread, ThreadError};
@@ -52,8 +52,9 @@ impl MessageThread {
     ///
     /// Copies keep roles, parts, counts and times; a time is moved to at least 1 ms after the
     /// parent's. They belong to no turn. A summary names the copy of the message that it covers
-    /// up to; if that was not copied the summary is left out, since it would bring back what the
-    /// fork leaves behind. Forking twice makes two independent copies. Linear in the thread.
+    /// up to; if that was not copied, or for one that is kept with a message if levels above were
+    /// split off, the summary is left out, since it would bring back what the fork leaves behind.
+    /// Forking twice makes two independent copies. Linear in the thread.
     ///
     /// # Errors
     /// `NotFound` if the target or the split is unknown; `ForkEndsBeforeStart` if the target lies
@@ -90,7 +91,12 @@ impl MessageThread {
                     ForkMode::TargetLevel => node.level <= target.level,
                 }
         });
-        let mut copier = Copier { conversation, copied: HashMap::new(), messages: Vec::new() };
+        let mut copier = Copier {
+            conversation,
+            from_the_root: first_level == 0,
+            copied: HashMap::new(),
+            messages: Vec::new(),
+        };
         for node in chosen {
             copier.copy(&node.message, ids)?;
         }
@@ -100,6 +106,8 @@ impl MessageThread {
 
 struct Copier<'a> {
     conversation: &'a ConversationId,
+    /// No level above the copies is left out.
+    from_the_root: bool,
     copied: HashMap<&'a MessageId, (MessageId, Timestamp)>,
     messages: Vec<Message>,
 }
@@ -125,10 +133,17 @@ impl<'a> Copier<'a> {
             status: message.status,
             finish_reason: message.finish_reason,
             token_counts: message.token_counts.clone(),
+            summary: self.summary_of(message, &id),
         };
         self.copied.insert(&message.id, (id, created_at));
         self.messages.push(copy);
         Ok(())
+    }
+
+    /// What is kept with `message` covers everything above it, so it must all be copied.
+    fn summary_of(&self, message: &Message, copy: &MessageId) -> Option<Summary> {
+        let summary = message.summary.as_ref().filter(|_| self.from_the_root)?;
+        Some(Summary { covers_to: copy.clone(), ..summary.clone() })
     }
 
     fn finish(mut self, target: &MessageId) -> Result<Fork, ThreadError> {

@@ -33,10 +33,19 @@ pub struct MessageThread {
 pub struct SummaryOnPath<'t> {
     /// The message that carries it.
     pub message: &'t Message,
-    /// Which of its parts it is.
+    /// Which of its parts it is; how many parts it has, if the summary is kept with the whole
+    /// message and not among them.
     pub part: usize,
     /// The summary, never blank.
     pub summary: &'t Summary,
+}
+
+impl SummaryOnPath<'_> {
+    /// It is no part: it covers its message whole.
+    #[must_use]
+    pub fn is_kept_with_message(&self) -> bool {
+        self.part == self.message.parts.len()
+    }
 }
 
 /// A path with its older end replaced by a summary.
@@ -44,8 +53,9 @@ pub struct SummaryOnPath<'t> {
 pub struct SummarisedPath<'t> {
     /// Stands for everything before `messages`; none: nothing was summarised.
     pub summary: Option<SummaryOnPath<'t>>,
-    /// What the summary does not cover, oldest first. The carrier is always among them; parts of
-    /// it up to the summary part are covered when the summary covers the carrier itself.
+    /// What the summary does not cover, oldest first. The carrier of a summary part is always
+    /// among them; parts of it up to that part are covered when the summary covers the carrier
+    /// itself.
     pub messages: Vec<&'t Message>,
 }
 
@@ -218,8 +228,9 @@ impl MessageThread {
 
     /// The path to `head` from its newest summary on.
     ///
-    /// It starts after the message that the summary covers up to; if that lies not above the
-    /// summary's carrier, at the carrier.
+    /// It starts after the message that the summary covers up to: of a summary that is kept with
+    /// its message, after that one; of a summary part that names no message above its carrier, at
+    /// the carrier.
     #[must_use]
     pub fn path_from_summary(&self, head: Option<&MessageId>) -> SummarisedPath<'_> {
         let mut messages = self.path(head);
@@ -229,12 +240,16 @@ impl MessageThread {
                 .iter()
                 .position(|message| message.id == found.message.id)
                 .unwrap_or_default();
-            let after_covered = messages
-                .iter()
-                .take(carrier)
-                .position(|message| message.id == found.summary.covers_to)
-                .map_or(carrier, |covered| covered + 1);
-            messages.drain(..after_covered);
+            let after_covered = if found.is_kept_with_message() {
+                carrier + 1
+            } else {
+                messages
+                    .iter()
+                    .take(carrier)
+                    .position(|message| message.id == found.summary.covers_to)
+                    .map_or(carrier, |covered| covered + 1)
+            };
+            messages.drain(..after_covered.min(messages.len()));
         }
         SummarisedPath { summary, messages }
     }
@@ -290,9 +305,14 @@ impl MessageThread {
     }
 }
 
-/// The last summary part of `message` that says something, with its place among the parts.
+/// The newest summary of `message` that says something, with its place among the parts: the one
+/// that is kept with the message, whose place is after all parts, else the last summary part.
 #[must_use]
 pub fn newest_summary(message: &Message) -> Option<(usize, &Summary)> {
+    let kept = message.summary.as_ref().filter(|kept| !kept.text.trim().is_empty());
+    if let Some(kept) = kept {
+        return Some((message.parts.len(), kept));
+    }
     let mut parts = message.parts.iter().enumerate().rev();
     parts.find_map(|(place, part)| match part {
         ContentPart::Summary { summary } if !summary.text.trim().is_empty() => {

@@ -40,6 +40,7 @@ fn message(token_counts: Vec<TokenCount>) -> Message {
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts,
+        summary: None,
     }
 }
 

@@ -205,6 +205,7 @@ fn every_kind_of_part_is_counted() {
                     text: text.into(),
                     covers_to: MessageId::new("m").expect("valid"),
                     covered: ContentHash::of(["m"]),
+                    prompt_version: None,
                 },
             },
             words,

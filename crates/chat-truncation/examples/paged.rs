@@ -74,5 +74,6 @@ fn message(number: u32) -> Result<Message, Box<dyn Error>> {
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
     })
 }

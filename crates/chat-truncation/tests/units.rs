@@ -27,6 +27,7 @@ fn message(id: &str, role: Role, parts: Vec<ContentPart>) -> Message {
             tokenizer: TokenizerId::from_static("t"),
             provenance: Provenance::Counted,
         }],
+        summary: None,
     }
 }
 

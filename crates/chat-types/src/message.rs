@@ -69,6 +69,9 @@ pub struct Summary {
     pub covers_to: MessageId,
     /// Hash of the covered content, so that siblings and forks can reuse it.
     pub covered: ContentHash,
+    /// The version of the prompt that asked for it; none: imported, or written by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_version: Option<u32>,
 }
 
 /// One typed part of a message.
@@ -234,6 +237,10 @@ pub struct Message {
     /// Counts known so far, at most one per tokenizer; counted once, then kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub token_counts: Vec<TokenCount>,
+    /// A summary of the branch up to and including this message, made later and kept with it: its
+    /// `covers_to` is this message. The parts stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Summary>,
 }
 
 impl Message {
@@ -247,5 +254,35 @@ impl Message {
     #[must_use]
     pub fn token_count(&self, tokenizer: &TokenizerId) -> Option<&TokenCount> {
         self.token_counts.iter().find(|count| &count.tokenizer == tokenizer)
+    }
+
+    /// Equal in everything but what is added later and says nothing new: token counts and the
+    /// summary.
+    #[must_use]
+    pub fn is_same_content(&self, other: &Self) -> bool {
+        let Self {
+            id,
+            conversation,
+            parent,
+            role,
+            parts,
+            created_at,
+            turn,
+            model,
+            status,
+            finish_reason,
+            token_counts: _,
+            summary: _,
+        } = self;
+        *id == other.id
+            && *conversation == other.conversation
+            && *parent == other.parent
+            && *role == other.role
+            && *parts == other.parts
+            && *created_at == other.created_at
+            && *turn == other.turn
+            && *model == other.model
+            && *status == other.status
+            && *finish_reason == other.finish_reason
     }
 }

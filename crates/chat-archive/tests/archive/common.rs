@@ -137,6 +137,7 @@ pub(crate) fn message(conversation: &str, name: &str, parent: Option<&str>, role
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
     }
 }
 
@@ -206,9 +207,17 @@ fn rich_messages() -> Vec<Message> {
         text: "They spoke of tea.".into(),
         covers_to: id("r-1"),
         covered: ContentHash::of(["tea"]),
+        prompt_version: None,
+    };
+    let kept = Summary {
+        text: "They spoke of tea; a summary.".into(),
+        covers_to: id("s-1"),
+        covered: ContentHash::of(["tea", "summary"]),
+        prompt_version: Some(2),
     };
     let summed = Message {
         parts: vec![ContentPart::Summary { summary }],
+        summary: Some(kept),
         ..message("tree", "s-1", Some("r-1"), Role::System)
     };
     vec![

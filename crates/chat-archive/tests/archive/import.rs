@@ -204,6 +204,32 @@ async fn what_differs_is_refused_or_stays_and_the_rest_is_added() {
 }
 
 #[tokio::test]
+async fn a_missing_summary_comes_also_beside_what_differs() {
+    let archive = everything().await.export().await;
+    let earlier = |line: ArchiveLine| match line {
+        ArchiveLine::Message { mut message } => {
+            if message.id.as_str() == "u-2" {
+                message.parts = vec![ContentPart::text("edited here")];
+            }
+            message.summary = None;
+            ArchiveLine::Message { message }
+        }
+        line => line,
+    };
+    let lines = lines_of(&archive).expect("reads");
+    let summed = lines.iter().filter_map(as_message).find(|message| message.summary.is_some());
+    let summed = summed.expect("one has a summary");
+    let target = Memory::default();
+    let earlier: Vec<ArchiveLine> = lines.iter().cloned().map(earlier).collect();
+    target.import(&archive_of(&earlier)).await.expect("imports");
+    let options = ImportOptions { keep_what_differs: true, ..ImportOptions::default() };
+    let report = target.import_with(&archive, options).await.expect("imports");
+    assert_eq!(report.messages_kept, 1);
+    let there = target.store.message(&ada(), &summed.conversation, &summed.id).await;
+    assert_eq!(there.expect("reads").as_ref(), Some(summed));
+}
+
+#[tokio::test]
 async fn a_ledger_that_moved_on_is_not_merged() {
     let source = everything().await;
     let archive = source.export().await;

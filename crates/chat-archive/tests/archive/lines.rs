@@ -12,8 +12,11 @@ use crate::common::{ada, archive_of, at, everything, id, lines_of, long_conversa
 const EVERYTHING: &str = include_str!("../everything.jsonl");
 
 /// Archives of earlier versions do.
-const EARLIER: [(u32, &str); 2] =
-    [(1, include_str!("../everything_v1.jsonl")), (2, include_str!("../everything_v2.jsonl"))];
+const EARLIER: [(u32, &str); 3] = [
+    (1, include_str!("../everything_v1.jsonl")),
+    (2, include_str!("../everything_v2.jsonl")),
+    (3, include_str!("../everything_v3.jsonl")),
+];
 
 #[tokio::test]
 async fn every_line_has_its_form() {
@@ -56,7 +59,7 @@ fn an_opening_has_its_form() {
     let line = ArchiveLine::Opening { scope: ada(), spec, at: at(1_000) };
     let archive = archive_of(std::slice::from_ref(&line));
     insta::assert_snapshot!(archive, @r#"
-    {"header":{"format":"chat-archive","version":3}}
+    {"header":{"format":"chat-archive","version":4}}
     {"opening":{"tenant":"acme","user":"ada","row":{"id":"wallet:ada","owner":"ada","kind":"limited","opening":12345,"at":1000}}}
     {"end":{"conversations":0,"messages":0,"files":0,"turns":0,"accounts":0,"openings":1,"holds":0,"entries":0,"usage_rows":0}}
     "#);

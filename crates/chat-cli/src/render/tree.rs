@@ -95,6 +95,7 @@ mod tests {
             status: MessageStatus::Complete,
             finish_reason: None,
             token_counts: Vec::new(),
+            summary: None,
         }
     }
 

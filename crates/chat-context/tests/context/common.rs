@@ -94,6 +94,7 @@ pub(crate) fn message(name: &str, parent: Option<&str>, role: Role, text: &str) 
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
     }
 }
 

@@ -21,6 +21,7 @@ fn summary(text: &str, covers_to: &str) -> ContentPart {
             text: text.into(),
             covers_to: id(covers_to),
             covered: ContentHash::of(["covered"]),
+            prompt_version: None,
         },
     }
 }

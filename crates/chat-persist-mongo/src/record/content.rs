@@ -10,6 +10,7 @@ use chat_types::{ContentHash, ContentPart, FileId, MessageId, Role, Summary};
 use mongodb::bson::{Array, Bson, Document, doc};
 
 use super::field::{Fields, whole};
+use super::summary;
 
 /// What LibreChat shows of a message.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,7 +116,7 @@ pub(super) fn parts_of(document: Fields<'_>, id: &MessageId, text_wins: bool) ->
     }
     let files = document.get("files").and_then(Bson::as_array).map_or(&[][..], Vec::as_slice);
     parts.extend(files.iter().filter_map(Bson::as_document).map(|file| file_of(Fields(file))));
-    if let Some(text) = plain(document, "summary") {
+    if let Some(text) = plain(document, "summary").filter(|_| !summary::is_shown(document.0)) {
         parts.extend(summary_of(text, id));
     }
     parts
@@ -240,7 +241,8 @@ fn summary_of(text: &str, id: &MessageId) -> Option<ContentPart> {
         return None;
     }
     let covered = ContentHash::of(["librechat", id.as_str(), text]);
-    let summary = Summary { text: text.to_owned(), covers_to: id.clone(), covered };
+    let summary =
+        Summary { text: text.to_owned(), covers_to: id.clone(), covered, prompt_version: None };
     Some(ContentPart::Summary { summary })
 }
 

@@ -17,7 +17,7 @@ impl<'d> Fields<'d> {
         self.0.get(name).filter(|value| !matches!(value, Bson::Null))
     }
 
-    fn wrong(name: &str) -> Failure {
+    pub(super) fn wrong(name: &str) -> Failure {
         Failure::corrupt(format!("field {name} is missing or has an unexpected type"))
     }
 

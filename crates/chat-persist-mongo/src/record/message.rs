@@ -17,6 +17,7 @@ use super::content::{Visible, content_text, parts_of, visible};
 use super::field::{Fields, time, whole};
 use super::model::{endpoint_of, model_of};
 use super::scope::mark;
+use super::summary;
 use crate::error::{EngineResult, Failure};
 
 /// LibreChat's parent of a message that has none.
@@ -138,6 +139,9 @@ fn add_ours(document: &mut Document, message: &Message) -> EngineResult<()> {
         ours.insert("tokenCounts", counts?);
     }
     document.insert(OURS, ours);
+    if let Some(kept) = &message.summary {
+        summary::add(document, kept);
+    }
     let read = message_of(document)?.message;
     if read != *message {
         let exact = message_record(message).map_err(|error| Failure::corrupt(error.to_string()))?;
@@ -149,7 +153,7 @@ fn add_ours(document: &mut Document, message: &Message) -> EngineResult<()> {
 }
 
 /// How the visible fields look: two short hashes, one for the text, one for content and files.
-fn seen_of(document: &Document) -> Document {
+pub(super) fn seen_of(document: &Document) -> Document {
     let text = document.get_str("text").unwrap_or_default();
     let mut shown = Document::new();
     for name in ["content", "files"] {
@@ -208,7 +212,7 @@ fn count_to_show(document: &Document, records: &[Bson]) -> Option<Bson> {
 }
 
 /// 128 bits tell an edit from none.
-fn short(hash: &ContentHash) -> String {
+pub(super) fn short(hash: &ContentHash) -> String {
     hash.as_str().chars().take(32).collect()
 }
 
@@ -262,10 +266,17 @@ pub(crate) fn message_of(document: &Document) -> EngineResult<Stored> {
         && !edit.is_any()
         && let Some(record) = ours.optional_text("exact")?
     {
-        let row = MessageRow { id: id.as_str(), role: role.as_str(), record, token_counts: "[]" };
+        let row = MessageRow {
+            id: id.as_str(),
+            role: role.as_str(),
+            record,
+            token_counts: "[]",
+            summary: None,
+        };
         let mut message =
             row.read(&conversation, parent).map_err(|error| Failure::corrupt(error.to_string()))?;
         message.token_counts = counts_of(ours)?;
+        message.summary = summary::kept(document)?;
         return Ok(Stored { object_id, message, is_ours: true });
     }
     let text_wins = edit.text && !edit.content && content_text(fields) != shown_text(document);
@@ -290,6 +301,7 @@ pub(crate) fn message_of(document: &Document) -> EngineResult<Stored> {
             Some(ours) if !edit.is_any() => counts_of(ours)?,
             _ => Vec::new(),
         },
+        summary: summary::kept(document)?,
     };
     Ok(Stored { object_id, message, is_ours: ours.is_some_and(|ours| ours.flag("own")) })
 }
@@ -345,7 +357,7 @@ impl Edit {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use chat_types::{ContentPart, TenantId, UserId};
 
     use super::*;
@@ -354,7 +366,7 @@ mod tests {
         Scope::new(TenantId::new("default").expect("valid"), UserId::new("u").expect("valid"))
     }
 
-    fn message(role: Role, parts: Vec<ContentPart>) -> Message {
+    pub(in super::super) fn message(role: Role, parts: Vec<ContentPart>) -> Message {
         Message {
             id: MessageId::new("m-1").expect("valid"),
             conversation: ConversationId::new("c-1").expect("valid"),
@@ -367,10 +379,11 @@ mod tests {
             status: MessageStatus::Complete,
             finish_reason: None,
             token_counts: Vec::new(),
+            summary: None,
         }
     }
 
-    fn stored(message: &Message) -> Document {
+    pub(in super::super) fn stored(message: &Message) -> Document {
         new_message(&scope(), ObjectId::new(), message, None).expect("has a form")
     }
 

@@ -39,6 +39,7 @@ fn message(number: i64) -> Message {
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
     }
 }
 

@@ -49,6 +49,7 @@ fn message(name: &str, parent: Option<&str>, role: Role) -> Message {
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
     }
 }
 

@@ -6,8 +6,9 @@ use chat_persist::{
 };
 use chat_persist_mongo::MongoStore;
 use chat_types::{
-    ContentPart, Conversation, EVENT_VERSION, EventKind, FileId, FinishReason, Message, MessageId,
-    MessageStatus, Purpose, Role, Scope, Timestamp, Tokens, TurnEvent, TurnId, TurnKind, TurnState,
+    ContentHash, ContentPart, Conversation, EVENT_VERSION, EventKind, FileId, FinishReason,
+    Message, MessageId, MessageStatus, Purpose, Role, Scope, Summary, Timestamp, Tokens, TurnEvent,
+    TurnId, TurnKind, TurnState,
 };
 use serde_json::{Value, json};
 
@@ -67,6 +68,7 @@ async fn whole_turn(
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
     };
     let reply = Message {
         id: uuid(first + 1),
@@ -278,6 +280,38 @@ async fn a_conversation_is_continued_and_its_models_read_it() {
     assert_eq!(edited.turn, reply.turn);
     let now = store.conversation(&scope, &id).await.expect("reads").expect("is there");
     assert_eq!(now.head, Some(uuid(50)));
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kept_summary_is_what_its_models_read() {
+    let peer = Peer::new().await;
+    let store = peer.fresh.open().await;
+    let scope = store.only_user().await.expect("there is one");
+    // The second one has a summary of LibreChat's own in that field.
+    for (conversation, name, is_theirs) in [(&peer.chat, 12, false), (&peer.old, 31, true)] {
+        let (id, message) = (conversation.parse().expect("valid"), uuid(name));
+        let before = store.message(&scope, &id, &message).await.expect("reads").expect("is there");
+        let seen_before = peer.sees(conversation).await;
+        let summary = Summary {
+            text: "A cat of 42 cm.".into(),
+            covers_to: message.clone(),
+            covered: ContentHash::of(["a cat"]),
+            prompt_version: Some(1),
+        };
+        store.keep_summary(&scope, &id, &summary).await.expect("keeps");
+        let now = store.message(&scope, &id, &message).await.expect("reads");
+        assert_eq!(now, Some(Message { summary: Some(summary.clone()), ..before }));
+        let mut expected = seen_before["messages"].as_array().expect("a list").clone();
+        let kept = expected.iter_mut().find(|seen| seen["messageId"] == json!(message));
+        if !is_theirs {
+            kept.expect("is there")["summary"] = json!(summary.text);
+        }
+        let expected: Vec<Value> = expected.iter().map(without_ours).collect();
+        let seen = peer.sees(conversation).await;
+        let seen = seen["messages"].as_array().expect("a list");
+        assert_eq!(seen.iter().map(without_ours).collect::<Vec<Value>>(), expected);
+    }
     store.close().await;
 }
 

@@ -50,6 +50,7 @@ pub(crate) fn message(conversation: &str, id: &str, parent: Option<&str>, text: 
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
     }
 }
 

@@ -62,6 +62,7 @@ fn every_part() -> Vec<ContentPart> {
                 text: "so far".to_owned(),
                 covers_to: message_id("u-0"),
                 covered: ContentHash::from_stored("00ff".to_owned()),
+                prompt_version: None,
             },
         },
     ]
@@ -85,13 +86,22 @@ async fn a_message_is_stored_like_this() {
             tokenizer: TokenizerId::from_static("o200k_base"),
             provenance: Provenance::Counted,
         }];
+        reply.summary = Some(Summary {
+            text: "they greeted".to_owned(),
+            covers_to: message_id("r-1"),
+            covered: ContentHash::from_stored("ff00".to_owned()),
+            prompt_version: Some(2),
+        });
     }
     store.close_turn(&fence(&accept), &close).await.expect("closes");
     let read = store.message(&scope(), &accept.turn.conversation, &accept.turn.reply).await;
     assert_eq!(read.ok().flatten(), close.message);
     insta::assert_snapshot!(
-        shape(&database, "SELECT role, record, token_counts FROM chat.messages WHERE id = 'r-1'")
-            .await
+        shape(
+            &database,
+            "SELECT role, record, token_counts, summary FROM chat.messages WHERE id = 'r-1'"
+        )
+        .await
     );
 }
 

@@ -93,7 +93,7 @@ async fn a_file_of_the_first_version_grows() {
     let first_version =
         "DROP TABLE files; DROP TABLE notices; ALTER TABLE accounts DROP COLUMN unit;
         ALTER TABLE accounts DROP COLUMN state; ALTER TABLE steps DROP COLUMN tier;
-        PRAGMA user_version = 1";
+        ALTER TABLE messages DROP COLUMN summary; PRAGMA user_version = 1";
     run(&mut shell, first_version).await;
     shell.close().await.expect("closes");
     let store = world.store().await;

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use chat_types::{BranchPage, Conversation, ConversationId, Message, MessageId, Scope, TokenCount};
+use chat_types::{
+    BranchPage, Conversation, ConversationId, Message, MessageId, Scope, Summary, TokenCount,
+};
 
 use crate::{MessagePage, PersistErrorKind, Result};
 
@@ -103,6 +105,7 @@ impl State {
         let space = self.spaces.entry(scope.clone()).or_default();
         let mut arriving: HashSet<&MessageId> = HashSet::new();
         let mut new: Vec<&Message> = Vec::new();
+        let mut summaries: Vec<(&MessageId, &Summary)> = Vec::new();
         for message in messages {
             let is_here = |id: &MessageId| {
                 arriving.contains(id) || space.message_of(&conversation.id, id).is_some()
@@ -115,7 +118,10 @@ impl State {
                 let detail = format!("message {} comes before its parent", message.id);
                 return refused(PersistErrorKind::ParentMissing, OPERATION, detail);
             }
-            if space.messages.get(&message.id).is_some_and(|row| is_same(&row.message, message)) {
+            let stored = space.messages.get(&message.id).map(|row| &row.message);
+            if let Some(stored) = stored.filter(|stored| stored.is_same_content(message)) {
+                let arriving = message.summary.as_ref().filter(|_| stored.summary.is_none());
+                summaries.extend(arriving.map(|summary| (&message.id, summary)));
                 continue;
             }
             if !space.is_free(&message.id) || !arriving.insert(&message.id) {
@@ -138,6 +144,11 @@ impl State {
         for message in new {
             space.insert(message.clone());
         }
+        for (id, summary) in summaries {
+            if let Some(row) = space.messages.get_mut(id) {
+                row.message.summary.get_or_insert_with(|| summary.clone());
+            }
+        }
         Ok(())
     }
 
@@ -158,6 +169,26 @@ impl State {
                 row.message.token_counts.push(count.clone());
             }
         }
+    }
+
+    pub(super) fn keep_summary(
+        &mut self,
+        scope: &Scope,
+        conversation: &ConversationId,
+        summary: &Summary,
+    ) -> Result<()> {
+        let row = self
+            .spaces
+            .get_mut(scope)
+            .and_then(|space| space.messages.get_mut(&summary.covers_to))
+            .filter(|row| row.message.conversation == *conversation);
+        let Some(row) = row else {
+            let detail =
+                format!("message {} is not in conversation {conversation}", summary.covers_to);
+            return refused(PersistErrorKind::NotFound, "keep summary", detail);
+        };
+        row.message.summary = Some(summary.clone());
+        Ok(())
     }
 
     pub(super) fn delete_subtree(
@@ -218,11 +249,4 @@ impl Space {
         }
         below
     }
-}
-
-/// The same content; counts are added later and say nothing new.
-fn is_same(stored: &Message, arriving: &Message) -> bool {
-    let without_counts =
-        |message: &Message| Message { token_counts: Vec::new(), ..message.clone() };
-    without_counts(stored) == without_counts(arriving)
 }

@@ -1,4 +1,4 @@
-//! Messages: the columns `record` and `token_counts`.
+//! Messages: the columns `record`, `token_counts` and `summary`.
 //!
 //! Not here: id, conversation, parent and role, which are columns of their own.
 
@@ -68,11 +68,17 @@ pub(super) enum PartRecord<'a> {
         text: Text<'a>,
         is_error: bool,
     },
-    Summary {
-        text: Text<'a>,
-        covers_to: Text<'a>,
-        covered: Text<'a>,
-    },
+    Summary(SummaryRecord<'a>),
+}
+
+/// A summary part, and the column `summary`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SummaryRecord<'a> {
+    text: Text<'a>,
+    covers_to: Text<'a>,
+    covered: Text<'a>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prompt_version: Option<u32>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -90,8 +96,8 @@ struct CountRecord<'a> {
     provenance: Text<'a>,
 }
 
-/// The column `record`: everything of a message but its id, conversation, parent, role and token
-/// counts.
+/// The column `record`: everything of a message but its id, conversation, parent, role, token
+/// counts and summary.
 ///
 /// # Errors
 /// `Unsupported` for a part that has no stored form.
@@ -118,6 +124,8 @@ pub struct MessageRow<'r> {
     pub record: &'r str,
     /// [`token_counts_record`].
     pub token_counts: &'r str,
+    /// [`summary_record`]; none: it has no summary.
+    pub summary: Option<&'r str>,
 }
 
 impl MessageRow<'_> {
@@ -147,6 +155,7 @@ impl MessageRow<'_> {
                 .map(|name| named("finish reason", name, FinishReason::from_stored))
                 .transpose()?,
             token_counts: token_counts_of(self.token_counts)?,
+            summary: self.summary.map(summary_of).transpose()?,
         })
     }
 }
@@ -188,6 +197,42 @@ pub fn token_counts_of(text: &str) -> Result<Vec<TokenCount>> {
         .collect()
 }
 
+/// The column `summary`.
+///
+/// # Errors
+/// `Corrupt` if it has no JSON form, which does not happen.
+pub fn summary_record(summary: &Summary) -> Result<String> {
+    encode(&SummaryRecord::of(summary))
+}
+
+/// Reads the column `summary`.
+///
+/// # Errors
+/// `Corrupt` if it cannot be read.
+pub fn summary_of(text: &str) -> Result<Summary> {
+    decode::<SummaryRecord<'static>>(text)?.summary()
+}
+
+impl<'a> SummaryRecord<'a> {
+    fn of(summary: &'a Summary) -> Self {
+        Self {
+            text: summary.text.as_str().into(),
+            covers_to: summary.covers_to.as_str().into(),
+            covered: summary.covered.as_str().into(),
+            prompt_version: summary.prompt_version,
+        }
+    }
+
+    fn summary(self) -> Result<Summary> {
+        Ok(Summary {
+            text: self.text.into_owned(),
+            covers_to: parse::<MessageId>(&self.covers_to)?,
+            covered: ContentHash::from_stored(self.covered.into_owned()),
+            prompt_version: self.prompt_version,
+        })
+    }
+}
+
 pub(super) fn part_record(part: &ContentPart) -> Result<PartRecord<'_>> {
     Ok(match part {
         ContentPart::Text { text } => PartRecord::Text(text.into()),
@@ -220,11 +265,7 @@ pub(super) fn part_record(part: &ContentPart) -> Result<PartRecord<'_>> {
             text: text.into(),
             is_error: *is_error,
         },
-        ContentPart::Summary { summary } => PartRecord::Summary {
-            text: summary.text.as_str().into(),
-            covers_to: summary.covers_to.as_str().into(),
-            covered: summary.covered.as_str().into(),
-        },
+        ContentPart::Summary { summary } => PartRecord::Summary(SummaryRecord::of(summary)),
         _ => return Err(StoredError::no_form("message part")),
     })
 }
@@ -257,13 +298,7 @@ pub(super) fn part_of(part: PartRecord<'static>) -> Result<ContentPart> {
             text: text.into_owned(),
             is_error,
         },
-        PartRecord::Summary { text, covers_to, covered } => ContentPart::Summary {
-            summary: Summary {
-                text: text.into_owned(),
-                covers_to: parse::<MessageId>(&covers_to)?,
-                covered: ContentHash::from_stored(covered.into_owned()),
-            },
-        },
+        PartRecord::Summary(record) => ContentPart::Summary { summary: record.summary()? },
     })
 }
 

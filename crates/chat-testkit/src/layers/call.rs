@@ -50,6 +50,8 @@ calls! {
     Import "import" true,
     /// `PersistenceAdapter::keep_token_counts`
     KeepTokenCounts "keep_token_counts" true,
+    /// `PersistenceAdapter::keep_summary`
+    KeepSummary "keep_summary" true,
     /// `PersistenceAdapter::delete_subtree`
     DeleteSubtree "delete_subtree" true,
     /// `PersistenceAdapter::accept`

@@ -8,7 +8,7 @@ use chat_persist::{
 };
 use chat_types::{
     AttemptKey, BranchPage, Conversation, ConversationId, ConversationPatch, FileId, FileRecord,
-    Message, MessageId, OwnerId, Scope, StepKey, TenantId, Timestamp, TokenCount, TurnId,
+    Message, MessageId, OwnerId, Scope, StepKey, Summary, TenantId, Timestamp, TokenCount, TurnId,
 };
 
 use super::{After, Layered, PortCall, layered};
@@ -96,6 +96,15 @@ impl PersistenceAdapter for Layered {
     ) -> Result<()> {
         let store = &self.store;
         layered!(self, KeepTokenCounts, store.keep_token_counts(scope, conversation, counts).await)
+    }
+
+    async fn keep_summary(
+        &self,
+        scope: &Scope,
+        conversation: &ConversationId,
+        summary: &Summary,
+    ) -> Result<()> {
+        layered!(self, KeepSummary, self.store.keep_summary(scope, conversation, summary).await)
     }
 
     async fn delete_subtree(

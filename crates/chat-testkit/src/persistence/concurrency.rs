@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use chat_persist::Accepted;
-use chat_types::{Provenance, TokenCount, TokenizerId, Tokens};
+use chat_types::{ContentHash, Provenance, Summary, TokenCount, TokenizerId, Tokens};
 
 use crate::Store;
 use crate::fixtures::{Sent, c, id, import, in_parallel, line, scope};
@@ -85,6 +85,40 @@ pub async fn parallel_counts_keep_one(store: &Arc<dyn Store>) {
     .await;
     let stored = store.message(&scope(), &c(), &id("m-0")).await.expect("reads");
     assert_eq!(stored.expect("is there").token_counts.len(), 1);
+}
+
+/// Of 32 summaries kept at once with one message, one stays, whole, and so does a count kept
+/// meanwhile.
+pub async fn parallel_summaries_keep_one(store: &Arc<dyn Store>) {
+    import(&**store, &line(1)).await;
+    let summary = |n: usize| Summary {
+        text: format!("summary {n}"),
+        covers_to: id("m-0"),
+        covered: ContentHash::of([n.to_string()]),
+        prompt_version: u32::try_from(n).ok(),
+    };
+    let count = TokenCount {
+        tokens: Tokens::new(7),
+        tokenizer: TokenizerId::from_static("o200k_base"),
+        provenance: Provenance::Counted,
+    };
+    in_parallel(32, |n| {
+        let (store, summary, count) = (Arc::clone(store), summary(n), count.clone());
+        async move {
+            store.keep_summary(&scope(), &c(), &summary).await.expect("keeps");
+            if n == 16 {
+                store
+                    .keep_token_counts(&scope(), &c(), &[(id("m-0"), count)])
+                    .await
+                    .expect("keeps");
+            }
+        }
+    })
+    .await;
+    let stored = store.message(&scope(), &c(), &id("m-0")).await.expect("reads");
+    let stored = stored.expect("is there");
+    assert_eq!(stored.token_counts, [count]);
+    assert!((0..32).any(|n| stored.summary == Some(summary(n))), "{:?}", stored.summary);
 }
 
 /// 16 imports of one conversation at once write it once.

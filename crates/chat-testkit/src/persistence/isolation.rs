@@ -8,7 +8,8 @@ use chat_persist::{
     ConversationPage, ConversationQuery, Fence, LapsedTurn, MessagePage, PersistErrorKind,
 };
 use chat_types::{
-    Change, Conversation, ConversationPatch, Provenance, Scope, TokenCount, TokenizerId, Tokens,
+    Change, ContentHash, Conversation, ConversationPatch, Provenance, Scope, Summary, TokenCount,
+    TokenizerId, Tokens,
 };
 
 use crate::Store;
@@ -62,7 +63,7 @@ pub async fn strangers_read_no_message(store: &Arc<dyn Store>) {
     .await;
 }
 
-/// A stranger deletes no message and keeps no count with one.
+/// A stranger deletes no message and keeps no count and no summary with one.
 pub async fn strangers_change_no_message(store: &Arc<dyn Store>) {
     check_strangers(store, async |store, stranger, _| {
         assert_eq!(store.delete_subtree(stranger, &c(), &id("u-1")).await.expect("answers"), 0);
@@ -73,6 +74,13 @@ pub async fn strangers_change_no_message(store: &Arc<dyn Store>) {
         };
         let counts = [(id("u-1"), count)];
         store.keep_token_counts(stranger, &c(), &counts).await.expect("ignores");
+        let summary = Summary {
+            text: "mine".into(),
+            covers_to: id("u-1"),
+            covered: ContentHash::of(["mine"]),
+            prompt_version: None,
+        };
+        assert_refused(store.keep_summary(stranger, &c(), &summary).await, NOT_FOUND);
     })
     .await;
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use chat_persist::{MessagePage, PersistErrorKind};
 use chat_types::{
-    BranchPage, Change, ContentPart, Conversation, ConversationPatch, Message, MessageId,
-    Provenance, Role, TokenCount, TokenizerId, Tokens,
+    BranchPage, Change, ContentHash, ContentPart, Conversation, ConversationPatch, Message,
+    MessageId, Provenance, Role, Summary, TokenCount, TokenizerId, Tokens,
 };
 
 use crate::Store;
@@ -205,6 +205,131 @@ pub async fn import_again_keeps_token_counts(store: &Arc<dyn Store>) {
     let before = all(store).await;
     import(&**store, &line(1)).await;
     assert_eq!(all(store).await, before);
+}
+
+fn summary_of(name: &str, text: &str) -> Summary {
+    Summary {
+        text: text.into(),
+        covers_to: id(name),
+        covered: ContentHash::of([text]),
+        prompt_version: None,
+    }
+}
+
+async fn keep(store: &Arc<dyn Store>, summary: &Summary) {
+    store.keep_summary(&scope(), &c(), summary).await.expect("keeps");
+}
+
+/// A summary comes back with its message wherever that is read; nothing else changes, the parts
+/// and the counts least of all. The same again changes nothing.
+pub async fn a_summary_is_kept_with_its_message(store: &Arc<dyn Store>) {
+    let mut messages = line(3);
+    messages[1].token_counts = vec![count(7, "o200k_base")];
+    import(&**store, &messages).await;
+    let conversation = store.conversation(&scope(), &c()).await.expect("reads");
+    let summary = Summary { prompt_version: Some(3), ..summary_of("m-1", "so\n\"far\" \0 ü") };
+    for _ in 0..2 {
+        keep(store, &summary).await;
+        messages[1].summary = Some(summary.clone());
+        assert_eq!(all(store).await, messages);
+        let read = store.message(&scope(), &c(), &id("m-1")).await.expect("reads");
+        assert_eq!(read.as_ref(), messages.get(1));
+        let upwards: Vec<Message> = messages.iter().rev().cloned().collect();
+        assert_eq!(branch(store, "m-2", 10).await.messages, upwards);
+        assert_eq!(store.conversation(&scope(), &c()).await.expect("reads"), conversation);
+    }
+    let later = [(id("m-1"), count(9, "cl100k_base"))];
+    store.keep_token_counts(&scope(), &c(), &later).await.expect("keeps");
+    messages[1].token_counts.push(count(9, "cl100k_base"));
+    assert_eq!(all(store).await, messages);
+}
+
+/// Another summary of the same message takes the first one's place, also an empty one.
+pub async fn another_summary_takes_its_place(store: &Arc<dyn Store>) {
+    let mut messages = line(2);
+    import(&**store, &messages).await;
+    let first = Summary { prompt_version: Some(1), ..summary_of("m-1", "first") };
+    let again = Summary { covered: ContentHash::of(["else"]), ..first.clone() };
+    for summary in [first, again, summary_of("m-1", "second"), summary_of("m-1", "")] {
+        keep(store, &summary).await;
+        messages[1].summary = Some(summary);
+        assert_eq!(all(store).await, messages);
+    }
+}
+
+/// A message that is nowhere, in another conversation or still being written has no summary.
+pub async fn a_summary_of_nothing_is_not_found(store: &Arc<dyn Store>) {
+    import(&**store, &line(2)).await;
+    let sent = Sent::named("1").below("m-1").run(&**store).await;
+    let before = sent.everything(&**store).await;
+    for (conversation, name) in [("c", "nothing"), ("d", "m-1"), ("c", "r-1")] {
+        let kept = store.keep_summary(&scope(), &id(conversation), &summary_of(name, "x")).await;
+        assert_refused(kept, PersistErrorKind::NotFound);
+    }
+    assert_eq!(sent.everything(&**store).await, before);
+}
+
+/// A message that is written with a summary has it, however it is written.
+pub async fn a_summary_comes_with_its_message(store: &Arc<dyn Store>) {
+    let mut messages = line(2);
+    messages[1].summary = Some(summary_of("m-1", "imported"));
+    import(&**store, &messages).await;
+
+    let mut sent = Sent::named("1").below("m-1");
+    let asked = sent.accept.user_message.as_mut().expect("is new");
+    asked.summary = Some(summary_of("u-1", "asked"));
+    messages.push(asked.clone());
+    let sent = sent.run(&**store).await;
+    let mut close = sent.close();
+    let reply = close.message.as_mut().expect("has a reply");
+    reply.summary = Some(summary_of("r-1", "answered"));
+    messages.push(reply.clone());
+    store.close_turn(&sent.fence(), &close).await.expect("closes");
+    assert_eq!(all(store).await, messages);
+}
+
+/// A summary kept since does not make an import of the same message a conflict, and stays,
+/// whatever the import says.
+pub async fn import_again_keeps_the_summary_that_is_there(store: &Arc<dyn Store>) {
+    import(&**store, &line(2)).await;
+    keep(store, &summary_of("m-0", "kept")).await;
+    let before = all(store).await;
+    import(&**store, &line(2)).await;
+    assert_eq!(all(store).await, before);
+    let mut other = line(2);
+    other[0].summary = Some(summary_of("m-0", "other"));
+    import(&**store, &other).await;
+    assert_eq!(all(store).await, before);
+}
+
+/// A message that is there without a summary gets the one that is imported; where an import is
+/// refused, none.
+pub async fn import_again_brings_a_missing_summary(store: &Arc<dyn Store>) {
+    import(&**store, &line(3)).await;
+    let mut brought = line(4);
+    brought[0].summary = Some(summary_of("m-0", "first"));
+    brought[2].summary = Some(summary_of("m-2", "third"));
+    let mut refused = brought.clone();
+    refused[1].parts = vec![ContentPart::text("changed")];
+    let imported = store.import(&scope(), &conversation("c", 1_000), &refused).await;
+    assert_refused(imported, PersistErrorKind::Conflict);
+    assert_eq!(all(store).await, line(3));
+    for _ in 0..2 {
+        import(&**store, &brought).await;
+        assert_eq!(all(store).await, brought);
+    }
+}
+
+/// A summary is gone with its message, and does not come back with another of the same id.
+pub async fn a_summary_goes_with_its_message(store: &Arc<dyn Store>) {
+    import(&**store, &line(3)).await;
+    keep(store, &summary_of("m-0", "stays")).await;
+    keep(store, &summary_of("m-2", "goes")).await;
+    store.delete_subtree(&scope(), &c(), &id("m-1")).await.expect("deletes");
+    import(&**store, &line(3)).await;
+    let mut expected = line(3);
+    expected[0].summary = Some(summary_of("m-0", "stays"));
+    assert_eq!(all(store).await, expected);
 }
 
 /// A subtree goes with its top; what lies beside it stays, and the head moves up.

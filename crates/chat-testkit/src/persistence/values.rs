@@ -63,6 +63,7 @@ pub async fn every_content_part_round_trips(store: &Arc<dyn Store>) {
                 text: "so far".into(),
                 covers_to: id("m-0"),
                 covered: ContentHash::of(["a"]),
+                prompt_version: Some(u32::MAX),
             },
         },
         ContentPart::text(""),
@@ -95,6 +96,12 @@ pub async fn every_message_field_round_trips(store: &Arc<dyn Store>) {
             count("gguf:smollm2", Provenance::Calibrated),
             count("bytes", Provenance::Estimated),
         ],
+        summary: Some(Summary {
+            text: "so far".into(),
+            covers_to: id("full"),
+            covered: ContentHash::of(["a"]),
+            prompt_version: Some(0),
+        }),
         created_at: at(-1),
         ..message("full", None, Role::Assistant)
     };

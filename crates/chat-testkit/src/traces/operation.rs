@@ -12,7 +12,7 @@ use chat_persist::{
 };
 use chat_types::{
     AccountId, AttemptKey, Conversation, ConversationId, ConversationPatch, FileId, FileRecord,
-    Message, MessageId, OwnerId, Scope, StepKey, TenantId, Timestamp, TokenCount, TurnId,
+    Message, MessageId, OwnerId, Scope, StepKey, Summary, TenantId, Timestamp, TokenCount, TurnId,
 };
 use chat_usage::{UsageError, UsageQuery, UsageRow};
 
@@ -65,6 +65,11 @@ pub(super) enum Operation {
         scope: Scope,
         conversation: ConversationId,
         counts: Vec<(MessageId, TokenCount)>,
+    },
+    KeepSummary {
+        scope: Scope,
+        conversation: ConversationId,
+        summary: Summary,
     },
     DeleteSubtree {
         scope: Scope,
@@ -262,6 +267,9 @@ impl Operation {
             }
             Self::KeepTokenCounts { scope, conversation, counts } => {
                 stored(store.keep_token_counts(scope, conversation, counts).await)
+            }
+            Self::KeepSummary { scope, conversation, summary } => {
+                stored(store.keep_summary(scope, conversation, summary).await)
             }
             Self::DeleteSubtree { scope, conversation, message } => {
                 stored(store.delete_subtree(scope, conversation, message).await)

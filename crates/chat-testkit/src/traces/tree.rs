@@ -51,7 +51,7 @@ impl World {
     pub(super) fn change_messages(&mut self) -> Option<Operation> {
         match self.rng.u32(..10) {
             0..=3 => self.import(),
-            4..=7 => {
+            4 | 5 => {
                 let talk = self.talk()?;
                 let count = self.rng.usize(1..4);
                 let mut counts = Vec::new();
@@ -62,6 +62,14 @@ impl World {
                 let scope = self.scope_near(talk);
                 let conversation = self.talks[talk].id.clone();
                 Some(Operation::KeepTokenCounts { scope, conversation, counts })
+            }
+            6 | 7 => {
+                let talk = self.talk()?;
+                let (message, _) = self.message_of(talk)?;
+                let summary = self.summary(message);
+                let scope = self.scope_near(talk);
+                let conversation = self.talks[talk].id.clone();
+                Some(Operation::KeepSummary { scope, conversation, summary })
             }
             _ => {
                 let talk = self.talk()?;

@@ -60,14 +60,17 @@ impl World {
                 text: self.text(),
                 is_error: self.chance(30),
             },
-            6 => ContentPart::Summary {
-                summary: Summary {
-                    text: self.text(),
-                    covers_to: id("m-0"),
-                    covered: ContentHash::of(["a"]),
-                },
-            },
+            6 => ContentPart::Summary { summary: self.summary(id("m-0")) },
             _ => ContentPart::text(self.text()),
+        }
+    }
+
+    pub(super) fn summary(&mut self, covers_to: MessageId) -> Summary {
+        Summary {
+            text: self.text(),
+            covers_to,
+            covered: ContentHash::of([self.pick(&["a", "b"])]),
+            prompt_version: self.chance(50).then(|| self.rng.u32(..)),
         }
     }
 
@@ -85,6 +88,7 @@ impl World {
         now: Timestamp,
     ) -> Message {
         let is_reply = role == Role::Assistant;
+        let summary = self.chance(10).then(|| self.summary(name.clone()));
         Message {
             id: name,
             conversation,
@@ -105,6 +109,7 @@ impl World {
                 ])
             }),
             token_counts: if self.chance(30) { vec![self.token_count()] } else { Vec::new() },
+            summary,
         }
     }
 

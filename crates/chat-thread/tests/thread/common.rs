@@ -23,17 +23,21 @@ pub(crate) fn message(name: &str, parent: Option<&str>, role: Role, created_at_m
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
+    }
+}
+
+pub(crate) fn summary_up_to(text: &str, covers_to: &str) -> Summary {
+    Summary {
+        text: text.into(),
+        covers_to: id(covers_to),
+        covered: ContentHash::of(["covered"]),
+        prompt_version: None,
     }
 }
 
 pub(crate) fn summary(text: &str, covers_to: &str) -> ContentPart {
-    ContentPart::Summary {
-        summary: Summary {
-            text: text.into(),
-            covers_to: id(covers_to),
-            covered: ContentHash::of(["covered"]),
-        },
-    }
+    ContentPart::Summary { summary: summary_up_to(text, covers_to) }
 }
 
 pub(crate) fn names<'m>(messages: impl IntoIterator<Item = &'m Message>) -> Vec<&'m str> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::common::{id, message, names, summary, tree};
+use crate::common::{id, message, names, summary, summary_up_to, tree};
 use chat_thread::{Fork, ForkMode, ForkRequest, MessageThread, ThreadError};
 use chat_types::{
     ContentPart, ConversationId, Message, MessageId, Provenance, Role, SequentialIds, Timestamp,
@@ -160,6 +160,23 @@ fn a_summary_names_the_copy_it_covers_or_goes() {
     assert_eq!(whole.messages[2].parts, [summary("s", "copy-2"), ContentPart::text("after")]);
     let split = fork(messages, request(Some(&split))).expect("forked");
     assert_eq!(split.messages[0].parts, [ContentPart::text("after")]);
+}
+
+#[test]
+fn a_kept_summary_goes_with_its_copy_unless_levels_above_are_split_off() {
+    let mut messages = shape();
+    messages[3].summary = Some(summary_up_to("s", "4"));
+    let (target, root, split) = (id("6"), id("1"), id("4"));
+    for split_at in [None, Some(&root)] {
+        let request = ForkRequest { mode: ForkMode::DirectPath, target: &target, split_at };
+        let whole = fork(messages.clone(), request).expect("forked");
+        let kept: Vec<_> = whole.messages.iter().map(|message| message.summary.clone()).collect();
+        assert_eq!(kept, [None, None, Some(summary_up_to("s", "copy-3")), None]);
+    }
+    let request =
+        ForkRequest { mode: ForkMode::DirectPath, target: &target, split_at: Some(&split) };
+    let split = fork(messages, request).expect("forked");
+    assert!(split.messages.iter().all(|message| message.summary.is_none()));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The tree as it is read: H1 to H10 of the reference cases, as far as they are pure.
 
-use crate::common::{id, message, names, summary, tree};
+use crate::common::{id, message, names, summary, summary_up_to, tree};
 use chat_thread::{BranchErrorKind, BranchReader as _, MemoryBranch, MessageThread};
 use chat_thread::{Place, ThreadError};
 use chat_types::{ContentPart, ConversationId, Message, MessageId, Role};
@@ -149,6 +149,24 @@ fn h9_parts_after_the_summary_are_kept_and_blank_ones_ignored() {
     let blank = with_summary(chain(), "2", vec![summary("kept", "1")]);
     let blank = with_summary(blank, "3", vec![summary(" \n\t", "2")]);
     check_summary(blank, "3", Some("kept"), &["2", "3"]);
+}
+
+#[test]
+fn a_summary_kept_with_a_message_covers_it_whole() {
+    let kept = |carrier: &str, text: &str| {
+        let mut messages = with_summary(branched(), "5", vec![summary("part", "3")]);
+        let place = messages.iter().position(|message| message.id == id(carrier)).expect("known");
+        messages[place].summary = Some(summary_up_to(text, carrier));
+        messages
+    };
+    check_summary(kept("3", "s3"), "7", Some("part"), &["5", "7"]);
+    check_summary(kept("5", "s5"), "10", Some("s5"), &["7", "10"]);
+    check_summary(kept("7", "s7"), "7", Some("s7"), &[]);
+    check_summary(kept("5", " \n"), "10", Some("part"), &["5", "7", "10"]);
+    check_summary(kept("2", "s2"), "7", Some("part"), &["5", "7"]);
+    let thread = MessageThread::normalise(kept("5", "s5"));
+    let found = thread.summary_on_path(Some(&id("10"))).expect("a summary");
+    assert_eq!((found.part, found.is_kept_with_message()), (1, true));
 }
 
 #[test]
