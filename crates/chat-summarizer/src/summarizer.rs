@@ -57,6 +57,8 @@ pub enum SummaryErrorKind {
     Unavailable,
     /// The summariser refused; asking again gives the same.
     Refused,
+    /// The summariser's window is too small for the request.
+    NoRoom,
 }
 
 impl SummaryErrorKind {
@@ -66,6 +68,7 @@ impl SummaryErrorKind {
             Self::Blank => "the summary came back blank",
             Self::Unavailable => "the summariser did not answer",
             Self::Refused => "the summariser refused",
+            Self::NoRoom => "the summariser's window is too small for earlier notes and a message",
         }
     }
 }
@@ -108,6 +111,7 @@ impl SummaryError {
             SummaryErrorKind::Blank => "summary_blank",
             SummaryErrorKind::Unavailable => "summary_unavailable",
             SummaryErrorKind::Refused => "summary_refused",
+            SummaryErrorKind::NoRoom => "summary_no_room",
         }
     }
 
@@ -121,8 +125,9 @@ impl SummaryError {
 /// Summarises older messages.
 #[async_trait]
 pub trait Summarizer: Debug + Send + Sync + 'static {
-    /// Summarises `request`. The result covers all of its messages and is never blank; a model
-    /// behind it may word a second call differently.
+    /// Summarises `request`. The result covers its messages from the oldest on, up to the one it
+    /// names: all of them, or those that could be reached. It is never blank; a model behind it may
+    /// word a second call differently.
     ///
     /// # Errors
     /// As the kinds say; nothing is stored either way.

@@ -6,9 +6,7 @@
 
 use std::error::Error;
 
-use chat_truncation::{
-    Ladder, LadderStart, Offer, SizedMessage, TruncationPolicy, UnitGrouper, message_transcript,
-};
+use chat_truncation::{Ladder, LadderStart, Offer, SizedMessage, TruncationPolicy, UnitGrouper};
 use chat_types::{
     ContentPart, ConversationId, Message, MessageId, MessageStatus, Role, Timestamp, Tokens,
 };
@@ -54,7 +52,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         plan.remaining,
         plan.cut_before
     );
-    print!("{}", message_transcript(&plan.into_messages(read)));
+    for message in plan.into_messages(read) {
+        println!("{}: {}", message.role.as_str(), message.text());
+    }
     Ok(())
 }
 

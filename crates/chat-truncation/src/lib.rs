@@ -15,7 +15,6 @@ mod rung;
 mod shorten;
 mod shrink;
 mod start;
-mod transcript;
 mod unit;
 mod whole;
 mod window;
@@ -33,7 +32,6 @@ pub use rung::{
 };
 pub use shrink::CountMessage;
 pub use start::{LadderStart, Reserve, SizedMessage};
-pub use transcript::{message_transcript, transcript};
 pub use unit::{Repair, RepairKind, UNIT_MESSAGES_MAX, Unit, UnitGrouper, units};
 pub use whole::PlanRequest;
 pub use window::{Window, WindowOutcome, fill_window};

@@ -1,9 +1,7 @@
 //! Units: a call and its results stay together, and what has no partner is taken out.
 #![expect(clippy::expect_used, reason = "test helpers")]
 
-use chat_truncation::{
-    Repair, RepairKind, UNIT_MESSAGES_MAX, Unit, UnitGrouper, message_transcript, units,
-};
+use chat_truncation::{Repair, RepairKind, UNIT_MESSAGES_MAX, Unit, UnitGrouper, units};
 use chat_types::{
     ContentPart, ConversationId, Message, MessageId, MessageStatus, Provenance, Role, Timestamp,
     TokenCount, TokenizerId, Tokens,
@@ -197,28 +195,6 @@ fn a_missing_call_never_swallows_more_than_the_bound() {
     }
     assert_eq!((read, done), (UNIT_MESSAGES_MAX, UNIT_MESSAGES_MAX - 1));
     assert_eq!(grouper.repairs(), [repair("t", "gone", RepairKind::OrphanResult, true)]);
-}
-
-#[test]
-fn a_transcript_holds_what_was_said_and_done() {
-    let messages = [
-        says("hello", Role::User),
-        message(
-            "a1",
-            Role::Assistant,
-            vec![
-                ContentPart::Reasoning { text: "hidden".into(), opaque: None },
-                ContentPart::text("let me see"),
-                call("x"),
-            ],
-        ),
-        answers("t1", "x"),
-        message("empty", Role::Assistant, vec![]),
-    ];
-    assert_eq!(
-        message_transcript(&messages),
-        "User:\nhello\n\nAssistant:\nlet me see\ntool({})\n\nTool:\nresult of x\n\n"
-    );
 }
 
 fn any_part() -> impl Strategy<Value = ContentPart> {

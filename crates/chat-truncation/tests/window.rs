@@ -2,7 +2,7 @@
 
 use chat_truncation::{
     InstructionsPlacement, Offer, TruncationPolicy, TruncationStrategy, Window, WindowFill,
-    WindowOutcome, arrange, fill_window, transcript,
+    WindowOutcome, arrange, fill_window,
 };
 use chat_types::Tokens;
 use proptest::prelude::*;
@@ -118,15 +118,6 @@ fn w12_the_summary_is_the_first_system_message() {
         ),
         ["summary", "old", "instructions", "new"]
     );
-}
-
-#[test]
-fn w13_a_transcript_names_each_speaker_on_a_line() {
-    assert_eq!(
-        transcript([("User", "Hello"), ("Assistant", "Hi.\nHow are you?")]),
-        "User:\nHello\n\nAssistant:\nHi.\nHow are you?\n\n"
-    );
-    assert_eq!(transcript([]), "");
 }
 
 #[test]

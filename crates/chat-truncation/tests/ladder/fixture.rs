@@ -22,6 +22,7 @@ pub(crate) fn message(name: &str, role: Role, parts: Vec<ContentPart>) -> Messag
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts: Vec::new(),
+        summary: None,
     }
 }
 

@@ -5,7 +5,7 @@ use chat_types::{ContentPart, Message, Role};
 /// Each speaker on a line of their own with a colon, then what they said, then a blank line.
 ///
 /// ```
-/// let text = chat_truncation::transcript([("User", "Hi"), ("Assistant", "Hello!")]);
+/// let text = chat_summarizer::transcript([("User", "Hi"), ("Assistant", "Hello!")]);
 /// assert_eq!(text, "User:\nHi\n\nAssistant:\nHello!\n\n");
 /// ```
 pub fn transcript<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
