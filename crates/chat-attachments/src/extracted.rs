@@ -9,13 +9,13 @@ use crate::kind::FileKind;
 pub const EXTRACTION_VERSION: u32 = 1;
 
 /// Text and facts of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Extracted {
     /// The [`EXTRACTION_VERSION`] that read it.
     pub version: u32,
-    /// What it was read as; none only in a value of no file.
-    pub kind: Option<FileKind>,
+    /// What it was read as.
+    pub kind: FileKind,
     /// The text; empty for images and audio, and for documents without any. Pages of a PDF are parted by
     /// form feeds. Office files and web pages come as Markdown.
     pub text: String,
@@ -39,8 +39,19 @@ pub struct Extracted {
 }
 
 impl Extracted {
-    pub(crate) fn of(kind: FileKind) -> Self {
-        Self { version: EXTRACTION_VERSION, kind: Some(kind), ..Self::default() }
+    /// Nothing read yet.
+    pub(crate) const fn of(kind: FileKind) -> Self {
+        Self {
+            version: EXTRACTION_VERSION,
+            kind,
+            text: String::new(),
+            is_truncated: false,
+            pages: None,
+            width_px: None,
+            height_px: None,
+            duration_ms: None,
+            notes: Vec::new(),
+        }
     }
 }
 

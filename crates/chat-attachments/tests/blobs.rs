@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chat_attachments::{BlobErrorKind, BlobStore, EntryName, FolderBlobs, MemoryBlobs};
+use chat_attachments::{
+    BlobErrorKind, BlobStore, EntryName, FolderBlobs, MemoryBlobs, ObjectBlobs,
+};
 use chat_types::ContentHash;
 
 fn entry(name: &str) -> EntryName {
@@ -93,18 +95,14 @@ async fn a_folder_keeps_the_promises() {
     all(Arc::new(FolderBlobs::open(folder.path().join("files")).await.unwrap())).await;
 }
 
-#[cfg(feature = "object-store")]
 #[tokio::test]
 async fn an_object_store_in_memory_keeps_the_promises() {
-    use chat_attachments::ObjectBlobs;
     let store = object_store::memory::InMemory::new();
     all(Arc::new(ObjectBlobs::new(Arc::new(store), "chat/files".into()))).await;
 }
 
-#[cfg(feature = "object-store")]
 #[tokio::test]
 async fn an_object_store_in_a_folder_keeps_the_promises() {
-    use chat_attachments::ObjectBlobs;
     let folder = tempfile::tempdir().unwrap();
     let store = object_store::local::LocalFileSystem::new_with_prefix(folder.path()).unwrap();
     all(Arc::new(ObjectBlobs::new(Arc::new(store), "".into()))).await;

@@ -238,6 +238,13 @@ fn absurd_wav() -> Vec<u8> {
     file
 }
 
+/// Formatting elements that every following block opens again, in an order that hides how many are open.
+fn slow_html() -> Vec<u8> {
+    let fonts: String = (0..3_000).map(|n| format!("<font size={n}>")).collect();
+    let blocks = "<p>x".repeat(200_000);
+    format!("<html><body>{fonts}{blocks}").into_bytes()
+}
+
 fn cases() -> Vec<Case> {
     let program = [&b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0"[..], &[0; 200]].concat();
     let polyglot = [&b"%PDF-1.4\n"[..], &docx("a", &["b"], &["c"])].concat();
@@ -261,7 +268,8 @@ fn cases() -> Vec<Case> {
         ("cut.docx", without_directory(&docx("a", &["b"], &["c"])), &["damaged"]),
         ("locked.docx", encrypted_office(), &["encrypted"]),
         ("deep.json", "[".repeat(100_000).into_bytes(), &["bomb"]),
-        ("deep.html", "<div><b>".repeat(100_000).into_bytes(), &["bomb", "took_too_long"]),
+        ("deep.html", "<div><b>".repeat(100_000).into_bytes(), &["bomb"]),
+        ("slow.html", slow_html(), &["took_too_long"]),
         ("content.pdf", pdf_content_bomb(), &["used_too_much_memory"]),
         ("objects.pdf", pdf_object_bomb(), &["used_too_much_memory"]),
         ("loop.pdf", pdf_page_loop(), &["damaged", "took_too_long"]),

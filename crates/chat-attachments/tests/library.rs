@@ -177,7 +177,7 @@ async fn an_empty_file_is_empty_text() {
     let file = library.add("", Bytes::new()).await.unwrap();
     assert_eq!((file.name.as_str(), file.size_bytes), ("file", 0));
     let read = library.text_of(&file).await.unwrap();
-    assert_eq!((read.text.as_str(), read.kind), ("", Some(FileKind::Text)));
+    assert_eq!((read.text.as_str(), read.kind), ("", FileKind::Text));
     let delivered = deliver(FileKind::Text, Modalities::default(), None, Some(true));
     assert_eq!(delivered.how, Delivery::Text);
 }
