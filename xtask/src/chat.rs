@@ -40,7 +40,7 @@ const COMMANDS: [&str; 20] = [
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let has_key = std::env::var_os("OPENAI_API_KEY").is_some_and(|key| !key.is_empty());
     if !has_key {
-        weights::ensure()?;
+        weights::ensure(weights::CHAT)?;
     }
     shell::run_aside(&mut shell::cargo(["build", "--package", "chat-cli", "--bin", "chat"]))?;
     let program =

@@ -39,7 +39,7 @@ cargo xtask COMMAND
   bench [NAME] [ARGS…]      build with optimisation and measure
   ci [STEP…]                formatting, tidy, lints, features, licences, documentation, tests
   tidy                      the small rules of the repository
-  weights                   fetch the embedded model into the user's cache folder
+  weights [MODEL...]        fetch the embedded models (chat, embedding) into the user's cache folder
 ";
 
 fn main() -> ExitCode {
@@ -63,7 +63,7 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
         "bench" => bench::run(rest),
         "ci" => ci::run(rest),
         "tidy" => tidy::run(),
-        "weights" => weights::run(),
+        "weights" => weights::run(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())

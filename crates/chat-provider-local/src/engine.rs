@@ -9,13 +9,14 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use chat_types::FinishReason;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::error::{LocalError, LocalErrorKind};
 use crate::load::{ProgressFn, load_model};
+use crate::load_once::load_once;
 use crate::model::Model;
 use crate::sampler::{Sampler, Sampling};
 use crate::template::ChatLine;
@@ -259,20 +260,6 @@ impl Shared {
     fn model(&self) -> Result<Arc<Model>, LocalError> {
         load_once(&self.model, || load_model(&self.weights, &self.on_progress))
     }
-}
-
-/// Holds the lock while loading, so that everyone else waits for the one load.
-fn load_once<T>(
-    slot: &Mutex<Option<Arc<T>>>,
-    load: impl FnOnce() -> Result<T, LocalError>,
-) -> Result<Arc<T>, LocalError> {
-    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(loaded) = slot.as_ref() {
-        return Ok(Arc::clone(loaded));
-    }
-    let loaded = Arc::new(load()?);
-    *slot = Some(Arc::clone(&loaded));
-    Ok(loaded)
 }
 
 /// One token of the window must be left for the answer.

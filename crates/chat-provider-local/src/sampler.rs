@@ -3,7 +3,7 @@
 //! Promises: greedy is deterministic; random sampling is too, given its seed. Scores that are not
 //! numbers never win.
 
-use crate::model::softmax;
+use crate::arithmetic::softmax;
 
 /// How the next token is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

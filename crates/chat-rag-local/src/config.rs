@@ -5,6 +5,20 @@ use std::path::PathBuf;
 use chat_rag::{Chunker, Result};
 use serde::{Deserialize, Serialize};
 
+/// What a search looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SearchBy {
+    /// Words, and vectors where there are any, fused.
+    #[default]
+    Both,
+    /// The words of the question.
+    Words,
+    /// The vector of the question; nothing is found without an embedder.
+    Vectors,
+}
+
 /// Settings of one index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +46,9 @@ pub struct LocalRagConfig {
     /// Tokens that neighbouring chunks share.
     #[serde(default = "chunk_overlap")]
     pub chunk_overlap: usize,
+    /// What a search looks at. Both, unless one is to be compared with the other.
+    #[serde(default)]
+    pub search_by: SearchBy,
 }
 
 const fn busy_timeout_ms() -> u32 {
@@ -70,6 +87,7 @@ impl LocalRagConfig {
             vector_bytes_max: vector_bytes_max(),
             chunk_tokens_max: chunk_tokens_max(),
             chunk_overlap: chunk_overlap(),
+            search_by: SearchBy::default(),
         }
     }
 
@@ -77,6 +95,13 @@ impl LocalRagConfig {
     #[must_use]
     pub fn with_vector_bytes_max(mut self, bytes: usize) -> Self {
         self.vector_bytes_max = bytes;
+        self
+    }
+
+    /// The same looking at one thing only.
+    #[must_use]
+    pub fn with_search_by(mut self, search_by: SearchBy) -> Self {
+        self.search_by = search_by;
         self
     }
 

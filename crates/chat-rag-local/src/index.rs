@@ -11,16 +11,16 @@ use chat_rag::{
 use chat_tokens::{OpenAiCounter, OpenAiEncoding, TokenCounter as _};
 use chat_types::{FileId, Scope, Tokens};
 
-use crate::LocalRagConfig;
 use crate::add::StoreDocument;
 use crate::codes::{Coded, pack};
 use crate::documents::{KnownDocument, ListDocuments, RemoveDocument};
 use crate::engine::Engine;
 use crate::search::Search;
 use crate::vectors::VectorCache;
+use crate::{LocalRagConfig, SearchBy};
 
-/// Tokens that an embedder must read beyond a chunk: its headings and its own marks.
-const HEADING_TOKENS: u64 = 32;
+/// Tokens that an embedder must read beyond a chunk: the headings above it.
+const HEADING_TOKENS: u64 = 30;
 
 /// An index of documents in one SQLite file.
 ///
@@ -33,6 +33,7 @@ pub struct LocalRag {
     chunker: Chunker,
     embedder: Option<Arc<dyn Embedder>>,
     cache: Arc<VectorCache>,
+    search_by: SearchBy,
 }
 
 impl LocalRag {
@@ -63,6 +64,7 @@ impl LocalRag {
             chunker,
             embedder,
             cache: Arc::new(VectorCache::new(config.vector_bytes_max)),
+            search_by: config.search_by,
         })
     }
 
@@ -175,14 +177,17 @@ impl RagClient for LocalRag {
             return Ok(Vec::new());
         }
         let query = clip_query(&request.query);
-        let words = query_terms(&query);
+        let words = match self.search_by {
+            SearchBy::Both | SearchBy::Words => query_terms(&query),
+            SearchBy::Vectors => Vec::new(),
+        };
         let query = match &self.embedder {
-            Some(embedder) => {
+            Some(embedder) if self.search_by != SearchBy::Words => {
                 let vectors = embed_all(embedder.as_ref(), &[query.as_ref()], &|_| {}).await?;
                 let coded = vectors.first().map(|vector| Arc::new(Coded::of(vector)));
                 coded.map(|coded| (embedder.space().clone(), coded))
             }
-            None => None,
+            _ => None,
         };
         let (request, cache) = (request.clone(), Arc::clone(&self.cache));
         let search = Search { request, words, query, cache };

@@ -13,5 +13,5 @@ mod schema;
 mod search;
 mod vectors;
 
-pub use config::LocalRagConfig;
+pub use config::{LocalRagConfig, SearchBy};
 pub use index::LocalRag;

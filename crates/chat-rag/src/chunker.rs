@@ -56,8 +56,8 @@ pub struct Chunker {
 }
 
 impl Default for Chunker {
-    /// 224 tokens, so that a chunk and its headings are read whole by a model of 256, with 32 (a
-    /// seventh) of them shared.
+    /// 224 tokens, so that a chunk and its headings are read whole by a model of 256, 32 (a seventh)
+    /// of them shared.
     fn default() -> Self {
         Self { tokens_max: 224, overlap: 32 }
     }

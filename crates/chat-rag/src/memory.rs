@@ -228,8 +228,7 @@ impl RagClient for MemoryIndex {
         let candidates = self.candidates(&request.scope, &request.filter);
         let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
         let depth = limit.saturating_mul(CANDIDATES_PER_SNIPPET);
-        let words: BTreeSet<String> =
-            query_terms(&query).iter().map(|word| stem(word).to_owned()).collect();
+        let words = query_terms(&query);
         let (weights, by_words) = rank_by_words(&candidates, &words);
         let mut lists = vec![best(&by_words, depth)];
         let mut cosines = vec![0.0; candidates.len()];
@@ -268,16 +267,17 @@ fn best(scores: &[f64], depth: usize) -> Vec<usize> {
 }
 
 /// BM25 of each candidate, and what each word weighs among them.
-fn rank_by_words(candidates: &[Candidate], words: &BTreeSet<String>) -> (TermWeights, Vec<f64>) {
+fn rank_by_words(candidates: &[Candidate], words: &[String]) -> (TermWeights, Vec<f64>) {
     let length = |candidate: &Candidate| float(candidate.stored.stems.len());
     let count = |candidate: &Candidate, word: &str| {
-        float(candidate.stored.stems.iter().filter(|stem| *stem == word).count())
+        float(candidate.stored.stems.iter().filter(|other| *other == stem(word)).count())
     };
     let all = float(candidates.len());
     let mean_length = candidates.iter().map(length).sum::<f64>() / all.max(1.0);
     let mut scores = vec![0.0; candidates.len()];
     let mut having_words = Vec::new();
-    for word in words {
+    let mut seen = BTreeSet::new();
+    for word in words.iter().filter(|word| seen.insert(stem(word))) {
         let counts: Vec<f64> = candidates.iter().map(|candidate| count(candidate, word)).collect();
         let having = counts.iter().filter(|count| **count > 0.0).count();
         let rarity = (1.0 + (all - float(having) + 0.5) / (float(having) + 0.5)).ln();

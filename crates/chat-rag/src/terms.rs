@@ -121,13 +121,20 @@ pub struct TermWeights {
 }
 
 impl TermWeights {
-    /// The weights of `counts` (word, texts that have it) among `texts` texts.
+    /// The weights of `counts` (word, texts that have it) among `texts` texts. Words are given whole,
+    /// not as stems.
     #[must_use]
     pub fn new(counts: impl IntoIterator<Item = (String, u64)>, texts: u64) -> Self {
         let weight =
             |count: u64| (1.0 + share(texts.saturating_add(1), count.saturating_add(1))).ln();
         let weigh = |(term, count): (String, u64)| (stem(&term).to_owned(), weight(count));
         Self { weights: counts.into_iter().map(weigh).collect() }
+    }
+
+    /// What `term` weighs; 0 if it is not in the query.
+    #[must_use]
+    pub fn weight(&self, term: &str) -> f64 {
+        self.weights.get(stem(term)).copied().unwrap_or_default()
     }
 
     /// The share of the query's weight that the words of `text` cover, 0 to 1; 0 without words.
