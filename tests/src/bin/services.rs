@@ -6,7 +6,7 @@
 //! services down           stop what `up` has started and what killed owners have left
 //! services status         say what is up
 //! ```
-//! KIND is `postgres`, `mongo` (a replica set of one), `mongo-standalone` or `mongo-set` (three nodes).
+//! KIND is `postgres`, `pgvector` (PostgreSQL with the extension), `mongo` (a replica set of one), `mongo-standalone` or `mongo-set` (three nodes).
 //! `hold` prints the address of one that is up instead of starting another. SIGTERM and SIGINT stop a server
 //! as well; a server whose owner was killed is stopped by the next one that starts a server.
 //! The programs are named by the environment, see `chat_tests::services::programs`.
@@ -33,13 +33,15 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Postgres,
+    Pgvector,
     Mongo,
     MongoStandalone,
     MongoSet,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Postgres, Self::Mongo, Self::MongoStandalone, Self::MongoSet];
+    const ALL: [Self; 5] =
+        [Self::Postgres, Self::Pgvector, Self::Mongo, Self::MongoStandalone, Self::MongoSet];
 
     fn parse(name: &str) -> anyhow::Result<Self> {
         let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
@@ -49,6 +51,7 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
+            Self::Pgvector => "pgvector",
             Self::Mongo => "mongo",
             Self::MongoStandalone => "mongo-standalone",
             Self::MongoSet => "mongo-set",
@@ -58,6 +61,7 @@ impl Kind {
     fn variable(self) -> &'static str {
         match self {
             Self::Postgres => "CHAT_TEST_POSTGRES_URL",
+            Self::Pgvector => "CHAT_TEST_PGVECTOR_URL",
             Self::Mongo => "CHAT_TEST_MONGO_URL",
             Self::MongoStandalone => "CHAT_TEST_MONGO_STANDALONE_URL",
             Self::MongoSet => "CHAT_TEST_MONGO_SET_URL",
@@ -67,6 +71,7 @@ impl Kind {
     fn start(self) -> anyhow::Result<Server> {
         let server = match self {
             Self::Postgres => Server::Postgres(Postgres::start()?),
+            Self::Pgvector => Server::Postgres(Postgres::with_pgvector()?),
             Self::Mongo => Server::Mongo(Mongo::replica_set(1)?),
             Self::MongoStandalone => Server::Mongo(Mongo::standalone()?),
             Self::MongoSet => Server::Mongo(Mongo::replica_set(3)?),

@@ -41,7 +41,18 @@ impl Postgres {
     /// # Errors
     /// See [`ServiceError`].
     pub fn start() -> Result<Self, ServiceError> {
-        let programs = programs::postgres_bin()?;
+        Self::start_of(programs::postgres_bin()?)
+    }
+
+    /// The same with the programs of a PostgreSQL that has pgvector.
+    ///
+    /// # Errors
+    /// See [`ServiceError`].
+    pub fn with_pgvector() -> Result<Self, ServiceError> {
+        Self::start_of(programs::pgvector_bin()?)
+    }
+
+    fn start_of(programs: PathBuf) -> Result<Self, ServiceError> {
         let folder = RunFolder::create("postgres")?;
         let failed = || ServiceError::system("making the data folder");
         let data = folder.path().join("data");

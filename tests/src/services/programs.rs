@@ -8,6 +8,8 @@ use super::ServiceError;
 pub const MONGOD: &str = "CHAT_TEST_MONGOD";
 /// Names the folder with `initdb` and `postgres`.
 pub const POSTGRES_BIN: &str = "CHAT_TEST_POSTGRES_BIN";
+/// Names the folder with `initdb` and `postgres` of a PostgreSQL that has pgvector.
+pub const PGVECTOR_BIN: &str = "CHAT_TEST_PGVECTOR_BIN";
 /// Names the folder for all data; `target/services` unless it is set.
 pub const FOLDER: &str = "CHAT_TEST_SERVICES_FOLDER";
 
@@ -25,6 +27,14 @@ pub fn mongod() -> Result<PathBuf, ServiceError> {
 /// [`ServiceError::NoProgram`].
 pub fn postgres_bin() -> Result<PathBuf, ServiceError> {
     named(POSTGRES_BIN)
+}
+
+/// The folder with the programs of a PostgreSQL that has pgvector.
+///
+/// # Errors
+/// [`ServiceError::NoProgram`].
+pub fn pgvector_bin() -> Result<PathBuf, ServiceError> {
+    named(PGVECTOR_BIN)
 }
 
 /// The folder for all data. It may not exist yet.
