@@ -52,6 +52,7 @@ impl<'a> App<'a> {
             .load_progress(move |done_bytes, total_bytes| bar.show(done_bytes, total_bytes));
         if access == Access::Reads {
             extras = extras.without_billing();
+            config.files = config.files.filter(|files| files.folder.is_dir());
         }
         if config.store != settings.runtime.store {
             extras = extras.without_recovery();
@@ -65,6 +66,11 @@ impl<'a> App<'a> {
             }
         };
         Ok(Self { runtime, access, scope, settings, output })
+    }
+
+    #[cfg(feature = "rag-local")]
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     pub(crate) fn client(&self) -> &BaseClient {

@@ -96,6 +96,19 @@ pub(crate) enum Command {
     Export(Export),
     /// Read what was exported, or another program's conversations
     Import(Import),
+    /// Summarise a conversation up to its newest message, so that the next turns start from that
+    Compact(Compact),
+    /// Documents that answers are looked up in
+    #[cfg(feature = "rag-local")]
+    Rag {
+        #[command(subcommand)]
+        command: Rag,
+    },
+    /// Check a truncation policy, or replay a conversation under one
+    Policy {
+        #[command(subcommand)]
+        command: Policy,
+    },
     /// Stop a running turn, whichever process runs it
     Stop {
         /// The turn's id
@@ -125,6 +138,9 @@ pub(crate) struct Send {
     /// Add the text of a file (`-`: stdin); may be repeated
     #[arg(short, long = "file", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// Attach a file: a document, an image, a recording; may be repeated
+    #[arg(short, long = "attach", value_name = "FILE")]
+    pub(crate) attachments: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) place: Place,
     /// Start a new conversation (the default)
@@ -163,6 +179,9 @@ pub(crate) struct Wishes {
     /// Standing instructions of a new conversation
     #[arg(long, value_name = "TEXT", conflicts_with = "conversation")]
     pub(crate) instructions: Option<String>,
+    /// Keep this message in the prompt also where it is older than the cut; may be repeated
+    #[arg(long = "pin", value_name = "MSG", requires = "conversation")]
+    pub(crate) pins: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -196,6 +215,61 @@ pub(crate) struct Explain {
     pub(crate) place: Place,
     #[command(flatten)]
     pub(crate) wishes: Wishes,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compact {
+    /// The conversation, or the start of its id
+    pub(crate) conversation: String,
+    /// The newest message it covers [default: the conversation's newest]
+    #[arg(long, value_name = "MSG")]
+    pub(crate) at: Option<String>,
+    /// Read everything again instead of going on from the summary before
+    #[arg(long)]
+    pub(crate) anew: bool,
+}
+
+#[cfg(feature = "rag-local")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rag {
+    /// Read documents and index them; one that was added before is replaced
+    Add {
+        /// Files, and folders with all that is in them
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// The group they belong to
+        #[arg(long, value_name = "NAME")]
+        collection: Option<String>,
+    },
+    /// List the documents
+    List,
+    /// Remove documents
+    Remove {
+        /// Their ids, as `list` shows them
+        #[arg(required = true, value_name = "ID")]
+        documents: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Check a policy file: TOML, or JSON if its name ends so
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// What each turn of a conversation would have sent, lost and cost, as configured and under the
+    /// policy of a file; calls nobody
+    Simulate {
+        /// The conversation, or the start of its id
+        conversation: String,
+        /// The policy to compare with
+        #[arg(long, value_name = "FILE")]
+        policy: PathBuf,
+        /// The branch that ends at this message [default: the newest]
+        #[arg(long, value_name = "MSG")]
+        at: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 
 mod audit;
 mod balance;
+mod compact;
 mod config;
 mod conversations;
 mod costs;
@@ -12,7 +13,10 @@ mod fork;
 mod librechat;
 mod models;
 mod notices;
+mod policy;
 mod prices;
+#[cfg(feature = "rag-local")]
+mod rag;
 pub(crate) mod send;
 mod transfer;
 mod turns;
@@ -21,7 +25,7 @@ mod usage;
 use clap::CommandFactory;
 
 use crate::app::{Access, App};
-use crate::arguments::{Arguments, Command, Prices};
+use crate::arguments::{Arguments, Command, Policy, Prices};
 use crate::environment::Environment;
 use crate::errors::{Exit, Failure};
 use crate::output::Output;
@@ -44,6 +48,8 @@ pub(crate) async fn run(
     let access = match &arguments.command {
         Some(Command::Config { .. }) => return config::print(&settings, output),
         Some(Command::Doctor) => return doctor::run(&settings, output).await,
+        #[cfg(feature = "rag-local")]
+        Some(Command::Rag { command }) => return rag::run(command, &settings, output).await,
         Some(Command::Send(send)) => return send::run(send, &settings, output).await,
         Some(Command::Export(export)) if export.all && arguments.global.user.is_some() => {
             let cause = "--all exports every user, --user names one";
@@ -58,11 +64,15 @@ pub(crate) async fn run(
         Some(Command::Prices { command: Some(Prices::Check { file }) }) => {
             return prices::check(file, &settings, output);
         }
+        Some(Command::Policy { command: Policy::Check { file } }) => {
+            return policy::check(file, &settings, output);
+        }
         Some(Command::Export(export)) => return transfer::export(export, &settings, output).await,
         Some(Command::Import(import)) => return transfer::import(import, &settings, output).await,
-        None | Some(Command::Resume { .. } | Command::Balance { change: Some(_), .. }) => {
-            Access::Writes
-        }
+        None
+        | Some(
+            Command::Resume { .. } | Command::Compact(_) | Command::Balance { change: Some(_), .. },
+        ) => Access::Writes,
         Some(_) => Access::Reads,
     };
     let app = App::open(&settings, access, output).await?;
@@ -101,11 +111,18 @@ async fn on_open(app: &App<'_>, command: Option<Command>) -> Result<Exit, Failur
         Some(Command::Models) => models::run(app),
         Some(Command::Prices { command }) => prices::run(app, command.as_ref()),
         Some(Command::Fork(fork)) => fork::run(app, &fork).await,
+        Some(Command::Compact(compact)) => compact::run(app, &compact).await,
+        Some(Command::Policy { command: Policy::Simulate { conversation, policy, at } }) => {
+            policy::simulate(app, &conversation, &policy, at.as_deref()).await
+        }
         Some(Command::Stop { turn }) => turns::stop(app, &turn).await,
         Some(Command::Recover) => turns::recover(app).await,
         // Run before anything is opened.
+        #[cfg(feature = "rag-local")]
+        Some(Command::Rag { .. }) => Ok(Exit::Ok),
         Some(
             Command::Send(_)
+            | Command::Policy { command: Policy::Check { .. } }
             | Command::Config { .. }
             | Command::Doctor
             | Command::Export(_)

@@ -26,6 +26,8 @@ pub(crate) struct Environment {
     pub(crate) openai_base_url: Option<String>,
     /// `$XDG_DATA_HOME/chat-runtime`, or the same under `~/.local/share`.
     pub(crate) data_folder: Option<PathBuf>,
+    /// This program's own file.
+    pub(crate) program: Option<PathBuf>,
     /// `$XDG_CONFIG_HOME/chat-runtime`, or the same under `~/.config`.
     pub(crate) config_folder: Option<PathBuf>,
 }
@@ -51,6 +53,7 @@ pub(crate) fn read() -> Environment {
         has_openai_key: text("OPENAI_API_KEY").is_some(),
         openai_base_url: text("OPENAI_BASE_URL"),
         data_folder: folder("XDG_DATA_HOME", ".local/share"),
+        program: env::current_exe().ok(),
         config_folder: folder("XDG_CONFIG_HOME", ".config"),
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use chat_runtime::archive::{ArchiveError, ArchiveErrorKind};
 use chat_runtime::balance::BalanceError;
+use chat_runtime::context::attachments::ExtractError;
 use chat_runtime::persist::PersistError;
 use chat_runtime::provider::{ProviderError, UnknownModel};
 use chat_runtime::types::{InvalidId, TurnFailure};
@@ -260,6 +261,28 @@ fn row(code: &str) -> (Exit, &'static str) {
         "audit_broken" => {
             (Exit::Broken, "the rows named above differ from the rest; restore a backup")
         }
+        "unknown_file" | "file_missing" => (Exit::NotFound, "attach it again with --attach FILE"),
+        "no_files" => (Exit::Usage, "configure [files]; its keys are in chat-runtime's README"),
+        "extractor_missing" | "child_failed" => {
+            (Exit::Usage, "check [files.extractor] in the configuration; `chat doctor` checks it")
+        }
+        "file_unsupported"
+        | "file_too_large"
+        | "bomb"
+        | "encrypted"
+        | "damaged"
+        | "too_many_pages"
+        | "took_too_long"
+        | "used_too_much_memory"
+        | "no_text"
+        | "nothing_added" => {
+            (Exit::BadInput, "save it as text, Markdown, PDF or a current Office file, or smaller")
+        }
+        "unknown_document" => (Exit::NotFound, "`chat rag list` shows the documents"),
+        "too_many_files" => (Exit::BadInput, "name fewer folders"),
+        "summary_blank" | "summary_unavailable" | "summary_refused" | "summary_no_room" => {
+            (Exit::Provider, "nothing was changed; try again, or with --model a larger model")
+        }
         "empty_message" => (Exit::BadInput, "write something: chat send \"…\", -f FILE, or stdin"),
         "message_too_large" | "too_large" => (
             Exit::BadInput,
@@ -320,6 +343,21 @@ macro_rules! by_code {
 }
 
 by_code!(PersistError, BalanceError, UsageError, ProviderError);
+
+#[cfg(feature = "rag-local")]
+by_code!(chat_runtime::context::rag::RagError);
+
+impl From<ExtractError> for Failure {
+    fn from(error: ExtractError) -> Self {
+        // Stores and messages have codes of these names too, which mean something else.
+        let code = match error.code() {
+            "unsupported" => "file_unsupported",
+            "too_large" => "file_too_large",
+            code => code,
+        };
+        Self::of(code, &error)
+    }
+}
 
 impl From<&ArchiveError> for Failure {
     fn from(error: &ArchiveError) -> Self {

@@ -23,6 +23,10 @@ use crate::arguments::Arguments;
 use crate::output::Output;
 
 fn main() -> ExitCode {
+    // Before anything else is there: the process gives itself small limits and reads one file.
+    if std::env::args().nth(1).as_deref() == Some(settings::EXTRACT_ARGUMENT) {
+        return chat_runtime::context::attachments::extract_main();
+    }
     let arguments = Arguments::parse();
     let output = Output::new();
     let environment = environment::read();

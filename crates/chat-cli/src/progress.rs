@@ -75,3 +75,40 @@ impl Drop for RowBar {
         self.bar.finish_and_clear();
     }
 }
+
+/// Documents that are taken in, one after the other.
+#[cfg(feature = "rag-local")]
+#[derive(Debug)]
+pub(crate) struct DocumentBar {
+    bar: ProgressBar,
+}
+
+#[cfg(feature = "rag-local")]
+impl DocumentBar {
+    /// Of so many.
+    pub(crate) fn of(documents: usize) -> Self {
+        let bar = ProgressBar::new(u64::try_from(documents).unwrap_or(u64::MAX));
+        let style = "{bar:30} {human_pos} of {human_len} documents, {eta}  {msg}";
+        Self {
+            bar: match ProgressStyle::with_template(style) {
+                Ok(style) => bar.with_style(style),
+                Err(_) => bar,
+            },
+        }
+    }
+
+    /// What is being done with the one under way.
+    pub(crate) fn says(&self, doing: String) {
+        self.bar.set_message(doing);
+    }
+
+    /// One is done.
+    pub(crate) fn next(&self) {
+        self.bar.inc(1);
+    }
+
+    /// All are.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

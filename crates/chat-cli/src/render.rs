@@ -6,6 +6,7 @@ mod status;
 mod table;
 mod time;
 mod tree;
+mod window;
 
 pub(crate) use chart::bars;
 pub(crate) use csv::csv_line;
@@ -13,6 +14,7 @@ pub(crate) use status::status_line;
 pub(crate) use table::Table;
 pub(crate) use time::{day, day_start, moment};
 pub(crate) use tree::{draw_tree, short_id};
+pub(crate) use window::window_bar;
 
 use chat_runtime::types::{ContentPart, Message, MessageStatus};
 

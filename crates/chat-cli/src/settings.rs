@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use chat_runtime::{OpenAiCompatibleConfig, ProviderConfig, RuntimeConfig, StoreKind, store_kind};
+use chat_runtime::context::attachments::ExtractorConfig;
+use chat_runtime::{
+    FilesConfig, OpenAiCompatibleConfig, ProviderConfig, RuntimeConfig, SourcesConfig, StoreKind,
+    store_kind,
+};
 
 use crate::arguments::Global;
 use crate::environment::Environment;
@@ -10,6 +14,12 @@ use crate::errors::Failure;
 
 /// The user when nobody said who it is.
 pub(crate) const USER: &str = "local-user";
+
+/// This program's first argument when it was started to read one file.
+pub(crate) const EXTRACT_ARGUMENT: &str = "extract-file";
+
+/// The index of documents, in the data folder.
+pub(crate) const SOURCES_FILE: &str = "documents.db";
 
 /// The model of OpenAI when only its key is there.
 const OPENAI_MODEL: &str = "gpt-4o-mini";
@@ -47,6 +57,8 @@ impl Settings {
             runtime.prices = Some(prices.clone());
         }
         add_providers(&mut runtime, environment);
+        add_files(&mut runtime, environment);
+        add_sources(&mut runtime, environment);
         let model = flags.model.clone().or_else(|| environment.model.clone());
         if runtime.model.is_none() {
             runtime.model = default_model(&runtime, environment);
@@ -145,6 +157,26 @@ fn add_providers(runtime: &mut RuntimeConfig, environment: &Environment) {
         && server.base_url.is_none()
     {
         server.base_url = Some(base_url.clone());
+    }
+}
+
+/// Files beside the database, read by this program started once more.
+fn add_files(runtime: &mut RuntimeConfig, environment: &Environment) {
+    if let (None, Some(folder), Some(program)) =
+        (&runtime.files, &environment.data_folder, &environment.program)
+    {
+        let extractor = ExtractorConfig::new(program).argument(EXTRACT_ARGUMENT);
+        runtime.files = Some(FilesConfig::new(folder.join("files"), extractor));
+    }
+}
+
+/// The index beside the database, once there is one.
+fn add_sources(runtime: &mut RuntimeConfig, environment: &Environment) {
+    let usual = environment.data_folder.as_ref().map(|folder| folder.join(SOURCES_FILE));
+    if let (None, Some(file)) = (&runtime.retrieval, usual.filter(|file| file.is_file()))
+        && cfg!(feature = "rag-local")
+    {
+        runtime.retrieval = Some(SourcesConfig::new(file));
     }
 }
 

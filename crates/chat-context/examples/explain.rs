@@ -57,14 +57,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let instructions = [InstructionBlock::new("persona", "You are a helpful assistant.")];
     let request = ContextRequest {
-        reader: &stored,
-        tail: std::slice::from_ref(&newest),
-        below: newest.parent.as_ref(),
         instructions: &instructions,
-        tools: &[],
-        model: &model,
-        counter: &counter,
-        output_cap: None,
+        ..ContextRequest::new(&stored, std::slice::from_ref(&newest), &model, &counter)
     };
     let context = ConversationContext::new();
     let mut best = Duration::MAX;

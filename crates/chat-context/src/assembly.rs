@@ -1,13 +1,15 @@
 //! Puts sections into the prompt, in the order called, and writes the report beside them.
 
 use chat_instructions::Placement;
+use chat_rag::{Retrieved, fence};
 use chat_types::{
     ContentHash, ContentPart, Message, Prompt, PromptItem, Role, Section, SystemRole, Tokens,
 };
 
 use crate::ContextRequest;
+use crate::chosen::Kept;
 use crate::hash::{hash_items, hash_tools};
-use crate::history::{Counted, Kept, SentSummary};
+use crate::history::{Counted, SentSummary};
 use crate::report::ReportWriter;
 
 /// A prompt that grows section by section.
@@ -95,6 +97,30 @@ impl<'r> Assembly<'r> {
         let reason = "stands for what is older";
         self.report.sent(Section::Summary, carrier, summary.count, reason);
         self.section(Section::Summary, items, summary.count.tokens, hash);
+    }
+
+    /// Adds what was retrieved: said by the user, since nothing in it may have more rank.
+    pub(crate) fn retrieval(&mut self, retrieved: &Retrieved) {
+        let text = fence(&retrieved.snippets);
+        if text.is_empty() {
+            return;
+        }
+        for snippet in &retrieved.snippets {
+            let tokens = self.request.counter.count_text(&snippet.text);
+            self.report.snippet(snippet, self.counted(tokens));
+        }
+        let parts = vec![ContentPart::Text { text }];
+        let tokens = self.request.counter.count_message(Role::User, &parts);
+        let item = PromptItem {
+            section: Section::Retrieval,
+            role: Role::User,
+            parts,
+            source: None,
+            cache_mark: false,
+        };
+        let hash = hash_items([&item].into_iter());
+        self.prompt.items.push(item);
+        self.section(Section::Retrieval, 1, tokens, hash);
     }
 
     /// Adds the messages that are always sent, with what goes in front of the newest user message.

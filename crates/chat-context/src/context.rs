@@ -1,16 +1,21 @@
-//! Builds the prompt: instructions, tools, summary, history, the newest message.
+//! Builds the prompt: instructions, tools, summary, history, retrieval, the newest message.
 //!
 //! What must be sent is measured first and refused if it cannot fit; history fills what is left.
 //! Sections stand in the order static to volatile, so that the prefix keeps its bytes from turn
-//! to turn. Not here: reading (`history`), what of a message is sent (`project`), how
-//! items and report are written (`assembly`).
+//! to turn. Not here: reading (`history`), what becomes of what was read (`chosen`), how items and
+//! report are written (`assembly`).
 
-use chat_instructions::{Placement, compose, place};
-use chat_truncation::{InstructionsPlacement, TruncationPolicy};
-use chat_types::{BudgetReport, ContentPart, ContextReport, Role, Section, Tokens};
+use chat_instructions::{Placement, compose, lint, place};
+use chat_truncation::{InstructionsPlacement, Reserve, TruncationPolicy};
+use chat_types::{
+    BudgetReport, ContentPart, ContextReport, FileId, MessageId, Prompt, Role, Section, Tokens,
+};
 
 use crate::assembly::Assembly;
-use crate::history::{History, Kept};
+use crate::chosen::{Chosen, choose};
+use crate::files::file_of;
+use crate::history::History;
+use crate::prefix;
 use crate::{BuiltContext, ContextError, ContextLimits, ContextRequest, PromptComponent};
 
 /// Builds prompts. Cheap to make and to clone, holds no state: equal requests give equal prompts.
@@ -25,7 +30,6 @@ struct Fixed {
     placement: Placement,
     instructions: Tokens,
     tools: Tokens,
-    always: Vec<Kept>,
     budget: BudgetReport,
 }
 
@@ -48,11 +52,23 @@ impl ConversationContext {
         Self { policy, ..self }
     }
 
+    /// The limits.
+    #[must_use]
+    pub const fn limits(&self) -> &ContextLimits {
+        &self.limits
+    }
+
+    /// The policy.
+    #[must_use]
+    pub const fn policy(&self) -> &TruncationPolicy {
+        &self.policy
+    }
+
     /// Builds the prompt of `request`. Writes nothing; dropping the future half-way is safe.
     ///
     /// # Errors
     /// `PromptTooLarge` if the instructions, the tools or the newest message alone do not fit,
-    /// `NothingToAnswer` if `tail` is empty, `History` if the reader failed.
+    /// `NothingToAnswer` if `tail` is empty, `History` or `Files` if a reader failed.
     pub async fn build(&self, request: ContextRequest<'_>) -> Result<BuiltContext, ContextError> {
         let budget = self.limits.budget(request.model, request.output_cap);
         // From the newest user message on everything is sent; what stands before may be cut.
@@ -63,21 +79,38 @@ impl ConversationContext {
         }
         let placement = place(compose(request.instructions), request.model);
         let offered_tools = if request.model.tools { request.tools } else { &[] };
-        let mut history = History::new(&request);
-        let (always, checkpoint) = history.always(always);
         let fixed = Fixed {
             instructions: instruction_tokens(&placement, &request),
             tools: request.counter.count_tools(offered_tools),
             placement,
-            always,
             budget,
         };
-        let left = fixed.what_is_left(request.counter.priming())?;
-        history.read(left, checkpoint, in_memory, self.limits.history_messages_max).await?;
+        let left = fixed.left_for_messages(&request)?;
+        let mut history = History::new(&request);
+        history.always(always).await?;
+        history.reserve(Reserve::Pinned, request.pinned).await?;
+        let messages_max = self.limits.history_messages_max;
+        let first_turns = self.policy.first_turns();
+        if first_turns > 0 {
+            let first = history.first_turns(first_turns, messages_max).await?;
+            history.reserve(Reserve::First, &first).await?;
+        }
+        let mut ladder = history.ladder(&self.policy, left, budget.input, earlier_cut(&request));
+        history.read(&mut ladder, in_memory, messages_max).await?;
+        let plan = ladder.finish();
+        if let Some(too_large) = &plan.too_large {
+            return Err(ContextError::PromptTooLarge {
+                component: PromptComponent::NewestMessage,
+                tokens: too_large.tokens,
+                budget: too_large.available,
+            });
+        }
         if offered_tools.len() < request.tools.len() {
             history.notes.push("tools were left out: the model cannot call any".to_owned());
         }
-        Ok(self.put_together(&request, fixed, history))
+        history.notes.extend(lint(request.instructions).iter().map(ToString::to_string));
+        let chosen = choose(&mut history, plan, request.counter.provenance());
+        Ok(self.put_together(&request, fixed, history, chosen))
     }
 
     fn put_together(
@@ -85,8 +118,9 @@ impl ConversationContext {
         request: &ContextRequest<'_>,
         fixed: Fixed,
         mut history: History<'_>,
+        chosen: Chosen,
     ) -> BuiltContext {
-        let items_max = history.kept.len() + fixed.always.len() + history.not_sent.len() + 3;
+        let items_max = chosen.history.len() + chosen.always.len() + chosen.not_sent.len() + 4;
         let mut assembly = Assembly::new(request, items_max);
         let mut system_item = assembly.instructions(fixed.placement, fixed.instructions);
         if self.policy.instructions == InstructionsPlacement::Prepend {
@@ -96,44 +130,66 @@ impl ConversationContext {
         if let Some(summary) = history.summary.take() {
             assembly.summary(summary);
         }
-        history.kept.reverse();
-        assembly.messages(Section::History, std::mem::take(&mut history.kept), "fits");
+        assembly.messages(Section::History, chosen.history, "fits");
         if let Some(last) = assembly.prompt.items.last_mut() {
             last.cache_mark = true;
         }
         assembly.prompt.items.extend(system_item);
-        assembly.always(fixed.always);
-        for message in &history.not_sent {
+        if let Some(retrieval) = request.retrieval {
+            assembly.retrieval(retrieval.retrieved);
+            let provenance = request.counter.provenance();
+            assembly.report.left_out_snippets(retrieval.retrieved, provenance);
+            history.notes.extend(retrieval.retrieved.failures.iter().map(|failure| {
+                format!("nothing was retrieved from {}: {}", failure.index, failure.detail)
+            }));
+        }
+        assembly.always(chosen.always);
+        for message in &chosen.not_sent {
             assembly.report.not_sent(message);
         }
-        let (items, sections, provenance) = assembly.report.finish();
+        let (items, mut sections, provenance) = assembly.report.finish();
+        let kept = sections.iter_mut().find(|section| section.section == Section::History);
+        if let Some(kept) = kept {
+            kept.cut_before.clone_from(&chosen.cut_before);
+        }
+        let prompt = assembly.prompt;
+        let prefix = request.previous.map(|previous| {
+            prefix::compare(
+                previous,
+                &request.model.model,
+                &prefix::sections_of(&sections, &prompt),
+            )
+        });
         BuiltContext {
-            prompt: assembly.prompt,
+            native_files: native_files(&prompt),
+            prompt,
             output_cap: fixed.budget.output_cap,
             report: ContextReport {
                 tokenizer: request.counter.tokenizer().clone(),
                 budget: fixed.budget,
                 input_tokens: assembly.input_tokens,
                 provenance,
+                input_band: None,
                 sections,
-                cut_before: history.cut_before,
+                cut_before: chosen.cut_before,
+                prefix,
                 items,
                 notes: history.notes,
             },
             fresh_counts: history.fresh_counts,
+            summary_due: chosen.summary_due,
         }
     }
 }
 
 impl Fixed {
-    /// What remains for history once everything fixed has its place.
-    fn what_is_left(&self, priming: Tokens) -> Result<Tokens, ContextError> {
-        let newest = self.always.iter().map(|kept| kept.count.tokens).sum();
+    /// What remains for messages once everything before them has its place.
+    fn left_for_messages(&self, request: &ContextRequest<'_>) -> Result<Tokens, ContextError> {
+        let priming = request.counter.priming();
         let mut left = self.budget.input.minus(priming);
         for (component, tokens) in [
             (PromptComponent::Instructions, self.instructions),
             (PromptComponent::Tools, self.tools),
-            (PromptComponent::NewestMessage, newest),
         ] {
             left = left.checked_minus(tokens).ok_or(ContextError::PromptTooLarge {
                 component,
@@ -141,8 +197,30 @@ impl Fixed {
                 budget: left,
             })?;
         }
-        Ok(left)
+        let retrieval = request.retrieval.map_or(Tokens::ZERO, |retrieval| retrieval.tokens_max);
+        Ok(left.minus(retrieval).plus(priming))
     }
+}
+
+/// Where the branch was cut before this prompt, unless for another model.
+fn earlier_cut(request: &ContextRequest<'_>) -> Option<MessageId> {
+    let previous = request.previous?;
+    if previous.model != request.model.model {
+        return None;
+    }
+    let history = previous.sections.iter().find(|section| section.section == Section::History);
+    history?.cut_before.clone()
+}
+
+/// Every file whose bytes go along, once, in the order sent.
+fn native_files(prompt: &Prompt) -> Vec<FileId> {
+    let mut files: Vec<FileId> = Vec::new();
+    for file in prompt.items.iter().flat_map(|item| &item.parts).filter_map(file_of) {
+        if !files.contains(file) {
+            files.push(file.clone());
+        }
+    }
+    files
 }
 
 fn instruction_tokens(placement: &Placement, request: &ContextRequest<'_>) -> Tokens {

@@ -5,6 +5,8 @@ use std::fmt;
 use chat_thread::BranchError;
 use chat_types::Tokens;
 
+use crate::FileReadError;
+
 /// The part of a prompt that cannot be left out and does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -47,6 +49,9 @@ pub enum ContextError {
     /// The history could not be read.
     #[error("the history could not be read")]
     History(#[source] BranchError),
+    /// The attached files could not be read.
+    #[error(transparent)]
+    Files(#[from] FileReadError),
 }
 
 impl ContextError {
@@ -57,6 +62,7 @@ impl ContextError {
             Self::PromptTooLarge { .. } => "prompt_too_large",
             Self::NothingToAnswer => "nothing_to_answer",
             Self::History(error) => error.code(),
+            Self::Files(_) => "files_unread",
         }
     }
 
@@ -65,6 +71,7 @@ impl ContextError {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::History(error) => error.is_transient(),
+            Self::Files(error) => error.is_transient,
             Self::PromptTooLarge { .. } | Self::NothingToAnswer => false,
         }
     }

@@ -1,17 +1,20 @@
 //! Reads history newest first until the budget is full or a summary stands for the rest.
 //!
 //! Costs what fits, never what is stored: pages are sized by what is left of the budget, and the
-//! first unit that does not fit ends the reading. Stored counts are used as they are. Total: a
-//! cycle, a broken chain or a result without its call is read around and noted.
-//! Not here: the order of sections (`context`).
+//! policy's ladder says when to stop. Stored counts are used as they are. Total: a cycle, a broken
+//! chain or a result without its call is read around and noted.
+//! Not here: what becomes of what was read (`chosen`), the order of sections (`context`).
 
 use std::collections::{HashMap, HashSet};
 
 use chat_thread::{BRANCH_PAGE_MESSAGES_MAX, BranchErrorKind};
 use chat_tokens::{CountOrigin, count_stored};
-use chat_truncation::{Offer, Unit, UnitGrouper, WindowFill};
+use chat_truncation::{
+    Ladder, LadderStart, Offer, Reserve, SizedMessage, TruncationPolicy, Unit, UnitGrouper, units,
+};
 use chat_types::{ContentPart, Message, MessageId, Provenance, Role, TokenCount, Tokens};
 
+use crate::files::Files;
 use crate::project::{Checkpoint, LeftOut, project, take_checkpoint};
 use crate::{ContextError, ContextRequest};
 
@@ -23,12 +26,14 @@ const PAGE_MESSAGES_MIN: usize = 16;
 /// Stands before a summary, so that it is read as one.
 const SUMMARY_LABEL: &str = "Summary of the conversation so far:\n\n";
 
-/// A message that is sent, with its size.
+/// A message as it would be sent, with its size.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct Read {
     pub(crate) message: Message,
     pub(crate) count: Counted,
     pub(crate) left_out: LeftOut,
+    /// Why its files are sent as they are.
+    pub(crate) files: Option<String>,
 }
 
 /// A size and how it is known.
@@ -38,9 +43,9 @@ pub(crate) struct Counted {
     pub(crate) provenance: Provenance,
 }
 
-/// A message that was read and is not sent.
+/// A message that was read and that nothing is sent of, whatever the policy.
 #[derive(Debug)]
-pub(crate) struct NotSent {
+pub(crate) struct Empty {
     pub(crate) message: MessageId,
     pub(crate) count: Counted,
     pub(crate) summarised: bool,
@@ -55,26 +60,39 @@ pub(crate) struct SentSummary {
     pub(crate) count: Counted,
 }
 
+/// What a message lost on its way, beside the message itself.
+#[derive(Debug, Default)]
+struct Aside {
+    left_out: LeftOut,
+    files: Option<String>,
+}
+
 /// Reads and counts for one prompt.
 #[derive(Debug)]
 pub(crate) struct History<'a> {
     request: &'a ContextRequest<'a>,
-    fill: WindowFill,
     grouper: UnitGrouper,
+    files: Files,
     seen: HashSet<MessageId>,
-    /// Only messages that something was left out of.
-    left_out: HashMap<MessageId, LeftOut>,
+    /// Only messages that something was left out of, or that carry files.
+    asides: HashMap<MessageId, Aside>,
     /// A summary was found, also if it did not fit.
     has_checkpoint: bool,
     read_until: Option<MessageId>,
     is_done: bool,
-    read: usize,
-    kept_tokens: Tokens,
+    messages_read: usize,
+    tokens_read: Tokens,
+    /// What must be sent, oldest first.
+    pub(crate) always: Vec<Read>,
+    checkpoint: Option<Checkpoint>,
+    /// What was pinned or stands in the first turns, oldest first.
+    pub(crate) reserved: Vec<(Reserve, Vec<Read>)>,
     /// Newest first.
-    pub(crate) kept: Vec<Kept>,
-    pub(crate) not_sent: Vec<NotSent>,
+    pub(crate) offered: Vec<Read>,
+    pub(crate) empty: Vec<Empty>,
     pub(crate) summary: Option<SentSummary>,
-    pub(crate) cut_before: Option<MessageId>,
+    /// Where reading ended before the ladder had its say.
+    pub(crate) stopped_before: Option<MessageId>,
     pub(crate) fresh_counts: Vec<(MessageId, TokenCount)>,
     pub(crate) notes: Vec<String>,
     foreign_reasoning: usize,
@@ -84,83 +102,174 @@ impl<'a> History<'a> {
     pub(crate) fn new(request: &'a ContextRequest<'a>) -> Self {
         Self {
             request,
-            fill: WindowFill::new(Tokens::ZERO, Tokens::ZERO),
             grouper: UnitGrouper::new(),
+            files: Files::default(),
             seen: HashSet::new(),
-            left_out: HashMap::new(),
+            asides: HashMap::new(),
             has_checkpoint: false,
             read_until: None,
             is_done: false,
-            read: 0,
-            kept_tokens: Tokens::ZERO,
-            kept: Vec::new(),
-            not_sent: Vec::new(),
+            messages_read: 0,
+            tokens_read: Tokens::ZERO,
+            always: Vec::new(),
+            checkpoint: None,
+            reserved: Vec::new(),
+            offered: Vec::new(),
+            empty: Vec::new(),
             summary: None,
-            cut_before: None,
+            stopped_before: None,
             fresh_counts: Vec::new(),
             notes: Vec::new(),
             foreign_reasoning: 0,
         }
     }
 
-    /// Prepares the messages that are always sent, oldest first; their summary, if they carry
-    /// one, is handed to [`History::read`].
-    pub(crate) fn always(&mut self, messages: &[Message]) -> (Vec<Kept>, Option<Checkpoint>) {
-        let mut checkpoint = None;
-        let mut always = Vec::with_capacity(messages.len());
+    /// Prepares the messages that are always sent, oldest first.
+    pub(crate) async fn always(&mut self, messages: &[Message]) -> Result<(), ContextError> {
+        self.files.learn(self.request.files, messages).await?;
         for message in messages.iter().rev() {
             // What is always sent is sent in its own words.
             let mut message = Message { summary: None, ..message.clone() };
             self.seen.insert(message.id.clone());
-            if checkpoint.is_none() {
-                checkpoint = take_checkpoint(&mut message);
+            if self.checkpoint.is_none() {
+                self.checkpoint = take_checkpoint(&mut message);
             }
-            let left_out = self.project(&mut message);
-            let count = self.count(&message, left_out.is_nothing());
-            always.push(Kept { message, count, left_out });
+            let aside = self.project(&mut message);
+            let read = self.read_of(message, aside, true);
+            self.always.push(read);
         }
-        always.reverse();
-        (always, checkpoint)
+        self.always.reverse();
+        Ok(())
     }
 
-    /// Reads what fits into `budget`: `in_memory` (oldest first) first, then pages.
+    /// Prepares messages that have their place whatever their age, oldest first.
+    pub(crate) async fn reserve(
+        &mut self,
+        why: Reserve,
+        messages: &[Message],
+    ) -> Result<(), ContextError> {
+        self.files.learn(self.request.files, messages).await?;
+        let (units, _repairs) = units(messages.to_vec());
+        for unit in units {
+            let mut reads = Vec::with_capacity(unit.messages.len());
+            for message in unit.messages {
+                let mut message = Message { summary: None, ..message };
+                let aside = self.project(&mut message);
+                if !message.parts.is_empty() {
+                    reads.push(self.read_of(message, aside, true));
+                }
+            }
+            if !reads.is_empty() {
+                self.reserved.push((why, reads));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first `turns` of the branch, oldest first. Walks the whole branch, by pages: only for
+    /// policies that keep them.
+    pub(crate) async fn first_turns(
+        &self,
+        turns: u32,
+        messages_max: usize,
+    ) -> Result<Vec<Message>, ContextError> {
+        let mut oldest_last: Vec<Message> = Vec::new();
+        let mut next = self.request.below.cloned();
+        let mut walked = 0_usize;
+        while let Some(head) = next {
+            let page = self.request.reader.page(&head, BRANCH_PAGE_MESSAGES_MAX).await;
+            let Ok(page) = page.map_err(|error| error.kind()) else { return Ok(Vec::new()) };
+            walked = walked.saturating_add(page.messages.len());
+            if page.messages.is_empty() || walked > messages_max {
+                return Ok(Vec::new());
+            }
+            oldest_last.extend(page.messages);
+            // Enough for the turns asked for, tool rounds included; what is newer is not needed.
+            let spare = oldest_last.len().saturating_sub(BRANCH_PAGE_MESSAGES_MAX);
+            oldest_last.drain(..spare);
+            next = page.next;
+        }
+        let mut left = turns;
+        let mut first = Vec::new();
+        for message in oldest_last.into_iter().rev() {
+            if message.role == Role::User {
+                let Some(fewer) = left.checked_sub(1) else { break };
+                left = fewer;
+            }
+            first.push(message);
+        }
+        Ok(first)
+    }
+
+    /// The ladder, told of everything that has its place already.
+    pub(crate) fn ladder(
+        &self,
+        policy: &TruncationPolicy,
+        budget: Tokens,
+        input: Tokens,
+        cut_before: Option<MessageId>,
+    ) -> Ladder {
+        let mut start = LadderStart::new(budget)
+            .with_priming(self.request.counter.priming())
+            .with_shares_of(input)
+            .with_cut_before(cut_before)
+            .with_required(self.always.iter().map(Read::sized).collect());
+        for (why, unit) in &self.reserved {
+            start = start.with_reserved(*why, unit.iter().map(Read::sized).collect());
+        }
+        let count = |role, parts: &[ContentPart]| self.request.counter.count_message(role, parts);
+        Ladder::new(policy, &start, &count)
+    }
+
+    /// Offers `in_memory` (oldest first), then pages, until the ladder is full.
     pub(crate) async fn read(
         &mut self,
-        budget: Tokens,
-        checkpoint: Option<Checkpoint>,
+        ladder: &mut Ladder,
         in_memory: &[Message],
         messages_max: usize,
     ) -> Result<(), ContextError> {
-        self.fill = WindowFill::new(budget, Tokens::ZERO);
-        if let Some(checkpoint) = checkpoint {
+        self.is_done = ladder.is_full();
+        if let Some(checkpoint) = self.checkpoint.take() {
             let covers_all_older = self.seen.contains(&checkpoint.summary.covers_to);
-            self.pass_checkpoint(checkpoint);
+            self.pass_checkpoint(ladder, checkpoint);
             if self.summary.is_none() {
                 // Its carrier is sent all the same, so the cut lies below the carrier.
                 let newest_left_out = in_memory.last().map(|message| &message.id);
-                self.cut_before = newest_left_out.or(self.request.below).cloned();
+                self.stopped_before = newest_left_out.or(self.request.below).cloned();
             }
             self.is_done |= covers_all_older;
+        }
+        if !self.is_done {
+            self.files.learn(self.request.files, in_memory).await?;
         }
         for message in in_memory.iter().rev() {
             if self.is_done {
                 break;
             }
-            self.take(message.clone());
+            self.take(ladder, message.clone());
         }
+        self.read_pages(ladder, messages_max).await?;
+        self.finish(ladder);
+        Ok(())
+    }
+
+    async fn read_pages(
+        &mut self,
+        ladder: &mut Ladder,
+        messages_max: usize,
+    ) -> Result<(), ContextError> {
         let mut next = self.request.below.cloned();
         let mut is_first = true;
-        let mut stopped_at = None;
         while let Some(head) = next {
             if self.is_done || self.read_until.as_ref() == Some(&head) {
                 break;
             }
-            if self.read >= messages_max {
+            if self.messages_read >= messages_max {
                 self.note("more messages than may be read for one prompt");
-                stopped_at = Some(head);
+                self.stopped_before = Some(head);
                 break;
             }
-            let page = match self.request.reader.page(&head, self.page_messages()).await {
+            let page = match self.request.reader.page(&head, self.page_messages(ladder)).await {
                 Ok(page) => page,
                 Err(error) if error.kind() == BranchErrorKind::NotFound && !is_first => {
                     self.note("the branch is broken: an older message is not there");
@@ -170,35 +279,34 @@ impl<'a> History<'a> {
             };
             is_first = false;
             next = if page.messages.is_empty() { None } else { page.next };
+            self.files.learn(self.request.files, &page.messages).await?;
             for message in page.messages {
                 if self.is_done {
                     break;
                 }
-                self.take(message);
+                self.take(ladder, message);
             }
         }
-        self.finish();
-        self.cut_before = self.cut_before.take().or(stopped_at);
         Ok(())
     }
 
     /// As many messages as probably fit, by the average so far.
-    fn page_messages(&self) -> usize {
-        let kept = u64::try_from(self.kept.len()).unwrap_or(u64::MAX);
+    fn page_messages(&self, ladder: &Ladder) -> usize {
+        let offered = u64::try_from(self.offered.len()).unwrap_or(u64::MAX);
         let average = self
-            .kept_tokens
+            .tokens_read
             .get()
-            .checked_div(kept)
+            .checked_div(offered)
             .map_or(ASSUMED_MESSAGE_TOKENS, |average| average.max(1));
         // One more than fits, so that the page also holds the one that does not.
-        let fitting = (self.fill.remaining().get() / average).saturating_add(1);
+        let fitting = (ladder.remaining().get() / average).saturating_add(1);
         usize::try_from(fitting)
             .unwrap_or(usize::MAX)
             .clamp(PAGE_MESSAGES_MIN, BRANCH_PAGE_MESSAGES_MAX)
     }
 
     /// Takes the next older message.
-    fn take(&mut self, mut message: Message) {
+    fn take(&mut self, ladder: &mut Ladder, mut message: Message) {
         if self.read_until.as_ref() == Some(&message.id) {
             self.is_done = true;
             return;
@@ -208,36 +316,41 @@ impl<'a> History<'a> {
             self.is_done = true;
             return;
         }
-        self.read = self.read.saturating_add(1);
+        self.messages_read = self.messages_read.saturating_add(1);
         let mut ends_here = false;
         if !self.has_checkpoint
             && let Some(checkpoint) = take_checkpoint(&mut message)
         {
             // It covers up to its carrier, or to what was read before: nothing older is left.
             ends_here = self.seen.contains(&checkpoint.summary.covers_to);
-            self.pass_checkpoint(checkpoint);
+            self.pass_checkpoint(ladder, checkpoint);
         }
-        let left_out = self.project(&mut message);
+        let is_summarised = ends_here && message.parts.is_empty();
+        let aside = self.project(&mut message);
         if message.parts.is_empty() {
-            self.not_sent.push(NotSent {
+            self.empty.push(Empty {
                 message: message.id,
                 count: self.nothing(),
-                summarised: left_out.summary,
-                reason: if left_out.is_nothing() { "it says nothing" } else { left_out.reason() },
+                summarised: aside.left_out.summary || is_summarised,
+                reason: match () {
+                    () if is_summarised => "stands in the summary",
+                    () if aside.left_out.is_nothing() => "it says nothing",
+                    () => aside.left_out.reason(),
+                },
             });
         } else if !self.is_done {
-            if !left_out.is_nothing() {
-                self.left_out.insert(message.id.clone(), left_out);
+            if aside.is_something() {
+                self.asides.insert(message.id.clone(), aside);
             }
             for unit in self.grouper.push_older(message) {
-                self.offer(unit);
+                self.offer(ladder, unit);
             }
         }
         self.is_done |= ends_here;
     }
 
     /// A summary was found: it takes its place in the budget and says how far to read on.
-    fn pass_checkpoint(&mut self, checkpoint: Checkpoint) {
+    fn pass_checkpoint(&mut self, ladder: &mut Ladder, checkpoint: Checkpoint) {
         self.has_checkpoint = true;
         let text = format!("{SUMMARY_LABEL}{}", checkpoint.summary.text.trim());
         let parts = [ContentPart::Text { text }];
@@ -246,58 +359,45 @@ impl<'a> History<'a> {
         let [ContentPart::Text { text }] = parts else {
             return;
         };
-        match self.fill.offer(tokens) {
+        match ladder.take(tokens) {
             Offer::Kept => {
                 self.read_until = Some(checkpoint.summary.covers_to);
                 self.summary = Some(SentSummary { carrier: checkpoint.carrier, text, count });
             }
             Offer::Full => {
                 self.note("the summary did not fit: what it covers was left out");
-                self.cut_before.get_or_insert(checkpoint.carrier);
+                self.stopped_before.get_or_insert(checkpoint.carrier);
                 self.is_done = true;
             }
         }
     }
 
-    /// Takes a unit whole or ends the reading.
-    fn offer(&mut self, unit: Unit) {
+    /// Hands a unit to the ladder, which may be full then.
+    fn offer(&mut self, ladder: &mut Ladder, unit: Unit) {
         if self.is_done {
             return;
         }
-        let mut counted = Vec::with_capacity(unit.messages.len());
+        let mut reads = Vec::with_capacity(unit.messages.len());
         for message in unit.messages.into_iter().rev() {
-            let left_out = self.left_out.remove(&message.id).unwrap_or_default();
+            let aside = self.asides.remove(&message.id).unwrap_or_default();
             let repaired = self.grouper.repairs().iter().any(|repair| repair.message == message.id);
-            let count = self.count(&message, left_out.is_nothing() && !repaired);
-            counted.push(Kept { message, count, left_out });
+            reads.push(self.read_of(message, aside, !repaired));
         }
-        let tokens: Tokens = counted.iter().map(|kept| kept.count.tokens).sum();
-        match self.fill.offer(tokens) {
-            Offer::Kept => {
-                self.kept_tokens = self.kept_tokens.plus(tokens);
-                self.kept.append(&mut counted);
-            }
-            Offer::Full => {
-                self.is_done = true;
-                self.cut_before = counted.first().map(|newest| newest.message.id.clone());
-                self.not_sent.extend(counted.into_iter().map(|dropped| NotSent {
-                    message: dropped.message.id,
-                    count: dropped.count,
-                    summarised: false,
-                    reason: "does not fit",
-                }));
-            }
-        }
+        let tokens: Tokens = reads.iter().map(|read| read.count.tokens).sum();
+        let sized: Vec<SizedMessage<'_>> = reads.iter().rev().map(Read::sized).collect();
+        let count = |role, parts: &[ContentPart]| self.request.counter.count_message(role, parts);
+        self.is_done = ladder.offer(&sized, &count) == Offer::Full;
+        self.tokens_read = self.tokens_read.plus(tokens);
+        self.offered.extend(reads);
     }
 
     /// There is nothing older to read: offers what is left and says what was repaired.
-    fn finish(&mut self) {
+    fn finish(&mut self, ladder: &mut Ladder) {
         let (units, repairs) = std::mem::take(&mut self.grouper).finish();
-        if self.cut_before.is_none() {
+        if !ladder.is_full() && self.stopped_before.is_none() {
             self.is_done = false;
-            self.grouper = UnitGrouper::new();
             for unit in units {
-                self.offer(unit);
+                self.offer(ladder, unit);
             }
         }
         for repair in &repairs {
@@ -314,22 +414,26 @@ impl<'a> History<'a> {
         }
     }
 
-    fn project(&mut self, message: &mut Message) -> LeftOut {
+    /// What of a message is sent: no reasoning that is not the model's own, files as they are delivered.
+    fn project(&mut self, message: &mut Message) -> Aside {
         let left_out = project(message, &self.request.model.model);
         if left_out.foreign_reasoning {
             self.foreign_reasoning = self.foreign_reasoning.saturating_add(1);
         }
-        left_out
+        Aside { left_out, files: self.files.deliver(message) }
     }
 
-    /// The stored count, or a fresh one; a fresh one of a whole message is worth storing.
-    fn count(&mut self, message: &Message, is_whole: bool) -> Counted {
-        let (count, origin) = count_stored(self.request.counter, message);
+    /// The message with its stored count, or a fresh one; a fresh one of a whole message is worth
+    /// storing.
+    fn read_of(&mut self, message: Message, aside: Aside, is_unrepaired: bool) -> Read {
+        let (count, origin) = count_stored(self.request.counter, &message);
         let counted = Counted { tokens: count.tokens, provenance: count.provenance };
+        let is_whole = is_unrepaired && !aside.is_something();
         if is_whole && origin == CountOrigin::Fresh {
             self.fresh_counts.push((message.id.clone(), count));
         }
-        counted
+        let Aside { left_out, files } = aside;
+        Read { message, count: counted, left_out, files }
     }
 
     fn nothing(&self) -> Counted {
@@ -338,5 +442,17 @@ impl<'a> History<'a> {
 
     fn note(&mut self, note: &str) {
         self.notes.push(note.to_owned());
+    }
+}
+
+impl Aside {
+    const fn is_something(&self) -> bool {
+        !self.left_out.is_nothing() || self.files.is_some()
+    }
+}
+
+impl Read {
+    const fn sized(&self) -> SizedMessage<'_> {
+        SizedMessage::new(&self.message, self.count.tokens)
     }
 }

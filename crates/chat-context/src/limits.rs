@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ContextLimits {
+    /// The most of a model's window that is used; none: all of it. For windows larger than what a turn
+    /// should cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_tokens_max: Option<Tokens>,
     /// Output cap when none is asked for; never more than a quarter of the window. 4,096: longer
     /// replies are rare, and what is kept free for them is taken from the history.
     pub output_tokens_default: Tokens,
@@ -24,6 +28,7 @@ pub struct ContextLimits {
 impl Default for ContextLimits {
     fn default() -> Self {
         Self {
+            window_tokens_max: None,
             output_tokens_default: Tokens::new(4_096),
             margin_tokens_min: Tokens::new(64),
             margin_percent: 5,
@@ -39,11 +44,19 @@ impl ContextLimits {
         Self { margin_tokens_min: Tokens::ZERO, margin_percent: 0, ..self }
     }
 
+    /// These limits with a smaller window than the model has.
+    #[must_use]
+    pub const fn with_window_max(self, tokens: Tokens) -> Self {
+        Self { window_tokens_max: Some(tokens), ..self }
+    }
+
     /// Divides the model's window. A cap that is asked for is bounded by what the model can put
     /// out; what does not add up leaves no input, it never wraps.
     #[must_use]
     pub fn budget(&self, model: &ModelInfo, output_cap: Option<Tokens>) -> BudgetReport {
-        let window = model.context_window;
+        let window = self
+            .window_tokens_max
+            .map_or(model.context_window, |most| most.min(model.context_window));
         let quarter = Tokens::new(window.get() / 4);
         let output_cap = output_cap
             .unwrap_or_else(|| self.output_tokens_default.min(quarter))

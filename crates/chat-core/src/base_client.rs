@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chat_balance::{AccountSpec, BalanceAdapter, Notice};
+use chat_context::ConversationContext;
 use chat_persist::{PersistenceAdapter, StopAck, TurnRecord};
 use chat_provider::ProviderRegistry;
 use chat_types::{Change, Conversation, ConversationId, ConversationPatch, Cursor, Scope, TurnId};
@@ -141,6 +142,12 @@ impl BaseClient {
     #[must_use]
     pub fn usage(&self) -> &UsageRecorder {
         &self.inner.recorder
+    }
+
+    /// How prompts are built.
+    #[must_use]
+    pub fn context(&self) -> &ConversationContext {
+        &self.inner.context
     }
 
     /// The providers.

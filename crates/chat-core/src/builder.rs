@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use chat_balance::{BalanceAdapter, LedgerMaintenance, NoticeSink};
 use chat_context::ConversationContext;
+use chat_context::attachments::{FileCaps, FileLibrary};
+use chat_context::rag::Retrieval;
 use chat_persist::{Maintenance, PersistenceAdapter};
 use chat_provider::ProviderRegistry;
 use chat_types::{Clock, IdSource, IdSourceExt, SystemClock, UuidIds};
@@ -13,11 +15,14 @@ use chat_usage::{PriceBook, UsageRecorder, UsageStore};
 
 use crate::accounts::{AccountPolicy, OneAccountPerUser};
 use crate::base_client::BaseClient;
+use crate::calibrations::Calibrations;
 use crate::config::TurnConfig;
+use crate::files::Files;
 use crate::hooks::{LifecycleObserver, PromptGuard};
 use crate::inner::Inner;
 use crate::lease::NEVER_LEASED;
 use crate::notices::Notices;
+use crate::summaries::{Summaries, SummaryFailures};
 use crate::task_scope::TaskScope;
 use crate::titles::Titles;
 use crate::tools::Toolbox;
@@ -38,6 +43,9 @@ pub struct BaseClientBuilder {
     accounts: Arc<dyn AccountPolicy>,
     instructions: Option<String>,
     titles: Option<Titles>,
+    files: Option<Files>,
+    retrieval: Option<Retrieval>,
+    summaries: Summaries,
     toolbox: Option<Arc<dyn Toolbox>>,
     guards: Vec<Arc<dyn PromptGuard>>,
     observers: Vec<Arc<dyn LifecycleObserver>>,
@@ -74,6 +82,9 @@ impl BaseClientBuilder {
             accounts: Arc::new(OneAccountPerUser::unlimited()),
             instructions: None,
             titles: None,
+            files: None,
+            retrieval: None,
+            summaries: Summaries::default(),
             toolbox: None,
             guards: Vec::new(),
             observers: Vec::new(),
@@ -100,6 +111,26 @@ impl BaseClientBuilder {
     /// Lets a model name new conversations; by default their first line does.
     pub fn titles(mut self, titles: Titles) -> Self {
         self.titles = Some(titles);
+        self
+    }
+
+    /// Where attached files are kept, and how much of a window they may take; by default messages carry
+    /// none.
+    pub fn files(mut self, library: Arc<FileLibrary>, caps: FileCaps) -> Self {
+        self.files = Some(Files { library, caps });
+        self
+    }
+
+    /// Sources for every turn, looked up by the newest message; by default there are none.
+    pub fn retrieval(mut self, retrieval: Retrieval) -> Self {
+        self.retrieval = Some(retrieval);
+        self
+    }
+
+    /// Who summarises what no longer fits, where the context's policy asks for it; by default the
+    /// turn's own model.
+    pub fn summaries(mut self, summaries: Summaries) -> Self {
+        self.summaries = summaries;
         self
     }
 
@@ -184,6 +215,11 @@ impl BaseClientBuilder {
             accounts: self.accounts,
             instructions: self.instructions,
             titles: self.titles,
+            calibrations: Calibrations::default(),
+            files: self.files,
+            retrieval: self.retrieval,
+            summaries: self.summaries,
+            summary_failures: SummaryFailures::default(),
             toolbox: self.toolbox,
             guards: self.guards,
             observers: self.observers,

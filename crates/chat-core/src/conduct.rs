@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
+use chat_context::SummaryDue;
 use chat_persist::PersistErrorKind;
 use chat_provider::{CompletionStream, Prepared};
-use chat_types::{EventKind, Purpose, TurnState};
+use chat_types::{EventKind, Purpose, TurnKind, TurnState};
 use tokio::time::{Duration, Instant};
 
 use crate::TurnError;
@@ -20,9 +21,11 @@ use crate::listen::{Heard, listen};
 use crate::live::{LiveTurn, StopCause};
 use crate::metered::TurnCaller;
 use crate::narrate::Narrator;
-use crate::plan::{Answerer, BuiltPrompt, Plan, build_prompt};
+use crate::plan::{Answerer, Plan};
+use crate::prompt::{BuiltPrompt, build_prompt};
 use crate::side_calls::SideCalls;
 use crate::step::{self, FencedOut, NotOpened, Opened, StepPlan, StepRow};
+use crate::summaries::SummaryJob;
 use crate::titles::Untitled;
 use crate::turn_log::{Pace, TurnLog};
 
@@ -49,23 +52,28 @@ pub(crate) async fn conduct(
         step: REPLY_STEP,
         purpose: Purpose::Reply,
         before: plan.kept.clone(),
-        side: Arc::new(SideCalls::new(REPLY_STEP)),
+        side: Arc::new(SideCalls::new(if plan.has_reply() { REPLY_STEP } else { 0 })),
         untitled: plan.first_title.clone(),
         log,
         narrator,
         deadline,
         counter: None,
+        report: None,
         fresh_counts: Vec::new(),
     };
     let side = Arc::clone(&conductor.side);
-    let settled = match conductor.make_reply(prompt).await {
+    let end = match &plan.turn.kind {
+        TurnKind::Compact { message, anew } => Ok(conductor.compact(message, *anew).await),
+        _ => conductor.make_reply(prompt).await,
+    };
+    let settled = match end {
         Ok(end) => conductor.close(end).await,
         Err(FencedOut) => Err(FencedOut),
     };
     if settled.is_err() {
         tracing::warn!(turn = %plan.fence.turn, epoch = plan.fence.epoch, "another owner took the turn over");
         // The turn's task outlives its calls, also where nothing more may be written.
-        side.finish(Duration::ZERO).await;
+        side.end().await;
         live.feed.end();
     }
     inner.forget(&plan.fence.turn);
@@ -128,6 +136,7 @@ impl Conductor<'_> {
             },
         };
         self.counter = Some(Arc::clone(&ready.counter));
+        self.report = Some(ready.context.report.without_items());
         let reply = &self.plan.turn.reply;
         let counts = ready.context.fresh_counts.iter().filter(|(message, _)| message != reply);
         self.fresh_counts = counts.cloned().collect();
@@ -141,6 +150,7 @@ impl Conductor<'_> {
             return Ok(End { step: StepRow::Open, ..End::stopped_before_call(cause) });
         }
         self.ask_for_a_title();
+        self.ask_for_a_summary(ready.context.summary_due.as_ref());
         let heard = match self.call(&ready.prepared, &opened).await? {
             Ok(stream) => self.listen(stream).await,
             Err(heard) => heard,
@@ -158,7 +168,12 @@ impl Conductor<'_> {
         let turn = self.plan.fence.turn.clone();
         self.inner.observe(&LifecycleEvent::PromptBuilt { turn, report: report.clone() });
         self.inner.guard(&self.plan.fence.scope, &prompt.context.prompt).await?;
-        self.log.append(vec![EventKind::Context { report: report.without_items() }]);
+        let mut told = vec![EventKind::Context { report: report.without_items() }];
+        told.extend(prompt.citations.iter().map(|source| EventKind::Source {
+            id: source.id.clone(),
+            title: source.title.clone(),
+        }));
+        self.log.append(told);
         Ok(prompt)
     }
 
@@ -200,20 +215,45 @@ impl Conductor<'_> {
             conversation: plan.turn.conversation.clone(),
             first_line,
         };
-        let caller = TurnCaller {
-            inner: Arc::clone(self.inner),
-            live: Arc::clone(self.live),
-            side: Arc::clone(&self.side),
-            fence: plan.fence.clone(),
-            conversation: plan.turn.conversation.clone(),
-            model: plan.answerer.info.model.clone(),
-            deadline: self.deadline,
-        };
+        let caller = self.caller();
         let now = self.inner.clock.now();
-        self.side.spawn(async move {
+        self.side.spawn(self.inner.config.side_calls_ms, async move {
             let store = Arc::clone(&caller.inner.store);
             untitled.name(&caller, store.as_ref(), request, now).await;
         });
+    }
+
+    /// Ahead of need, and only beside a reply that is paid for: it delays no delta.
+    fn ask_for_a_summary(&self, due: Option<&SummaryDue>) {
+        let conversation = &self.plan.turn.conversation;
+        let Some(due) = due.filter(|_| self.step == REPLY_STEP) else { return };
+        if !self.inner.summary_failures.may_try(conversation) {
+            return;
+        }
+        let job = SummaryJob {
+            scope: self.plan.fence.scope.clone(),
+            conversation: conversation.clone(),
+            covers_to: due.covers_to.clone(),
+            model: due.model.clone(),
+            anew: false,
+        };
+        let caller = self.caller();
+        self.side.spawn(self.inner.config.summary_ms, async move {
+            let _failures_are_remembered = job.run(caller).await;
+        });
+    }
+
+    /// Makes calls in the turn's name.
+    pub(crate) fn caller(&self) -> TurnCaller {
+        TurnCaller {
+            inner: Arc::clone(self.inner),
+            live: Arc::clone(self.live),
+            side: Arc::clone(&self.side),
+            fence: self.plan.fence.clone(),
+            conversation: self.plan.turn.conversation.clone(),
+            model: self.plan.answerer.info.model.clone(),
+            deadline: self.deadline,
+        }
     }
 
     /// Makes the call and waits for its first event, for a stop or for the deadline.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chat_tokens::TokenCounter;
-use chat_types::{ContentPart, MessageId, Purpose, TokenCount};
+use chat_types::{ContentPart, ContextReport, MessageId, Purpose, TokenCount};
 use tokio::time::Instant;
 
 use crate::inner::Inner;
@@ -35,6 +35,8 @@ pub(crate) struct Conductor<'a> {
     pub(crate) narrator: Narrator,
     pub(crate) deadline: Instant,
     pub(crate) counter: Option<Arc<dyn TokenCounter>>,
+    /// The prompt under way, in sums.
+    pub(crate) report: Option<ContextReport>,
     /// Counts made for this prompt; kept with their messages once nobody waits any more.
     pub(crate) fresh_counts: Vec<(MessageId, TokenCount)>,
 }

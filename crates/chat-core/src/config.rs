@@ -22,6 +22,9 @@ pub struct TurnConfig {
     pub tool_rounds_max: u32,
     /// How long a turn that has its reply waits for its other calls (a title) before it ends them.
     pub side_calls_ms: u32,
+    /// As `side_calls_ms`, where a summary is under way: it was paid for, and without it the next turns
+    /// forget. A model in this process reads a window in about this time.
+    pub summary_ms: u32,
     /// How long running turns may go on once the process is asked to end.
     pub drain_ms: u32,
     /// Event logs are deleted this long after their turn ended; then replay is a snapshot.
@@ -42,6 +45,7 @@ impl Default for TurnConfig {
             turn_deadline_ms: 1_800_000,
             tool_rounds_max: 16,
             side_calls_ms: 3_000,
+            summary_ms: 20_000,
             drain_ms: 30_000,
             event_log_ttl_ms: 86_400_000,
             message_bytes_max: 4 * 1024 * 1024,

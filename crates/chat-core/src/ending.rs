@@ -10,7 +10,6 @@ use chat_types::{
     TurnFailure, TurnState, Usage,
 };
 use chat_usage::UsageError;
-use tokio::time::Duration;
 
 use crate::TurnError;
 use crate::billing;
@@ -62,6 +61,18 @@ impl End {
         Self::unbilled(TurnState::Failed, too_late(), StepRow::None)
     }
 
+    /// A turn that was to have no reply; what it called beside is billed by itself.
+    pub(crate) const fn without_reply(state: TurnState, failure: Option<TurnFailure>) -> Self {
+        Self {
+            state,
+            failure,
+            finish_reason: None,
+            step: StepRow::None,
+            amounts: Vec::new(),
+            another_may_answer: false,
+        }
+    }
+
     /// No call was made: refused for good is `rejected`, the rest `failed`.
     pub(crate) fn before_call(error: &TurnError, step: StepRow) -> Self {
         let state = match error {
@@ -103,6 +114,10 @@ impl Conductor<'_> {
             &heard,
             Heard::Broken(error) if error.another_may_answer() && !self.narrator.ever_said_something()
         );
+        if let (Some(report), Some(usage)) = (&self.report, self.narrator.usage()) {
+            let model = &self.answerer.info.model;
+            self.inner.calibrations.observe(model, report, usage.input_total());
+        }
         let (state, failure) = self.outcome(heard);
         let finish_reason = match state {
             TurnState::Aborted => Some(FinishReason::Cancelled),
@@ -180,8 +195,7 @@ impl Conductor<'_> {
     /// Makes the end durable in one commit, shows it, and brings the ledger up to date.
     pub(crate) async fn close(mut self, end: End) -> Result<(), FencedOut> {
         let plan = self.plan;
-        let patience = Duration::from_millis(self.inner.config.side_calls_ms.into());
-        self.side.finish(patience).await;
+        self.side.finish().await;
         let now = self.inner.clock.now();
         let message = self.reply(&end, now);
         let mut steps = self.side.take_open();

@@ -7,7 +7,7 @@ use chat_balance::Refusal;
 use chat_context::ContextError;
 use chat_persist::PersistError;
 use chat_provider::{ProviderError, UnknownModel};
-use chat_types::{ConversationId, InvalidId, MessageId, TurnFailure};
+use chat_types::{ConversationId, FileId, InvalidId, MessageId, TurnFailure};
 use chat_usage::UsageError;
 
 /// A refused or failed call.
@@ -45,6 +45,18 @@ pub enum TurnError {
         /// Why not.
         reason: String,
     },
+    /// The message carries a file that the scope does not have.
+    #[error("there is no file {file}")]
+    UnknownFile {
+        /// What was named.
+        file: FileId,
+    },
+    /// The client keeps no files.
+    #[error("this client keeps no files: give it a library when it is built")]
+    NoFiles,
+    /// A file cannot be kept or read.
+    #[error(transparent)]
+    File(#[from] chat_context::attachments::FileError),
     /// No provider serves the model.
     #[error(transparent)]
     UnknownModel(#[from] UnknownModel),
@@ -78,6 +90,9 @@ pub enum TurnError {
     /// The ledger refused or failed.
     #[error(transparent)]
     Balance(#[from] chat_balance::BalanceError),
+    /// Sources that the turn must have could not be retrieved.
+    #[error(transparent)]
+    Retrieval(#[from] chat_context::rag::RagError),
     /// The prompt was refused by a guard; its text is not repeated.
     #[error("the prompt was refused: {reason}")]
     Guarded {
@@ -102,6 +117,9 @@ impl TurnError {
             Self::UnknownConversation { .. } => "unknown_conversation",
             Self::UnknownMessage { .. } => "unknown_message",
             Self::WrongMessage { .. } => "wrong_message",
+            Self::UnknownFile { .. } => "unknown_file",
+            Self::NoFiles => "no_files",
+            Self::File(error) => error.code(),
             Self::UnknownModel(_) => "unknown_model",
             Self::NoProvider => "no_provider",
             Self::InvalidId(_) => "invalid_id",
@@ -112,6 +130,7 @@ impl TurnError {
             Self::Usage(error) => error.code(),
             Self::Provider(error) => error.code(),
             Self::Balance(error) => error.code(),
+            Self::Retrieval(error) => error.code(),
             Self::Guarded { .. } => "content_refused",
             Self::BrokenTree { .. } => "broken_tree",
         }
@@ -127,6 +146,8 @@ impl TurnError {
             Self::Usage(error) => error.is_transient(),
             Self::Provider(error) => error.is_transient(),
             Self::Balance(error) => error.is_transient(),
+            Self::Retrieval(error) => error.is_transient(),
+            Self::File(error) => error.is_transient(),
             _ => false,
         }
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chat_balance::{BalanceAdapter, LedgerMaintenance};
+use chat_context::rag::Retrieval;
 use chat_context::{ConversationContext, InstructionBlock};
 use chat_persist::{Fence, Maintenance, PersistErrorKind, PersistenceAdapter, TurnClose};
 use chat_provider::ProviderRegistry;
@@ -18,11 +19,14 @@ use chat_usage::{GrantRequest, UsageError, UsageRecorder};
 
 use crate::accounts::{AccountPolicy, PaidCall};
 use crate::billing::ClosedStep;
+use crate::calibrations::Calibrations;
 use crate::config::TurnConfig;
+use crate::files::Files;
 use crate::hooks::{LifecycleEvent, LifecycleObserver, PromptGuard};
 use crate::live::LiveTurn;
 use crate::notices::Notices;
 use crate::patience::persistently;
+use crate::summaries::{Summaries, SummaryFailures};
 use crate::task_scope::TaskScope;
 use crate::titles::Titles;
 use crate::tools::Toolbox;
@@ -39,6 +43,11 @@ pub(crate) struct Inner {
     pub(crate) accounts: Arc<dyn AccountPolicy>,
     pub(crate) instructions: Option<String>,
     pub(crate) titles: Option<Titles>,
+    pub(crate) calibrations: Calibrations,
+    pub(crate) files: Option<Files>,
+    pub(crate) retrieval: Option<Retrieval>,
+    pub(crate) summaries: Summaries,
+    pub(crate) summary_failures: SummaryFailures,
     pub(crate) toolbox: Option<Arc<dyn Toolbox>>,
     pub(crate) guards: Vec<Arc<dyn PromptGuard>>,
     pub(crate) observers: Vec<Arc<dyn LifecycleObserver>>,

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use chat_persist::{Accept, Accepted, EventSegment, Fence, NewTurn};
 use chat_types::{
     Change, ContentHash, ContentPart, Conversation, ConversationId, ConversationPatch,
-    EVENT_VERSION, EventKind, IdSourceExt, Message, MessageStatus, ModelInfo, ModelRef, Role,
-    Scope, Timestamp, TurnEvent, text_of,
+    EVENT_VERSION, EventKind, IdSourceExt, Message, MessageId, MessageStatus, ModelInfo, ModelRef,
+    Role, Scope, Timestamp, TurnEvent, TurnKind, text_of,
 };
 use tokio::sync::oneshot;
 
 use crate::conduct::conduct;
+use crate::files::check_owned;
 use crate::hooks::LifecycleEvent;
 use crate::inner::Inner;
 use crate::live::LiveTurn;
 use crate::patience::persistently;
 use crate::place::{Placed, place};
-use crate::plan::{Answerer, Plan, build_prompt};
+use crate::plan::{Answerer, Plan};
+use crate::prompt::build_prompt;
 use crate::request::{ConversationChoice, Placement, TurnRequest};
 use crate::titles::first_line;
 use crate::{Result, TurnError};
@@ -70,6 +72,7 @@ pub(crate) async fn resolve(
     let model_before = conversation.model.clone();
     let info = choose_model(inner, request, &mut conversation)?;
     let placed = place(inner, scope, &conversation, &request.placement).await?;
+    check_owned(inner, scope, placed.new_parts.as_deref().unwrap_or_default()).await?;
     if conversation.title.is_empty()
         && let Some(parts) = &placed.new_parts
     {
@@ -103,11 +106,12 @@ async fn take_on(inner: Arc<Inner>, resolved: Resolved, told: oneshot::Sender<An
     let building = build_prompt(&inner, plan, &plan.answerer);
     tokio::pin!(accepting, building);
     let mut built = None;
+    let builds = plan.has_reply();
     let live = loop {
         tokio::select! {
             biased;
             live = &mut accepting => break live,
-            prompt = &mut building, if built.is_none() => built = Some(prompt),
+            prompt = &mut building, if builds && built.is_none() => built = Some(prompt),
         }
     };
     // None: the turn was refused, or is an earlier one.
@@ -134,6 +138,9 @@ async fn accept(inner: &Inner, resolved: &Resolved) -> Answer {
         Accepted::Existing(_) | Accepted::New => {
             if let Some(model) = &resolved.keep_model {
                 keep_model(inner, scope, &plan.turn.conversation, model).await;
+            }
+            if let TurnKind::Compact { message, .. } = &plan.turn.kind {
+                keep_head(inner, scope, &plan.turn.conversation, message).await;
             }
             Ok(None)
         }
@@ -183,6 +190,7 @@ fn plan_of(
         tail,
         below,
         kept,
+        pinned: request.pinned.clone(),
         first_title: None,
     })
 }
@@ -248,6 +256,17 @@ async fn keep_model(inner: &Inner, scope: &Scope, id: &ConversationId, model: &M
     let now = inner.clock.now();
     if let Err(error) = inner.store.patch_conversation(scope, id, &patch, now).await {
         tracing::warn!(code = error.code(), "the chosen model was not kept");
+    }
+}
+
+/// A turn without a reply leaves the head where it was; until it has ended, others may go on from there.
+async fn keep_head(inner: &Inner, scope: &Scope, id: &ConversationId, head: &MessageId) {
+    let patch =
+        ConversationPatch { head: Change::Set(head.clone()), ..ConversationPatch::default() };
+    let now = inner.clock.now();
+    let kept = persistently(|| inner.store.patch_conversation(scope, id, &patch, now)).await;
+    if let Err(error) = kept {
+        tracing::warn!(code = error.code(), "the conversation's head was not kept");
     }
 }
 

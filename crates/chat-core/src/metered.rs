@@ -49,7 +49,8 @@ impl MeteredCaller for TurnCaller {
     async fn call(&self, request: MeteredRequest) -> Result<MeteredReply, MeteredError> {
         let (told, answer) = oneshot::channel();
         let caller = self.clone();
-        self.side.spawn(async move {
+        // Who asked has said how long it is worth.
+        self.side.spawn(0, async move {
             let _asker_may_be_gone = told.send(caller.make(request).await);
         });
         let ended = |_| MeteredError::new("turn_ended", "the turn ended before the call did");

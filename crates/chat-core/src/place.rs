@@ -70,6 +70,20 @@ pub(crate) async fn place(
                 kept: Some(reply),
             }
         }
+        Placement::Compact { message, anew } => {
+            let leaf = message.clone().or_else(|| conversation.head.clone());
+            let leaf = tree.message(&leaf.ok_or(TurnError::EmptyMessage)?).await?;
+            if !anew && leaf.summary.is_some() {
+                return Err(TurnError::WrongMessage {
+                    message: leaf.id,
+                    reason: "the branch is compacted up to here already".to_owned(),
+                });
+            }
+            let kind = TurnKind::Compact { message: leaf.id.clone(), anew: *anew };
+            let answered =
+                if leaf.role == Role::User { leaf } else { tree.answered_by(&leaf).await? };
+            Placed { kind, new_parts: None, parent: None, answered: Some(answered), kept: None }
+        }
     })
 }
 

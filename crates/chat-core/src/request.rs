@@ -54,6 +54,14 @@ pub enum Placement {
         /// The reply.
         message: MessageId,
     },
+    /// No reply: a summary of the branch, kept with its newest message, so that the next turns start
+    /// from it. The conversation's head stays where it is.
+    Compact {
+        /// The newest message it covers; none: the conversation's head.
+        message: Option<MessageId>,
+        /// From the root on, instead of going on from the summary before.
+        anew: bool,
+    },
 }
 
 /// One turn, as asked for.
@@ -80,6 +88,9 @@ pub struct TurnRequest {
     pub reply: Option<MessageId>,
     /// A new conversation deletes itself then.
     pub expires_at: Option<Timestamp>,
+    /// Messages of the conversation that the prompt keeps also where they are older than the cut, up
+    /// to the policy's share.
+    pub pinned: Vec<MessageId>,
 }
 
 impl TurnRequest {
@@ -102,6 +113,7 @@ impl TurnRequest {
             user_message: None,
             reply: None,
             expires_at: None,
+            pinned: Vec::new(),
         }
     }
 

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use crate::conductor::Conductor;
 use crate::ending::End;
 use crate::live::StopCause;
-use crate::plan::build_prompt;
+use crate::prompt::build_prompt;
 use crate::step::{FencedOut, StepRow};
 use crate::tools::{ToolCall, ToolFailure, ToolResult, Toolbox};
 

@@ -39,6 +39,8 @@ impl Decided {
 pub(crate) struct SideCalls {
     last_step: AtomicU32,
     tasks: TaskScope,
+    /// The longest patience that any of the tasks asked for.
+    patience_ms: AtomicU32,
     enough: watch::Sender<bool>,
     ended: Mutex<Ended>,
 }
@@ -55,6 +57,7 @@ impl SideCalls {
         Self {
             last_step: AtomicU32::new(reply_step),
             tasks: TaskScope::default(),
+            patience_ms: AtomicU32::new(0),
             enough: watch::Sender::new(false),
             ended: Mutex::default(),
         }
@@ -65,17 +68,24 @@ impl SideCalls {
         self.last_step.fetch_add(1, Ordering::SeqCst).saturating_add(1)
     }
 
-    /// Runs `work` beside the turn.
-    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+    /// Runs `work` beside the turn; a turn that has its reply waits at most this long for it.
+    pub(crate) fn spawn(&self, patience_ms: u32, work: impl Future<Output = ()> + Send + 'static) {
+        self.patience_ms.fetch_max(patience_ms, Ordering::SeqCst);
         self.tasks.spawn(work);
     }
 
-    /// Waits for everything beside the turn, at most this long; then asks it to end, and waits.
-    pub(crate) async fn finish(&self, patience: Duration) {
+    /// Waits for everything beside the turn, as long as it is worth; then asks it to end, and waits.
+    pub(crate) async fn finish(&self) {
+        let patience = Duration::from_millis(self.patience_ms.load(Ordering::SeqCst).into());
         if tokio::time::timeout(patience, self.tasks.idle()).await.is_err() {
-            self.enough.send_replace(true);
-            self.tasks.idle().await;
+            self.end().await;
         }
+    }
+
+    /// Asks everything beside the turn to end, and waits for it.
+    pub(crate) async fn end(&self) {
+        self.enough.send_replace(true);
+        self.tasks.idle().await;
     }
 
     /// Returns when the turn waits no longer.

@@ -147,20 +147,23 @@ impl Content<'_> {
 
     fn parts(&self) -> Vec<WirePart<'_>> {
         let last_text = self.pieces.iter().rposition(|piece| matches!(piece, Piece::Text(_)));
-        let part = |(place, piece)| match piece {
-            &Piece::Text(ref text) => WirePart::Text {
-                text,
-                cache_control: (self.cache_mark && Some(place) == last_text)
-                    .then_some(CacheControl { kind: "ephemeral" }),
-            },
-            Piece::Image(media) => {
-                WirePart::ImageUrl { image_url: WireUrl { url: data_url(media) } }
-            }
-            Piece::File { name, media } => {
-                WirePart::File { file: WireFile { filename: name, file_data: data_url(media) } }
-            }
-        };
-        self.pieces.iter().enumerate().map(part).collect()
+        let mut parts = Vec::with_capacity(self.pieces.len());
+        for (place, piece) in self.pieces.iter().enumerate() {
+            let is_marked = self.cache_mark && Some(place) == last_text;
+            parts.push(match piece {
+                Piece::Text(text) => WirePart::Text {
+                    text: text.as_ref(),
+                    cache_control: is_marked.then_some(CacheControl { kind: "ephemeral" }),
+                },
+                Piece::Image(media) => {
+                    WirePart::ImageUrl { image_url: WireUrl { url: data_url(media) } }
+                }
+                Piece::File { name, media } => {
+                    WirePart::File { file: WireFile { filename: name, file_data: data_url(media) } }
+                }
+            });
+        }
+        parts
     }
 }
 

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::RuntimeError;
 use crate::accounts_config::AccountsConfig;
+use crate::context_config::ContextConfig;
+use crate::files_config::FilesConfig;
 use crate::notices_config::NoticesConfig;
+use crate::retrieval_config::SourcesConfig;
 use crate::store_url::shown_url;
 
 /// What a runtime is opened with.
@@ -43,6 +46,15 @@ pub struct RuntimeConfig {
     /// Lets a model name new conversations; none: their first line does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub titles: Option<TitlesConfig>,
+    /// How prompts are built, and who summarises.
+    #[serde(default, skip_serializing_if = "ContextConfig::is_default")]
+    pub context: ContextConfig,
+    /// Where attached files are kept; none: messages carry no files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<FilesConfig>,
+    /// Sources that are looked up for every message; none: there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retrieval: Option<SourcesConfig>,
     /// Providers by the name they go by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub providers: BTreeMap<String, ProviderConfig>,
@@ -169,6 +181,9 @@ impl RuntimeConfig {
             aliases: BTreeMap::new(),
             fallbacks: BTreeMap::new(),
             titles: None,
+            context: ContextConfig::default(),
+            files: None,
+            retrieval: None,
             providers: BTreeMap::new(),
             accounts: AccountsConfig::default(),
             notices: NoticesConfig::default(),
@@ -244,7 +259,7 @@ impl RuntimeConfig {
 }
 
 /// TOML errors draw the line they mean; the drawing is left out, line and cause stay.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let mut lines = text.lines().filter(|line| {
         let start = line.trim_start();
         !(start.is_empty()

@@ -2,17 +2,20 @@
 
 mod accounts_config;
 mod config;
+mod context_config;
 mod environment;
 mod error;
 mod external;
 mod external_accounts_config;
 mod extras;
+mod files_config;
 #[cfg(feature = "local")]
 mod local;
 #[cfg(feature = "mongo")]
 mod no_billing;
 mod notices_config;
 mod providers;
+mod retrieval_config;
 mod runtime;
 mod store;
 mod store_check;
@@ -27,11 +30,14 @@ pub use config::{
     ExampleConfig, LocalConfig, ModelConfig, OpenAiCompatibleConfig, ProviderConfig, RuntimeConfig,
     TitlesConfig,
 };
+pub use context_config::{ContextConfig, SummariesConfig, read_policy};
 pub use error::RuntimeError;
 pub use external::ask_billing_service;
 pub use external_accounts_config::ExternalAccountsConfig;
 pub use extras::Extras;
+pub use files_config::FilesConfig;
 pub use notices_config::NoticesConfig;
+pub use retrieval_config::SourcesConfig;
 pub use runtime::Runtime;
 pub use store::Store;
 pub use store_url::{StoreKind, shown_url, store_kind};
@@ -41,11 +47,12 @@ pub use chat_archive as archive;
 pub use chat_balance as balance;
 #[cfg(feature = "balance-http")]
 pub use chat_balance_http as balance_http;
+pub use chat_context as context;
 pub use chat_core::{
-    AccountPolicy, AuditSummary, BaseClient, BaseClientBuilder, Budget, BudgetScope, Budgets,
-    ConversationChoice, EventStream, Explanation, GuardRefusal, LifecycleEvent, LifecycleObserver,
-    OneAccountPerUser, PaidCall, Placement, PromptGuard, Recovered, Turn, TurnConfig, TurnError,
-    TurnOutcome, TurnRequest,
+    AccountPolicy, AttachedFile, AuditSummary, BaseClient, BaseClientBuilder, Budget, BudgetScope,
+    Budgets, ConversationChoice, EventStream, Explanation, GuardRefusal, LifecycleEvent,
+    LifecycleObserver, OneAccountPerUser, PaidCall, Placement, PromptGuard, Recovered,
+    SimulatedTurn, Simulation, Summaries, Turn, TurnConfig, TurnError, TurnOutcome, TurnRequest,
 };
 pub use chat_persist as persist;
 #[cfg(feature = "mongo")]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "rag-local")]
+use chat_context::rag::RagIndex;
 use chat_core::BaseClient;
 use chat_types::Scope;
 use chat_usage::PriceBook;
@@ -18,6 +20,8 @@ use crate::store::Store;
 pub struct Runtime {
     client: BaseClient,
     store: Store,
+    #[cfg(feature = "rag-local")]
+    sources: Option<Arc<dyn RagIndex>>,
 }
 
 impl Runtime {
@@ -50,6 +54,21 @@ impl Runtime {
         let prices = prices(&config)?;
         let providers = registry(&config, &extras)?;
         let titles = titles(&config, &providers)?;
+        let context = config.context.context()?;
+        let summaries = config.context.summaries(&providers, &context)?;
+        let library = match &config.files {
+            Some(files) => Some(files.library().await?),
+            None => None,
+        };
+        #[cfg(feature = "rag-local")]
+        let sources = match &config.retrieval {
+            Some(sources) => Some(sources.open().await?),
+            None => None,
+        };
+        #[cfg(not(feature = "rag-local"))]
+        if let Some(sources) = &config.retrieval {
+            return Err(sources.refuse());
+        }
         let store = Store::open(&config.store).await?;
         if !extras.without_billing
             && let Err(error) = store.billing()
@@ -59,6 +78,14 @@ impl Runtime {
         }
         let mut builder = external::builder(ledger, &store, providers, prices);
         builder = builder.accounts(accounts).config(config.turns);
+        builder = builder.context(context).summaries(summaries);
+        if let (Some(library), Some(files)) = (library, &config.files) {
+            builder = builder.files(library, files.caps);
+        }
+        #[cfg(feature = "rag-local")]
+        if let Some(sources) = &sources {
+            builder = builder.retrieval(sources.retrieval.clone());
+        }
         if let Some(sink) = sink {
             builder = builder.notice_sink(sink);
         }
@@ -81,7 +108,12 @@ impl Runtime {
             builder = builder.observer(observer);
         }
         match builder.start().await {
-            Ok(client) => Ok(Self { client, store }),
+            Ok(client) => Ok(Self {
+                client,
+                store,
+                #[cfg(feature = "rag-local")]
+                sources: sources.map(|sources| sources.index),
+            }),
             Err(error) => {
                 store.close().await;
                 Err(error.into())
@@ -99,6 +131,13 @@ impl Runtime {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The index of documents, if one is configured.
+    #[cfg(feature = "rag-local")]
+    #[must_use]
+    pub fn sources(&self) -> Option<&Arc<dyn RagIndex>> {
+        self.sources.as_ref()
     }
 
     /// The scope of a user.

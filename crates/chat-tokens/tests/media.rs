@@ -155,6 +155,7 @@ fn message(parts: Vec<ContentPart>, token_counts: Vec<TokenCount>) -> Message {
         status: MessageStatus::Complete,
         finish_reason: None,
         token_counts,
+        summary: None,
     }
 }
 

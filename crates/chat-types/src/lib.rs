@@ -43,7 +43,9 @@ pub use model::{
 };
 pub use money::{Money, MoneyOverflow, Price};
 pub use prompt::{Prompt, PromptItem, Section, ToolSpec};
-pub use report::{BudgetReport, ContextReport, ItemFate, ItemReport, SectionReport};
+pub use report::{
+    BudgetReport, ContextReport, ItemFate, ItemReport, PrefixReport, SectionReport, TokenBand,
+};
 pub use scope::Scope;
 pub use tokens::{Provenance, TokenCount, TokenizerId, Tokens};
 pub use turn::{AttemptKey, Purpose, StepKey, StepState, TurnFailure, TurnKind, TurnState};

@@ -36,6 +36,14 @@ pub enum TurnKind {
         /// The reply to go on from.
         message: MessageId,
     },
+    /// No reply: a summary of the branch, kept with this message, which stays the head.
+    Compact {
+        /// The newest message that it covers.
+        message: MessageId,
+        /// From the root on, instead of going on from the summary before.
+        #[serde(default)]
+        anew: bool,
+    },
 }
 
 /// Where a turn stands. Terminal states are final.

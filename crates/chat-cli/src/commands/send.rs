@@ -1,7 +1,7 @@
 //! `chat send`: one message, one answer.
 
 use std::io::{IsTerminal, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chat_runtime::types::{ModelOptions, Tokens};
 use chat_runtime::{
@@ -29,7 +29,9 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     // Before anything is opened: a bad message leaves no trace.
     let text = message_text(send)?;
-    check_size(&text, settings)?;
+    if send.attachments.is_empty() || !text.trim().is_empty() {
+        check_size(&text, settings)?;
+    }
     let mut signals = signals()?;
     let app = App::open(settings, Access::Writes, output).await?;
     let outcome = tokio::select! {
@@ -92,7 +94,38 @@ async fn prepare(app: &App<'_>, send: &Send, text: String) -> Result<TurnRequest
         request = request.without_streaming();
     }
     make_model_ready(app, &request).await?;
+    attach(app, &send.attachments, &mut request).await?;
     Ok(request)
+}
+
+/// Takes the files in and has the message carry them, in the order given.
+async fn attach(
+    app: &App<'_>,
+    files: &[PathBuf],
+    request: &mut TurnRequest,
+) -> Result<(), Failure> {
+    for path in files {
+        let bytes = read_bytes(path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let attached = app.client().attach(&app.scope, &name, bytes.into()).await?;
+        if let Some(error) = &attached.unreadable {
+            app.output.note(format_args!("{}: {error}", attached.record.name));
+        }
+        if let Placement::AfterHead { parts } | Placement::After { parts, .. } =
+            &mut request.placement
+        {
+            parts.push(attached.part);
+        }
+    }
+    Ok(())
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    let unreadable = |error| Failure::unreadable(path, &error);
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(INPUT_BYTES_MAX).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 /// The model that will answer, ready to.
@@ -116,7 +149,8 @@ pub(crate) async fn request(
     wishes: &Wishes,
     text: String,
 ) -> Result<TurnRequest, Failure> {
-    let parts = vec![ContentPart::text(text)];
+    let says_something = !text.trim().is_empty();
+    let parts = says_something.then(|| ContentPart::text(text)).into_iter().collect();
     let conversation = match &place.conversation {
         Some(id) => Some(find::conversation(app, id).await?.id),
         None => None,
@@ -139,6 +173,9 @@ pub(crate) async fn request(
         ..ModelOptions::default()
     });
     if let Some(conversation) = conversation {
+        for pin in &wishes.pins {
+            request.pinned.push(find::message(app, &conversation, pin).await?.id);
+        }
         request = request.in_conversation(conversation);
     }
     if let Some(instructions) = &wishes.instructions {
@@ -160,7 +197,10 @@ fn message_text(send: &Send) -> Result<String, Failure> {
     let words: Vec<&str> = send.text.iter().map(String::as_str).collect();
     let is_stdin = match words.as_slice() {
         ["-"] => true,
-        [] => send.files.is_empty() && !std::io::stdin().is_terminal(),
+        [] => {
+            let is_bare = send.files.is_empty() && send.attachments.is_empty();
+            is_bare && !std::io::stdin().is_terminal()
+        }
         _ => {
             pieces.push(words.join(" "));
             false

@@ -174,18 +174,16 @@ impl Case {
     }
 
     pub(crate) async fn try_build(&self) -> Result<BuiltContext, ContextError> {
-        let below = self.tail.first().and_then(|first| first.parent.as_ref());
-        let request = ContextRequest {
-            reader: &self.reader,
-            tail: &self.tail,
-            below,
+        self.context.build(self.request()).await
+    }
+
+    pub(crate) fn request(&self) -> ContextRequest<'_> {
+        ContextRequest {
             instructions: &self.instructions,
             tools: &self.tools,
-            model: &self.model,
-            counter: &self.counter,
             output_cap: self.output_cap,
-        };
-        self.context.build(request).await
+            ..ContextRequest::new(&self.reader, &self.tail, &self.model, &self.counter)
+        }
     }
 
     pub(crate) async fn build(&self) -> BuiltContext {

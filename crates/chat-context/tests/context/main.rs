@@ -9,7 +9,9 @@
 mod budget;
 mod common;
 mod cost;
+mod files;
 mod laws;
+mod parts;
 mod reading;
 mod sections;
 mod window;

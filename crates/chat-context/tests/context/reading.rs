@@ -37,16 +37,7 @@ async fn build_with(
     tail: &Message,
 ) -> Result<chat_context::BuiltContext, chat_context::ContextError> {
     let (counter, model) = (WordCounter::default(), model(1_000));
-    let request = ContextRequest {
-        reader,
-        tail: std::slice::from_ref(tail),
-        below: tail.parent.as_ref(),
-        instructions: &[],
-        tools: &[],
-        model: &model,
-        counter: &counter,
-        output_cap: None,
-    };
+    let request = ContextRequest::new(reader, std::slice::from_ref(tail), &model, &counter);
     ConversationContext::new().build(request).await
 }
 

@@ -60,6 +60,7 @@ async fn the_report_adds_up_and_says_why() {
     let item = |section, source: Option<&str>, tokens, provenance, fate, reason: &str| ItemReport {
         section,
         source: source.map(id),
+        snippet: None,
         tokens: Tokens::new(tokens),
         provenance,
         fate,

@@ -50,6 +50,11 @@ enum KindRecord<'a> {
     Continue {
         message: Text<'a>,
     },
+    Compact {
+        message: Text<'a>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        anew: bool,
+    },
 }
 
 /// `turns.failure`.
@@ -151,6 +156,9 @@ pub fn kind_record(kind: &TurnKind) -> Result<String> {
             KindRecord::Regenerate { message: message(reply) }
         }
         TurnKind::Continue { message: reply } => KindRecord::Continue { message: message(reply) },
+        TurnKind::Compact { message: newest, anew } => {
+            KindRecord::Compact { message: message(newest), anew: *anew }
+        }
     })
 }
 
@@ -172,6 +180,9 @@ pub fn kind_of(text: &str) -> Result<TurnKind> {
         }
         KindRecord::Regenerate { message } => TurnKind::Regenerate { message: parse(&message)? },
         KindRecord::Continue { message } => TurnKind::Continue { message: parse(&message)? },
+        KindRecord::Compact { message, anew } => {
+            TurnKind::Compact { message: parse(&message)?, anew }
+        }
     })
 }
 
