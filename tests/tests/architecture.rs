@@ -78,7 +78,7 @@ const TABLE: &[(&str, Floor, &[&str])] = &[
         ],
     ),
     ("chat-persist-sqlite", Leaf, STORE),
-    ("chat-persist-postgres", Leaf, STORE),
+    ("chat-persist-postgres", Leaf, POSTGRES_STORE),
     ("chat-persist-mongo", Leaf, MONGO_STORE),
     ("chat-balance-http", Leaf, &["chat-types", "chat-balance", "chat-transport"]),
     ("chat-webhook", Leaf, &["chat-types", "chat-balance", "chat-transport"]),
@@ -99,6 +99,9 @@ const TABLE: &[(&str, Floor, &[&str])] = &[
 ];
 
 const STORE: &[&str] = &["chat-types", "chat-persist", "chat-balance", "chat-usage"];
+/// The PostgreSQL leaf also holds an index of documents.
+const POSTGRES_STORE: &[&str] =
+    &["chat-types", "chat-persist", "chat-balance", "chat-usage", "chat-rag"];
 /// The MongoDB leaf also reads LibreChat's collections as the lines of an archive.
 const MONGO_STORE: &[&str] =
     &["chat-types", "chat-persist", "chat-balance", "chat-usage", "chat-archive"];

@@ -19,8 +19,10 @@ pub(crate) enum Part {
 /// What must be set up before a suite runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// The embedded model's file.
+    /// The embedded chat model's file.
     Weights,
+    /// The embedded embedding model's files.
+    EmbeddingWeights,
     /// The `chat` and `fake-provider` programs.
     Programs,
     /// A running server, by its address.
@@ -32,6 +34,7 @@ pub(crate) enum Need {
 }
 
 const POSTGRES: Need = Need::Server(Service::Postgres);
+const PGVECTOR: Need = Need::Server(Service::Pgvector);
 const MONGO: Need = Need::Server(Service::Mongo);
 const MONGO_STANDALONE: Need = Need::Server(Service::MongoStandalone);
 
@@ -120,7 +123,31 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "local",
         runs: Runs::Parts(&[Part::Package("chat-provider-local")]),
-        needs: &[Need::Weights],
+        needs: &[Need::Weights, Need::EmbeddingWeights],
+    },
+    Suite {
+        name: "context",
+        runs: Runs::Parts(&[
+            Part::Package("chat-context"),
+            Part::Package("chat-instructions"),
+            Part::Package("chat-truncation"),
+            Part::Package("chat-summarizer"),
+            Part::Package("chat-tokens"),
+            Part::Package("chat-attachments"),
+            Part::File("chat-tests", "context"),
+        ]),
+        needs: &[Need::Weights, Need::Programs],
+    },
+    Suite {
+        name: "rag",
+        runs: Runs::Parts(&[
+            Part::Package("chat-rag"),
+            Part::Package("chat-rag-local"),
+            Part::Package("chat-rag-http"),
+            Part::File("chat-tests", "rag"),
+            Part::File("chat-tests", "pgvector"),
+        ]),
+        needs: &[Need::EmbeddingWeights, PGVECTOR],
     },
     Suite { name: "doc", runs: Runs::Documentation, needs: &[] },
 ];

@@ -137,7 +137,8 @@ fn prepare(suite: &Suite, servers: &mut Services) -> anyhow::Result<Vec<Variable
     let mut variables = Vec::new();
     for need in suite.needs {
         match need {
-            Need::Weights => drop(weights::ensure()?),
+            Need::Weights => drop(weights::ensure(weights::CHAT)?),
+            Need::EmbeddingWeights => drop(weights::ensure(weights::EMBEDDING)?),
             Need::Programs => {
                 let mut build =
                     shell::cargo(["build", "--package", "chat-tests", "--bin", "fake-provider"]);
