@@ -239,7 +239,7 @@ mod tests {
             assert_eq!(Service::parse(service.name()).unwrap(), service);
         }
         let error = Service::parse("redis").unwrap_err().to_string();
-        let names = "postgres, mongo, mongo-standalone, mongo-set";
+        let names = "postgres, pgvector, mongo, mongo-standalone, mongo-set";
         assert_eq!(error, format!("unknown service `redis`; there are {names}"));
     }
 }

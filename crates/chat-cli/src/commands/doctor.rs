@@ -136,6 +136,8 @@ fn missing_database(database: &Path) -> Finding {
 /// Every provider, and the price of the default model.
 async fn models(settings: &Settings) -> Vec<Finding> {
     let mut config = settings.runtime.clone();
+    // Looking makes no folder.
+    config.files = config.files.filter(|files| files.folder.is_dir());
     "memory:".clone_into(&mut config.store);
     // A store that knows no turn must recover nothing in the books of others.
     config.accounts = AccountsConfig::Unlimited;

@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod context;
 mod conversations;
 mod prompt;
 mod provider_failures;

@@ -93,7 +93,7 @@ fn an_archive_that_was_cut_or_is_none_is_refused() {
     let lines: Vec<&str> = archive.lines().collect();
     let without_end = lines[..lines.len() - 1].join("\n") + "\n";
     let in_a_line = &archive[..archive.len() / 2];
-    let newer = archive.replacen("\"version\":3", "\"version\":999", 1);
+    let newer = archive.replacen("\"version\":4", "\"version\":999", 1);
     assert_ne!(newer, archive);
     for (bytes, code) in [
         (without_end.as_bytes(), "archive_truncated"),

@@ -1,4 +1,4 @@
-//! MB/s of extraction per format, in this process: `cargo run --release --example speed`, or with files
+//! MB/s of extraction per format, in this process: `cargo run --release --example extraction_speed`, or with files
 //! of your own as arguments.
 #![expect(clippy::print_stdout, reason = "an example shows its result")]
 #![expect(clippy::cast_precision_loss, reason = "a speed is shown with two digits")]
