@@ -116,8 +116,8 @@ async fn answers_are_found_in_real_documents_and_only_by_their_owner() {
     let words = recall("words", &open(&path, SearchBy::Words).await, &questions).await;
     let vectors = recall("vectors", &open(&path, SearchBy::Vectors).await, &questions).await;
     let fused = recall("fused", &both, &questions).await;
-    // What was measured, less two or three questions. Random chunks give 0.01; one list in wrong
-    // order brings the fused list down to the other.
+    // Half of the questions: a floor that random chunks (0.01) miss by far. It is not set from a
+    // measurement yet, so a ranking that got only somewhat worse passes it.
     assert!(words >= WORDS_MIN, "words found {words}");
     assert!(vectors >= VECTORS_MIN, "vectors found {vectors}");
     assert!(fused >= FUSED_MIN, "both found {fused}");
