@@ -1,7 +1,11 @@
 //! Hostile files: each is refused in time, with a reason, by a child that is gone afterwards, and the
 //! memory of this process does not grow.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may fail the test"
+)]
 
 mod support;
 
@@ -238,7 +242,8 @@ fn absurd_wav() -> Vec<u8> {
     file
 }
 
-/// Formatting elements that every following block opens again, in an order that hides how many are open.
+/// Formatting elements that every following block opens again, in an order that hides how many are
+/// open.
 fn slow_html() -> Vec<u8> {
     let fonts: String = (0..3_000).map(|n| format!("<font size={n}>")).collect();
     let blocks = "<p>x".repeat(200_000);
@@ -298,10 +303,10 @@ async fn refusal(library: &FileLibrary, name: &str, bytes: Vec<u8>) -> String {
         Err(error) => return format!("{}: {error}", error.code()),
         Ok(text) => text,
     };
-    if kind == FileKind::Image {
-        if let Err(error) = library.image_of(&file).await {
-            return format!("{}: {error}", error.code());
-        }
+    if kind == FileKind::Image
+        && let Err(error) = library.image_of(&file).await
+    {
+        return format!("{}: {error}", error.code());
     }
     format!("nothing: it was read, {} bytes, {:?}", text.text.len(), text.notes)
 }

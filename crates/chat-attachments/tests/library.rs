@@ -1,5 +1,4 @@
 //! A library reads each content once, and remembers what it could not read.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
 
 mod support;
 
