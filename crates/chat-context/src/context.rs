@@ -13,7 +13,6 @@ use chat_types::{
 
 use crate::assembly::Assembly;
 use crate::chosen::{Chosen, choose};
-use crate::files::file_of;
 use crate::history::History;
 use crate::prefix;
 use crate::{BuiltContext, ContextError, ContextLimits, ContextRequest, PromptComponent};
@@ -215,7 +214,7 @@ fn earlier_cut(request: &ContextRequest<'_>) -> Option<MessageId> {
 /// Every file whose bytes go along, once, in the order sent.
 fn native_files(prompt: &Prompt) -> Vec<FileId> {
     let mut files: Vec<FileId> = Vec::new();
-    for file in prompt.items.iter().flat_map(|item| &item.parts).filter_map(file_of) {
+    for file in prompt.items.iter().flat_map(|item| &item.parts).filter_map(ContentPart::file) {
         if !files.contains(file) {
             files.push(file.clone());
         }

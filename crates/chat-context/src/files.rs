@@ -74,7 +74,7 @@ impl Files {
     ) -> Result<(), FileReadError> {
         let Some(reader) = reader else { return Ok(()) };
         for message in messages {
-            let carried = message.parts.iter().filter_map(file_of);
+            let carried = message.parts.iter().filter_map(ContentPart::file);
             let new: Vec<FileId> =
                 carried.filter(|file| self.asked.insert((*file).clone())).cloned().collect();
             if !new.is_empty() {
@@ -93,7 +93,7 @@ impl Files {
         }
         let mut reasons: Vec<String> = Vec::new();
         for part in &mut message.parts {
-            let Some(file) = file_of(part) else { continue };
+            let Some(file) = part.file() else { continue };
             let known = self.known.get(file);
             let reason = known.map_or("file not available", |delivered| &delivered.reason);
             if !reasons.iter().any(|told| told == reason) {
@@ -115,14 +115,6 @@ impl Files {
         // Counts of the message as it is stored say nothing of what is sent.
         message.token_counts.clear();
         Some(reasons.join("; "))
-    }
-}
-
-/// The file that a part stands for.
-pub(crate) const fn file_of(part: &ContentPart) -> Option<&FileId> {
-    match part {
-        ContentPart::Image { file, .. } | ContentPart::File { file, .. } => Some(file),
-        _ => None,
     }
 }
 

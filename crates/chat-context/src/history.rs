@@ -177,8 +177,12 @@ impl<'a> History<'a> {
         let mut next = self.request.below.cloned();
         let mut walked = 0_usize;
         while let Some(head) = next {
-            let page = self.request.reader.page(&head, BRANCH_PAGE_MESSAGES_MAX).await;
-            let Ok(page) = page.map_err(|error| error.kind()) else { return Ok(Vec::new()) };
+            let page = match self.request.reader.page(&head, BRANCH_PAGE_MESSAGES_MAX).await {
+                Ok(page) => page,
+                // A broken branch has no first turn; reading it says so.
+                Err(error) if error.kind() == BranchErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(ContextError::History(error)),
+            };
             walked = walked.saturating_add(page.messages.len());
             if page.messages.is_empty() || walked > messages_max {
                 return Ok(Vec::new());

@@ -4,9 +4,7 @@
 //! broke it is worth knowing. Compared is what stands before the previous prompt's volatile tail:
 //! instructions, tools, summary and history, item by item as they are sent.
 
-use chat_types::{
-    ContentHash, ModelRef, PrefixReport, Prompt, PromptItem, Section, SectionReport, Tokens,
-};
+use chat_types::{ModelRef, PrefixReport, Prompt, PromptItem, Section, SectionReport, Tokens};
 
 use crate::PreviousPrompt;
 use crate::hash::hash_items;
@@ -70,9 +68,5 @@ fn begins_as(now: &NewSection<'_>, before: &SectionReport) -> bool {
     }
     let items = usize::try_from(before.items).unwrap_or(usize::MAX);
     let begins: Option<&[&PromptItem]> = now.items.get(..items);
-    begins.is_some_and(|items| hash_of(items) == before.hash)
-}
-
-fn hash_of(items: &[&PromptItem]) -> ContentHash {
-    hash_items(items.iter().copied())
+    begins.is_some_and(|items| hash_items(items.iter().copied()) == before.hash)
 }

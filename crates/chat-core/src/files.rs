@@ -76,7 +76,7 @@ pub(crate) struct Files {
 
 /// Every file that `parts` name is the scope's.
 pub(crate) async fn check_owned(inner: &Inner, scope: &Scope, parts: &[ContentPart]) -> Result<()> {
-    let named: Vec<FileId> = parts.iter().filter_map(file_of).cloned().collect();
+    let named: Vec<FileId> = parts.iter().filter_map(ContentPart::file).cloned().collect();
     if named.is_empty() {
         return Ok(());
     }
@@ -85,13 +85,6 @@ pub(crate) async fn check_owned(inner: &Inner, scope: &Scope, parts: &[ContentPa
     match missing {
         Some(file) => Err(TurnError::UnknownFile { file }),
         None => Ok(()),
-    }
-}
-
-fn file_of(part: &ContentPart) -> Option<&FileId> {
-    match part {
-        ContentPart::Image { file, .. } | ContentPart::File { file, .. } => Some(file),
-        _ => None,
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chat_rag::{
-    AddOutcome, AddProgress, AddStage, Added, Chunk, Chunker, Document, DocumentInfo, Embedder,
-    RagClient, RagError, RagErrorKind, RagIndex, Result, RetrievalRequest, Snippet, clip_query,
-    embed_all, query_terms,
+    AddProgress, AddStage, Added, Chunk, Chunker, Document, DocumentInfo, Embedder, RagClient,
+    RagError, RagErrorKind, RagIndex, Result, RetrievalRequest, Snippet, clip_query, embed_all,
+    embed_chunks, query_terms,
 };
 use chat_tokens::{OpenAiCounter, OpenAiEncoding, TokenCounter as _};
 use chat_types::{FileId, Scope, Tokens};
@@ -101,18 +101,9 @@ impl LocalRag {
         on_progress: &(dyn Fn(AddProgress) + Send + Sync),
     ) -> Result<Option<(String, Vec<u8>)>> {
         let Some(embedder) = &self.embedder else { return Ok(None) };
-        on_progress(progress(AddStage::Embedding, 0, chunks.len()));
-        let texts: Vec<String> = chunks.iter().map(Chunk::text_to_embed).collect();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let report = |done| on_progress(progress(AddStage::Embedding, done, chunks.len()));
-        let vectors = embed_all(embedder.as_ref(), &texts, &report).await?;
+        let vectors = embed_chunks(embedder.as_ref(), chunks, on_progress).await?;
         Ok(Some((embedder.space().model.clone(), pack(&vectors))))
     }
-}
-
-fn progress(stage: AddStage, done: usize, total: usize) -> AddProgress {
-    let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    AddProgress { stage, chunks_done: small(done), chunks_total: small(total) }
 }
 
 #[async_trait]
@@ -129,27 +120,23 @@ impl RagIndex for LocalRag {
         let known = KnownDocument { scope: scope.clone(), id: document.id.clone() };
         let known = self.engine.read(known).await.map_err(|failure| failure.during(ADD))?;
         let same = known.filter(|(info, known_chunking)| {
-            info.content == document.content
-                && info.name == document.name
-                && info.collection == document.collection
-                && info.media_type == document.media_type
+            info.is_of(document)
                 && *known_chunking == chunked_by
                 && info.embedding.as_deref() == self.model()
         });
         if let Some((info, _)) = same {
-            let (outcome, tokens) = (AddOutcome::Unchanged, Tokens::ZERO);
-            return Ok(Added { outcome, chunks: info.chunks, tokens });
+            return Ok(Added::unchanged(&info));
         }
-        on_progress(progress(AddStage::Chunking, 0, 0));
+        on_progress(AddProgress::at(AddStage::Chunking, 0, 0));
         let chunks = self.chunk(document).await?;
         let embedded = self.embed(&chunks, on_progress).await?;
         let count = chunks.len();
         let tokens = chunks.iter().map(|chunk| chunk.tokens).sum();
         let (scope, document) = (scope.clone(), document.clone());
         let store = StoreDocument { scope, document, chunks, chunked_by, embedded };
-        on_progress(progress(AddStage::Storing, 0, count));
+        on_progress(AddProgress::at(AddStage::Storing, 0, count));
         let outcome = self.engine.write(store).await.map_err(|failure| failure.during(ADD))?;
-        on_progress(progress(AddStage::Storing, count, count));
+        on_progress(AddProgress::at(AddStage::Storing, count, count));
         Ok(Added { outcome, chunks: u32::try_from(count).unwrap_or(u32::MAX), tokens })
     }
 

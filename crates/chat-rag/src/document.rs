@@ -105,6 +105,18 @@ pub struct DocumentInfo {
     pub added_at: Timestamp,
 }
 
+impl DocumentInfo {
+    /// It stands for this very `document`: content, name, group and type are equal. How the document
+    /// was split and embedded is not compared.
+    #[must_use]
+    pub fn is_of(&self, document: &Document) -> bool {
+        self.content == document.content
+            && self.name == document.name
+            && self.collection == document.collection
+            && self.media_type == document.media_type
+    }
+}
+
 /// What adding a document did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -128,6 +140,14 @@ pub struct Added {
     pub tokens: Tokens,
 }
 
+impl Added {
+    /// The document was there already, as `info` says.
+    #[must_use]
+    pub const fn unchanged(info: &DocumentInfo) -> Self {
+        Self { outcome: AddOutcome::Unchanged, chunks: info.chunks, tokens: Tokens::ZERO }
+    }
+}
+
 /// Where an addition is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -149,4 +169,13 @@ pub struct AddProgress {
     pub chunks_done: u32,
     /// All of them; 0 while it is not known.
     pub chunks_total: u32,
+}
+
+impl AddProgress {
+    /// `done` of `total` chunks at this stage.
+    #[must_use]
+    pub fn at(stage: AddStage, done: usize, total: usize) -> Self {
+        let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Self { stage, chunks_done: small(done), chunks_total: small(total) }
+    }
 }

@@ -5,6 +5,8 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use chat_types::Tokens;
 
+use crate::chunker::Chunk;
+use crate::document::{AddProgress, AddStage};
 use crate::error::{RagError, RagErrorKind, Result};
 
 /// Texts per call of [`embed_all`]: enough to keep a model busy, and progress in steps of a second
@@ -63,6 +65,22 @@ pub async fn embed_all(
         on_done(vectors.len());
     }
     Ok(vectors)
+}
+
+/// Embeds what is embedded of each of `chunks`, and says how far it is.
+///
+/// # Errors
+/// As [`embed_all`].
+pub async fn embed_chunks(
+    embedder: &dyn Embedder,
+    chunks: &[Chunk],
+    on_progress: &(dyn Fn(AddProgress) + Send + Sync),
+) -> Result<Vec<Vec<f32>>> {
+    let report = |done| on_progress(AddProgress::at(AddStage::Embedding, done, chunks.len()));
+    report(0);
+    let texts: Vec<String> = chunks.iter().map(Chunk::text_to_embed).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    embed_all(embedder, &texts, &report).await
 }
 
 fn check(space: &VectorSpace, expected: usize, made: &[Vec<f32>]) -> Result<()> {

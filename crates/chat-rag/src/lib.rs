@@ -22,7 +22,7 @@ pub use document::{
     AddOutcome, AddProgress, AddStage, Added, DOCUMENT_BYTES_MAX, Document, DocumentInfo,
     NAME_BYTES_MAX,
 };
-pub use embedder::{Embedder, VectorSpace, cosine, embed_all, normalize};
+pub use embedder::{Embedder, VectorSpace, cosine, embed_all, embed_chunks, normalize};
 pub use error::{RagError, RagErrorKind, Result};
 pub use fence::fence;
 pub use fusion::{FUSION_CONSTANT, fuse, merge};

@@ -12,7 +12,7 @@ use chat_types::{FileId, Scope, Tokens};
 use crate::chunker::{Chunk, Chunker};
 use crate::client::{DocumentFilter, RagClient, RetrievalRequest, clip_query};
 use crate::document::{AddOutcome, AddProgress, AddStage, Added, Document, DocumentInfo};
-use crate::embedder::{Embedder, cosine, embed_all};
+use crate::embedder::{Embedder, cosine, embed_all, embed_chunks};
 use crate::error::Result;
 use crate::fusion::fuse;
 use crate::index::RagIndex;
@@ -102,10 +102,7 @@ impl MemoryIndex {
         let Some(embedder) = &self.embedder else {
             return Ok(vec![Vec::new(); chunks.len()]);
         };
-        let texts: Vec<String> = chunks.iter().map(Chunk::text_to_embed).collect();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let report = |done| on_progress(progress(AddStage::Embedding, done, chunks.len()));
-        embed_all(embedder.as_ref(), &texts, &report).await
+        embed_chunks(embedder.as_ref(), chunks, on_progress).await
     }
 
     fn candidates(&self, scope: &Scope, filter: &DocumentFilter) -> Vec<Candidate> {
@@ -134,11 +131,6 @@ impl MemoryIndex {
     }
 }
 
-fn progress(stage: AddStage, done: usize, total: usize) -> AddProgress {
-    let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    AddProgress { stage, chunks_done: small(done), chunks_total: small(total) }
-}
-
 #[async_trait]
 impl RagIndex for MemoryIndex {
     async fn add(
@@ -154,20 +146,13 @@ impl RagIndex for MemoryIndex {
                 .and_then(|mine| mine.get(&document.id))
                 .map(|stored| stored.info.clone())
         });
-        let is_same = known.as_ref().is_some_and(|info| {
-            info.content == document.content
-                && info.name == document.name
-                && info.collection == document.collection
-                && info.media_type == document.media_type
-        });
-        if let Some(info) = known.as_ref().filter(|_| is_same) {
-            let (outcome, tokens) = (AddOutcome::Unchanged, Tokens::ZERO);
-            return Ok(Added { outcome, chunks: info.chunks, tokens });
+        if let Some(info) = known.filter(|info| info.is_of(document)) {
+            return Ok(Added::unchanged(&info));
         }
-        on_progress(progress(AddStage::Chunking, 0, 0));
+        on_progress(AddProgress::at(AddStage::Chunking, 0, 0));
         let chunks = self.chunker.chunk(document, &|text| self.count(text))?;
         let vectors = self.vectors(&chunks, on_progress).await?;
-        on_progress(progress(AddStage::Storing, chunks.len(), chunks.len()));
+        on_progress(AddProgress::at(AddStage::Storing, chunks.len(), chunks.len()));
         let info = DocumentInfo {
             id: document.id.clone(),
             collection: document.collection.clone(),

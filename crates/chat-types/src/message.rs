@@ -155,6 +155,15 @@ impl ContentPart {
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }
     }
+
+    /// The file that it stands for, if it is a file or an image.
+    #[must_use]
+    pub const fn file(&self) -> Option<&FileId> {
+        match self {
+            Self::Image { file, .. } | Self::File { file, .. } => Some(file),
+            _ => None,
+        }
+    }
 }
 
 /// Why the model stopped.

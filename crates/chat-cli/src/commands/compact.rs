@@ -8,11 +8,8 @@ use crate::commands::send;
 use crate::errors::{Exit, Failure};
 use crate::find;
 use crate::follow::{self, Shown, follow};
-use crate::render::{first_line, status_line};
+use crate::render::status_line;
 use crate::signals::Signals;
-
-/// What a line of the summary is shown of.
-const SUMMARY_CHARS: usize = 2_000;
 
 /// Has the summary made as a turn of its own and prints it.
 pub(crate) async fn run(app: &App<'_>, compact: &Compact) -> Result<Exit, Failure> {
@@ -53,7 +50,7 @@ async fn print(
     let kept = app.client().store().message(&app.scope, conversation, message).await?;
     let summary = kept.and_then(|message| message.summary);
     for line in summary.iter().flat_map(|summary| summary.text.lines()) {
-        app.output.line(first_line(line, SUMMARY_CHARS));
+        app.output.line(line);
     }
     Ok(())
 }
