@@ -59,31 +59,20 @@ pub fn chat_program() -> Result<PathBuf, ProgramError> {
     Ok(FOUND.get_or_init(|| found).clone())
 }
 
-/// Builds with the selection that `cargo xtask test` prepares, so that nothing is built twice.
 fn build() -> Result<PathBuf, ProgramError> {
-    const SELECTION: &[&str] = &[
-        "--package",
-        "chat-tests",
-        "--bin",
-        "fake-provider",
-        "--package",
-        "chat-cli",
-        "--bin",
-        "chat",
-        "--features",
-        "chat-cli/postgres,chat-cli/mongo,chat-cli/balance-http",
-    ];
-    build_program("chat", SELECTION)
+    build_program("chat", &["--bin", "chat"])
 }
 
-/// Builds what cargo's `selection` names and returns where the executable called `name` is.
+/// Builds what cargo's `selection` names, with all features as `cargo xtask test` does so that nothing
+/// is built twice, and returns where the executable called `name` is.
 ///
 /// # Errors
 /// See [`ProgramError`].
 pub fn build_program(name: &str, selection: &[&str]) -> Result<PathBuf, ProgramError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--message-format", "json-render-diagnostics"])
+        .args(["build", "--workspace", "--all-features"])
+        .args(["--message-format", "json-render-diagnostics"])
         .args(selection)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .stdin(Stdio::null())

@@ -52,9 +52,8 @@ fn formatting() -> anyhow::Result<()> {
 }
 
 fn lints() -> anyhow::Result<()> {
-    let arguments =
-        ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
-    shell::run(&mut shell::cargo(arguments))
+    let mut clippy = shell::cargo(["clippy", "--all-targets"]);
+    shell::run(clippy.args(shell::EVERYTHING).args(["--", "-D", "warnings"]))
 }
 
 /// Each feature of the facade alone, and none at all.
@@ -92,8 +91,8 @@ fn licences() -> anyhow::Result<()> {
 }
 
 fn documentation() -> anyhow::Result<()> {
-    let mut doc = shell::cargo(["doc", "--workspace", "--no-deps"]);
-    shell::run(doc.env("RUSTDOCFLAGS", "-Dwarnings"))
+    let mut doc = shell::cargo(["doc", "--no-deps"]);
+    shell::run(doc.args(shell::EVERYTHING).env("RUSTDOCFLAGS", "-Dwarnings"))
 }
 
 fn tests() -> anyhow::Result<()> {

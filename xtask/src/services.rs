@@ -132,8 +132,7 @@ impl Services {
         if let Some(program) = &self.program {
             return Ok(program.clone());
         }
-        let build = ["build", "--package", "chat-tests", "--bin", "services"];
-        shell::run_aside(&mut shell::cargo(build))?;
+        shell::run_aside(&mut shell::build_programs(&["services"]))?;
         let name = format!("services{}", std::env::consts::EXE_SUFFIX);
         let program = shell::target_folder().join("debug").join(name);
         Ok(self.program.insert(program).clone())

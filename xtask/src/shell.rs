@@ -35,6 +35,17 @@ pub(crate) fn cargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> 
     command
 }
 
+/// The one selection of lints, tests, documentation and the programs that tests start: with a single set of
+/// features nothing is built twice.
+pub(crate) const EVERYTHING: [&str; 2] = ["--workspace", "--all-features"];
+
+/// Builds programs of the workspace as its tests are built.
+pub(crate) fn build_programs(names: &[&str]) -> Command {
+    let mut build = cargo(["build"]);
+    build.args(EVERYTHING).args(names.iter().flat_map(|name| ["--bin", name]));
+    build
+}
+
 fn is_about_us(variable: &OsStr) -> bool {
     let name = variable.to_string_lossy();
     name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")

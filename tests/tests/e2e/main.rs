@@ -12,5 +12,6 @@ mod books;
 mod embedded;
 mod peer;
 mod real_server;
+mod token_counts;
 mod troubles;
 mod watched;

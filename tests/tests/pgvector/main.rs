@@ -155,7 +155,7 @@ async fn the_graph_finds_the_nearest_of_the_owner() {
                 end_byte, first_line, last_line, words, embedding)
          SELECT d.owner, d.pk, d.space, n + 1, 'chunk ' || n, 'seed.txt', 0, 1, 1, 1,
                 array_to_tsvector(ARRAY['o' || d.owner, 'n' || n]),
-                (SELECT array_agg(random() - 0.5 + 0 * n) FROM generate_series(1, 256))::VECTOR
+                (SELECT array_agg(random() - 0.5 + 0 * (n + i)) FROM generate_series(1, 256) i)::VECTOR
            FROM generate_series(1, {CHUNKS}) n CROSS JOIN rag_documents d;
          UPDATE rag_documents SET chunks = {CHUNKS} + 1; ANALYZE rag_chunks"
     );
