@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 
@@ -35,10 +36,12 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let mut failed = Vec::new();
     for (name, step) in STEPS.into_iter().filter(|(name, _)| is_selected(name)) {
         eprintln!("== {name}");
+        let start = Instant::now();
         if let Err(error) = step() {
             eprintln!("== {name} failed: {error:#}");
             failed.push(name);
         }
+        eprintln!("== {name} took {} s", start.elapsed().as_secs());
     }
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));

@@ -6,6 +6,7 @@
 //! contract if that hash is the same.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
@@ -31,6 +32,7 @@ struct Report {
     suite: &'static Suite,
     counts: Counts,
     run: u64,
+    took: Duration,
     names: TestNames,
     problem: Option<String>,
 }
@@ -62,11 +64,13 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     drop(servers);
     let mut total = Counts::default();
     println!();
-    for Report { suite, counts, run, names, problem } in &reports {
+    for Report { suite, counts, run, took, names, problem } in &reports {
         let Counts { failed, skipped, .. } = counts;
         let problem = problem.as_ref().map(|problem| format!("  ({problem})")).unwrap_or_default();
-        let name = suite.name;
-        println!("{name:14} {run:5} run {failed:5} failed {skipped:5} skipped  {names}{problem}");
+        let (name, seconds) = (suite.name, took.as_secs());
+        println!(
+            "{name:14} {run:5} run {failed:5} failed {skipped:5} skipped {seconds:5} s  {names}{problem}"
+        );
         total += *counts;
     }
     if !same_contract(&reports) {
@@ -107,6 +111,7 @@ fn same_contract(reports: &[Report]) -> bool {
 }
 
 fn run_suite(suite: &'static Suite, servers: &mut Services, full: bool) -> Report {
+    let start = Instant::now();
     let ran = prepare(suite, servers).and_then(|variables| match suite.runs {
         Runs::Documentation => run_documentation(full),
         Runs::Rest | Runs::Parts(_) => run_nextest(suite, &variables, full),
@@ -120,7 +125,7 @@ fn run_suite(suite: &'static Suite, servers: &mut Services, full: bool) -> Repor
     if problem.is_some() && counts.failed == 0 {
         counts.failed = 1;
     }
-    Report { suite, counts, run, names, problem }
+    Report { suite, counts, run, took: start.elapsed(), names, problem }
 }
 
 /// Meets the needs of a suite, and says what its tests find in their environment.
@@ -231,6 +236,7 @@ mod tests {
             suite: suites::find(name).unwrap(),
             counts: Counts::default(),
             run: 0,
+            took: Duration::ZERO,
             names: TestNames::new(tests.iter().map(|test| (*test).to_owned())),
             problem: None,
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chat_rag::{
     Location, RagErrorKind, RetrievalRequest, Snippet, SnippetId, TermWeights, VectorSpace, fuse,
+    relevance,
 };
 use chat_types::{CollectionId, FileId};
 use sqlx::{Row as _, SqliteConnection};
@@ -74,10 +75,10 @@ impl Work for Search {
             fuse(&[by_words, nearest]).into_iter().take(limit).map(|(chunk, _)| chunk).collect();
         let mut snippets = Vec::with_capacity(fused.len());
         for (chunk, heading, snippet) in rows_of(connection, &owner, &fused).await? {
-            let cosine = cosines.get(&chunk).copied().unwrap_or_default();
             let covered = weights.covered_by(&format!("{heading}\n{}", snippet.text));
             let rank = u32::try_from(snippets.len().saturating_add(1)).unwrap_or(u32::MAX);
-            snippets.push(Snippet { score: cosine.max(covered).clamp(0.0, 1.0), rank, ..snippet });
+            let score = relevance(cosines.get(&chunk).copied(), covered);
+            snippets.push(Snippet { score, rank, ..snippet });
         }
         Ok(snippets)
     }

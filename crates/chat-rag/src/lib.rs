@@ -30,5 +30,5 @@ pub use index::RagIndex;
 pub use memory::MemoryIndex;
 pub use retrieval::{FailurePolicy, Retrieval, RetrievalConfig, Retrieved, SourceFailure};
 pub use selection::{DropReason, Dropped, Selection, dedupe, drop_below, fit};
-pub use snippet::{Citation, Location, Snippet, SnippetId, citations};
+pub use snippet::{Citation, Location, Snippet, SnippetId, citations, relevance};
 pub use terms::{TermWeights, query_terms, stem, terms};

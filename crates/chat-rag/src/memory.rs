@@ -16,7 +16,7 @@ use crate::embedder::{Embedder, cosine, embed_all, embed_chunks};
 use crate::error::Result;
 use crate::fusion::fuse;
 use crate::index::RagIndex;
-use crate::snippet::{Snippet, SnippetId};
+use crate::snippet::{Snippet, SnippetId, relevance};
 use crate::terms::{TermWeights, query_terms, stem, terms};
 
 /// The most documents of one page.
@@ -216,7 +216,7 @@ impl RagClient for MemoryIndex {
         let words = query_terms(&query);
         let (weights, by_words) = rank_by_words(&candidates, &words);
         let mut lists = vec![best(&by_words, depth)];
-        let mut cosines = vec![0.0; candidates.len()];
+        let mut cosines = Vec::new();
         if let Some(embedder) = &self.embedder {
             let query = embed_all(embedder.as_ref(), &[query.as_ref()], &|_| {}).await?;
             let query = query.first().map(Vec::as_slice).unwrap_or_default();
@@ -227,9 +227,9 @@ impl RagClient for MemoryIndex {
             lists.push(best(&cosines, depth));
         }
         let found = fuse(&lists).into_iter().take(limit).filter_map(|(place, _)| {
-            let (candidate, cosine) = (candidates.get(place)?, cosines.get(place)?);
+            let candidate = candidates.get(place)?;
             let covered = weights.covered_by(&candidate.stored.chunk.text_to_embed());
-            Some((candidate, cosine.max(covered)))
+            Some((candidate, relevance(cosines.get(place).copied(), covered)))
         });
         let snippet = |((candidate, score), rank): ((&Candidate, f64), u32)| Snippet {
             id: candidate.id.clone(),

@@ -117,11 +117,25 @@ pub struct Snippet {
     pub location: Location,
     /// Its text, as it stands in the document.
     pub text: String,
-    /// How well it answers the query, 0 to 1: the cosine of the vectors, or the share of the
-    /// query's weight that its words cover, whichever is higher.
+    /// How well it answers the query, 0 to 1 ([`relevance`]).
     pub score: f64,
     /// Its place in the list, counted from 1.
     pub rank: u32,
+}
+
+/// How much the words of a query can add to what the vectors say.
+const WORDS_SHARE: f64 = 0.1;
+
+/// How well a chunk answers a query, 0 to 1: the cosine of their vectors and a tenth of `covered`, the
+/// share of the query's weight that the chunk's words cover; where a vector is missing, `covered` alone.
+///
+/// Words find what is asked for, but alone they take "Hello, how are you?" for a question about every
+/// text that says hello. With the embedded model and 209 documents the chunks that answer 71 questions
+/// had cosines from 0.30 on, and the best chunks for fifteen pieces of small talk, all but one, 0.29 and
+/// less, while the words of these were covered by up to all.
+#[must_use]
+pub fn relevance(cosine: Option<f64>, covered: f64) -> f64 {
+    cosine.map_or(covered, |cosine| cosine + WORDS_SHARE * covered).clamp(0.0, 1.0)
 }
 
 /// What a source is shown as beside an answer.

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
 
-use chat_rag::{DropReason, Location, Snippet, SnippetId, dedupe, drop_below, fence, fit};
+use chat_rag::{
+    DropReason, Location, Snippet, SnippetId, dedupe, drop_below, fence, fit, relevance,
+};
 use chat_types::{FileId, Tokens};
 use proptest::prelude::*;
 
@@ -71,6 +73,15 @@ fn a_shorter_one_may_go_in_after_one_that_is_too_long() {
     let selection = fit(list, Tokens::new(100), &words);
     assert_eq!(ids(&selection.kept), ["a#1", "c#1"]);
     assert_eq!(selection.dropped[0].reason, DropReason::OverBudget);
+}
+
+#[test]
+fn words_alone_make_no_chunk_relevant_that_means_something_else() {
+    let floor = 0.3;
+    assert!(relevance(Some(0.19), 1.0) < floor, "small talk");
+    assert!(relevance(Some(0.28), 0.5) > floor, "nearly, and in its words");
+    assert_eq!(relevance(None, 0.5), 0.5, "without a vector the words are all there is");
+    assert_eq!((relevance(Some(1.0), 1.0), relevance(Some(-1.0), 0.0)), (1.0, 0.0));
 }
 
 proptest! {

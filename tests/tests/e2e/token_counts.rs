@@ -107,9 +107,8 @@ async fn counts_are_what_the_server_reports_or_within_their_error_band() {
     let peer = Peer::start();
     let own = LocalCounter::new(Arc::new(ChatTokenizer::open(&weights()).unwrap()));
     let mut guesses: Vec<Arc<dyn TokenCounter>> = vec![Arc::new(EstimateCounter::new())];
-    guesses.extend(
-        EstimateFamily::ALL.map(|family| Arc::new(FamilyEstimate::new(family)) as Arc<_>),
-    );
+    guesses
+        .extend(EstimateFamily::ALL.map(|family| Arc::new(FamilyEstimate::new(family)) as Arc<_>));
     let mut calibration: Vec<Calibration> = guesses.iter().map(|_| Calibration::new()).collect();
     let mut raw: Vec<Held> = guesses.iter().map(|_| Held::default()).collect();
     let mut learned: Vec<Held> = guesses.iter().map(|_| Held::default()).collect();

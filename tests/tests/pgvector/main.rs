@@ -76,6 +76,10 @@ impl Drop for Database {
     }
 }
 
+fn numbers(vector: &[f32]) -> String {
+    vector.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
 fn scope(user: &str) -> Scope {
     Scope::new(TenantId::new("acme").expect("valid"), UserId::new(user).expect("valid"))
 }
@@ -148,28 +152,43 @@ async fn the_graph_finds_the_nearest_of_the_owner() {
         index.add(&scope(user), &document("seed", "Seed."), &|_| {}).await.expect("adds");
     }
     let mut shell = database.shell().await;
-    // Random directions, the same for both owners, written beside the index for speed.
+    // Chunks lie around what is asked for, near and far, as texts do; they are written beside the index for
+    // speed, and so is the graph, which grows slowly row by row.
+    let space = HashingEmbedder::default();
+    let queries = ["kettle water", "bread oven flour", "piano", "roses in spring", "tax return"];
+    let mut centres = Vec::new();
+    for (number, query) in queries.iter().enumerate() {
+        let vector = space.embed(&[query]).await.expect("embeds").remove(0);
+        centres.push(format!("({number}, '{{{}}}'::REAL[])", numbers(&vector)));
+    }
+    let graph = "SELECT pg_get_indexdef('chat.rag_chunks_space_1'::REGCLASS)";
+    let graph: String = sqlx::query(graph).fetch_one(&mut shell).await.expect("reads").get(0);
+    let (count, centres) = (centres.len(), centres.join(", "));
     let fill = format!(
-        "SET search_path = chat, public; SELECT setseed(0.5);
+        "SET search_path = chat, public; SET maintenance_work_mem = '256MB'; SELECT setseed(0.5);
+         CREATE TEMPORARY TABLE centres AS
+         SELECT * FROM (VALUES {centres}) AS c (number, vector);
+         DROP INDEX rag_chunks_space_1;
          INSERT INTO rag_chunks (owner, document, space, number, text, heading, first_byte,
                 end_byte, first_line, last_line, words, embedding)
          SELECT d.owner, d.pk, d.space, n + 1, 'chunk ' || n, 'seed.txt', 0, 1, 1, 1,
                 array_to_tsvector(ARRAY['o' || d.owner, 'n' || n]),
-                (SELECT array_agg(random() - 0.5 + 0 * (n + i)) FROM generate_series(1, 256) i)::VECTOR
-           FROM generate_series(1, {CHUNKS}) n CROSS JOIN rag_documents d;
-         UPDATE rag_documents SET chunks = {CHUNKS} + 1; ANALYZE rag_chunks"
+                (SELECT array_agg(c.vector[i] + s.spread * (random() - 0.5) ORDER BY i)
+                   FROM generate_series(1, 256) i)::VECTOR
+           FROM generate_series(1, {CHUNKS}) n CROSS JOIN rag_documents d
+           CROSS JOIN LATERAL (SELECT random() * 0.4 AS spread WHERE n + d.pk > 0) s
+           JOIN centres c ON c.number = n % {count};
+         UPDATE rag_documents SET chunks = {CHUNKS} + 1; {graph}; ANALYZE rag_chunks"
     );
     sqlx::raw_sql(AssertSqlSafe(fill)).execute(&mut shell).await.expect("fills");
-    let space = HashingEmbedder::default();
     let (mut shared, mut asked) = (0, 0);
-    for query in ["kettle water", "bread oven flour", "piano", "roses in spring", "tax return"] {
+    for query in queries {
         let vector = space.embed(&[query]).await.expect("embeds").remove(0);
-        let vector: Vec<String> = vector.iter().map(ToString::to_string).collect();
         let exact = format!(
             "SELECT c.number FROM chat.rag_chunks c JOIN chat.rag_owners o ON o.pk = c.owner
               WHERE o.user_id = 'ada' ORDER BY c.embedding OPERATOR(public.<=>) '[{}]'::public.vector
               LIMIT 10",
-            vector.join(",")
+            numbers(&vector)
         );
         let rows = sqlx::raw_sql(AssertSqlSafe(exact)).fetch_all(&mut shell).await.expect("reads");
         let exact: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
@@ -182,8 +201,7 @@ async fn the_graph_finds_the_nearest_of_the_owner() {
         shared += exact.iter().filter(has).count();
     }
     println!("the graph found {shared} of the {asked} nearest");
-    // Random directions in 256 dimensions are the hardest case there is; texts cluster.
-    assert!(shared * 10 >= asked * 5, "{shared} of {asked}");
+    assert!(shared * 10 >= asked * 9, "{shared} of {asked}");
     let explain = "EXPLAIN SELECT pk FROM chat.rag_chunks WHERE space = 1
         ORDER BY (embedding::public.VECTOR(256)) OPERATOR(public.<=>) (
             SELECT embedding::public.VECTOR(256) FROM chat.rag_chunks LIMIT 1) LIMIT 10";

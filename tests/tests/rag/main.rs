@@ -116,8 +116,7 @@ async fn answers_are_found_in_real_documents_and_only_by_their_owner() {
     let words = recall("words", &open(&path, SearchBy::Words).await, &questions).await;
     let vectors = recall("vectors", &open(&path, SearchBy::Vectors).await, &questions).await;
     let fused = recall("fused", &both, &questions).await;
-    // Half of the questions: a floor that random chunks (0.01) miss by far. It is not set from a
-    // measurement yet, so a ranking that got only somewhat worse passes it.
+    // Measured: 0.776, 0.908 and 0.908; random chunks would give 0.01.
     assert!(words >= WORDS_MIN, "words found {words}");
     assert!(vectors >= VECTORS_MIN, "vectors found {vectors}");
     assert!(fused >= FUSED_MIN, "both found {fused}");
@@ -128,9 +127,9 @@ async fn answers_are_found_in_real_documents_and_only_by_their_owner() {
     nothing_is_done_twice(&both, &documents).await;
 }
 
-const WORDS_MIN: f64 = 0.5;
-const VECTORS_MIN: f64 = 0.5;
-const FUSED_MIN: f64 = 0.5;
+const WORDS_MIN: f64 = 0.72;
+const VECTORS_MIN: f64 = 0.86;
+const FUSED_MIN: f64 = 0.86;
 
 async fn add_all(index: &LocalRag, documents: &BTreeMap<String, Document>) -> u32 {
     let start = Instant::now();
@@ -187,7 +186,7 @@ async fn the_prompt_gets_the_chunk_and_its_citation(index: &LocalRag, questions:
         }
     }
     println!("the prompt has the right chunk for {shown} of {} questions", questions.len());
-    assert!(shown * 10 >= questions.len() * 7, "{shown}");
+    assert!(shown * 100 >= questions.len() * 88, "{shown}");
 }
 
 async fn small_talk_fetches_no_source(index: &LocalRag) {
@@ -200,6 +199,15 @@ async fn small_talk_fetches_no_source(index: &LocalRag) {
         "Who won the football game last night?",
         "Write a poem about my grandmother's garden.",
         "What should I cook for dinner?",
+        "hi",
+        "Good morning!",
+        "Who are you?",
+        "ok, go on",
+        "Can you make it shorter?",
+        "Tell me a joke.",
+        "I am sad today.",
+        "What is the capital of France?",
+        "Explain the theory of relativity.",
     ] {
         let request = RetrievalRequest::new(scope("ada"), talk);
         let room = Tokens::new(2_000);
@@ -208,7 +216,7 @@ async fn small_talk_fetches_no_source(index: &LocalRag) {
         println!("{talk:45} {} sources", retrieved.snippets.len());
         fetched += retrieved.snippets.len();
     }
-    assert!(fetched <= 4, "{fetched} sources for small talk");
+    assert!(fetched <= 2, "{fetched} sources for small talk");
 }
 
 async fn nothing_is_done_twice(index: &LocalRag, documents: &BTreeMap<String, Document>) {

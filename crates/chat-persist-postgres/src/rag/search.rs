@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use chat_rag::{Location, RetrievalRequest, Snippet, SnippetId, TermWeights, fuse, stem};
+use chat_rag::{
+    Location, RetrievalRequest, Snippet, SnippetId, TermWeights, fuse, relevance, stem,
+};
 use chat_types::{CollectionId, FileId};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
@@ -240,7 +242,7 @@ impl Search {
             let text = columns.text()?.to_owned();
             let cosine: Option<f64> = row.try_get(10)?;
             let covered = weights.covered_by(&format!("{heading}\n{text}"));
-            let score = cosine.unwrap_or_default().max(covered).clamp(0.0, 1.0);
+            let score = relevance(cosine, covered);
             found.insert(pk, Snippet { id, name, location, text, score, rank: 0 });
         }
         let in_order = chunks.iter().filter_map(|chunk| found.remove(chunk));
