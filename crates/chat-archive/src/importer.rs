@@ -315,7 +315,9 @@ fn text_bytes(message: &Message) -> usize {
     /// Ids, times and the like.
     const BESIDES: usize = 256;
     let parts = message.parts.iter().map(|part| match part {
-        ContentPart::Text { text } | ContentPart::ToolResult { text, .. } => text.len(),
+        ContentPart::Text { text }
+        | ContentPart::Quote { text }
+        | ContentPart::ToolResult { text, .. } => text.len(),
         ContentPart::Reasoning { text, opaque } => {
             let sealed = opaque.as_ref().map_or(0, |opaque| opaque.data.len());
             text.len().saturating_add(sealed)

@@ -141,6 +141,9 @@ pub(crate) struct Send {
     /// Attach a file: a document, an image, a recording; may be repeated
     #[arg(short, long = "attach", value_name = "FILE")]
     pub(crate) attachments: Vec<PathBuf>,
+    /// Quote an excerpt: the model reads it before the message; may be repeated
+    #[arg(long = "quote", value_name = "TEXT")]
+    pub(crate) quotes: Vec<String>,
     #[command(flatten)]
     pub(crate) place: Place,
     /// Start a new conversation (the default)

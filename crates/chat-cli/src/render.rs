@@ -16,7 +16,7 @@ pub(crate) use time::{day, day_start, moment};
 pub(crate) use tree::{draw_tree, short_id};
 pub(crate) use window::window_bar;
 
-use chat_runtime::types::{ContentPart, Message, MessageStatus};
+use chat_runtime::types::{ContentPart, Message, MessageStatus, block_quote};
 
 /// What a message says, other parts named in brackets.
 pub(crate) fn message_text(message: &Message) -> String {
@@ -24,6 +24,7 @@ pub(crate) fn message_text(message: &Message) -> String {
     for part in &message.parts {
         match part {
             ContentPart::Text { text } => pieces.push(text.clone()),
+            ContentPart::Quote { text } => pieces.push(block_quote(text)),
             ContentPart::Reasoning { .. } => {}
             ContentPart::Image { .. } => pieces.push("[image]".to_owned()),
             ContentPart::File { name, .. } => pieces.push(format!("[file {name}]")),

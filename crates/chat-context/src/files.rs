@@ -2,13 +2,13 @@
 //! of their own, or not at all.
 //!
 //! A file's text enters a prompt once, at the newest message that carries the file; older ones name
-//! it. Not here: reading and extracting files, and what a model can take (the reader's).
+//! it. Files of a reply were made to be shown: they are named, never sent. Not here: reading and extracting files, and what a model can take (the reader's).
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use chat_types::{ContentPart, FileId, Message};
+use chat_types::{ContentPart, FileId, Message, Role};
 
 /// How a file goes to the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Files {
         messages: &[Message],
     ) -> Result<(), FileReadError> {
         let Some(reader) = reader else { return Ok(()) };
-        for message in messages {
+        for message in messages.iter().filter(|message| message.role == Role::User) {
             let carried = message.parts.iter().filter_map(ContentPart::file);
             let new: Vec<FileId> =
                 carried.filter(|file| self.asked.insert((*file).clone())).cloned().collect();
@@ -88,6 +88,9 @@ impl Files {
     /// Puts what is sent of the files of `message` in their place, and says why it is sent so; none
     /// if it carries no file, or if nobody reads files here.
     pub(crate) fn deliver(&mut self, message: &mut Message) -> Option<String> {
+        if message.role != Role::User {
+            return name_shown(message);
+        }
         if self.asked.is_empty() {
             return None;
         }
@@ -116,6 +119,15 @@ impl Files {
         message.token_counts.clear();
         Some(reasons.join("; "))
     }
+}
+
+/// Names the files that came with a reply.
+fn name_shown(message: &mut Message) -> Option<String> {
+    let mut shown = message.parts.iter_mut().filter(|part| part.file().is_some()).peekable();
+    shown.peek()?;
+    shown.for_each(|part| *part = mention(part, "it was shown to the user"));
+    message.token_counts.clear();
+    Some("a reply's file is shown, not sent".to_owned())
 }
 
 /// A file that is only named; the name is a label, so what could end the brackets is taken out.

@@ -4,7 +4,7 @@
 //! sent again; summaries are sent once, in front. The stored message stays as it is.
 
 use chat_thread::newest_summary;
-use chat_types::{ContentPart, Message, MessageId, ModelRef, Summary};
+use chat_types::{ContentPart, Message, MessageId, ModelRef, Summary, block_quote};
 
 /// What was left out of one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,8 +55,15 @@ pub(crate) fn take_checkpoint(message: &mut Message) -> Option<Checkpoint> {
 }
 
 /// Takes out what `model` is not sent; counts of the whole message no longer hold then.
+///
+/// A quote becomes text, which counts what the quote did.
 pub(crate) fn project(message: &mut Message, model: &ModelRef) -> LeftOut {
     let mut left_out = LeftOut::default();
+    for part in &mut message.parts {
+        if let ContentPart::Quote { text } = part {
+            *part = ContentPart::text(block_quote(text));
+        }
+    }
     message.parts.retain(|part| match part {
         ContentPart::Reasoning { opaque, .. } => match opaque {
             Some(opaque) if opaque.origin.model == *model => true,

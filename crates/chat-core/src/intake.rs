@@ -207,7 +207,7 @@ fn check_content(placement: &Placement, bytes_max: usize) -> Result<()> {
     let mut says_something = false;
     for part in parts {
         match part {
-            ContentPart::Text { text } => {
+            ContentPart::Text { text } | ContentPart::Quote { text } => {
                 bytes = bytes.saturating_add(text.len());
                 says_something |= !text.trim().is_empty();
             }

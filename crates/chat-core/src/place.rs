@@ -3,6 +3,7 @@
 use chat_thread::{Place, ThreadError};
 use chat_types::{
     ContentPart, Conversation, ConversationId, Message, MessageId, Role, Scope, TurnKind,
+    quotes_first,
 };
 
 use crate::inner::Inner;
@@ -24,7 +25,7 @@ pub(crate) struct Placed {
 
 impl Placed {
     fn new_message(kind: TurnKind, parent: Option<MessageId>, parts: Vec<ContentPart>) -> Self {
-        Self { kind, new_parts: Some(parts), parent, answered: None, kept: None }
+        Self { kind, new_parts: Some(quotes_first(parts)), parent, answered: None, kept: None }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Messages as one text: what a summariser is given.
 
-use chat_types::{ContentPart, Message, Role};
+use chat_types::{ContentPart, Message, Role, block_quote};
 
 /// Each speaker on a line of their own with a colon, then what they said, then a blank line.
 ///
@@ -46,6 +46,7 @@ fn spoken(parts: &[ContentPart]) -> String {
         .iter()
         .filter_map(|part| match part {
             ContentPart::Text { text } | ContentPart::ToolResult { text, .. } => Some(text.clone()),
+            ContentPart::Quote { text } => Some(block_quote(text).trim_end().to_owned()),
             ContentPart::Summary { summary } => Some(summary.text.clone()),
             ContentPart::ToolCall { name, arguments, .. } => Some(format!("{name}({arguments})")),
             ContentPart::File { name, .. } => Some(format!("[file {name}]")),

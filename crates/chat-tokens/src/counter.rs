@@ -6,7 +6,9 @@
 
 use std::fmt::Debug;
 
-use chat_types::{ContentPart, Provenance, Role, TokenCount, TokenizerId, Tokens, ToolSpec};
+use chat_types::{
+    ContentPart, Provenance, Role, TokenCount, TokenizerId, Tokens, ToolSpec, block_quote,
+};
 
 use crate::media::MediaRules;
 
@@ -50,7 +52,7 @@ pub trait TokenCounter: Debug + Send + Sync + 'static {
 
 /// The content of a message without its overhead: what most counters start from.
 ///
-/// Text, reasoning, tool calls (name and arguments), tool results and summaries count by their
+/// Text, quotes as they are sent, reasoning, tool calls (name and arguments), tool results and summaries count by their
 /// text, images and files by [`TokenCounter::media_rules`], a file's name on top. Sealed data
 /// counts nothing: its size in tokens is known to its origin only.
 pub fn count_parts<C: TokenCounter + ?Sized>(counter: &C, parts: &[ContentPart]) -> Tokens {
@@ -63,6 +65,7 @@ fn count_part<C: TokenCounter + ?Sized>(counter: &C, part: &ContentPart) -> Toke
         ContentPart::Text { text }
         | ContentPart::Reasoning { text, .. }
         | ContentPart::ToolResult { text, .. } => counter.count_text(text),
+        ContentPart::Quote { text } => counter.count_text(&block_quote(text)),
         ContentPart::Image { .. } => rules.part(part).unwrap_or(rules.pdf_page),
         ContentPart::File { name, .. } => counter.count_text(name).plus(rules.pdf_page),
         ContentPart::ToolCall { name, arguments, .. } => {

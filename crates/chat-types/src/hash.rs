@@ -70,6 +70,7 @@ const fn role_name(role: Role) -> &'static str {
 fn push_part<'p>(part: &'p ContentPart, fields: &mut Vec<&'p str>) {
     match part {
         ContentPart::Text { text } => fields.extend(["text", text]),
+        ContentPart::Quote { text } => fields.extend(["quote", text]),
         ContentPart::Reasoning { text, opaque } => {
             let sealed = opaque.as_ref().map_or("", |opaque| opaque.data.as_str());
             fields.extend(["reasoning", text, sealed]);

@@ -36,7 +36,8 @@ pub use id::{
     ProviderId, TenantId, TurnId, UserId,
 };
 pub use message::{
-    ContentPart, FinishReason, Message, MessageStatus, Opaque, Origin, Role, Summary, text_of,
+    ContentPart, FinishReason, Message, MessageStatus, Opaque, Origin, Role, Summary, block_quote,
+    quotes_first, text_of,
 };
 pub use model::{
     CacheStyle, InvalidModel, Modalities, ModelId, ModelInfo, ModelOptions, ModelRef, SystemRole,

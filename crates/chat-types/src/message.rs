@@ -84,6 +84,12 @@ pub enum ContentPart {
         /// The text.
         text: String,
     },
+    /// An excerpt that the user points at. The model reads it as a block quote before the text; it is
+    /// no part of what the user typed.
+    Quote {
+        /// The excerpt.
+        text: String,
+    },
     /// The model's reasoning, readable or sealed.
     Reasoning {
         /// What may be shown.
@@ -140,6 +146,28 @@ pub enum ContentPart {
     },
 }
 
+/// Quotes trimmed, blank ones left out, and put before everything else; the order stays within both.
+/// Doing it twice changes nothing.
+#[must_use]
+pub fn quotes_first(parts: Vec<ContentPart>) -> Vec<ContentPart> {
+    let (mut quotes, rest): (Vec<_>, Vec<_>) =
+        parts.into_iter().partition(|part| matches!(part, ContentPart::Quote { .. }));
+    quotes.retain_mut(|part| {
+        let ContentPart::Quote { text } = part else { return true };
+        *text = text.trim().replace("\r\n", "\n");
+        !text.is_empty()
+    });
+    quotes.extend(rest);
+    quotes
+}
+
+/// An excerpt as a block quote of Markdown, with the empty line that ends it.
+#[must_use]
+pub fn block_quote(excerpt: &str) -> String {
+    let lines = excerpt.lines().map(|line| format!("> {line}\n"));
+    lines.chain(["\n".to_owned()]).collect()
+}
+
 /// All text parts, joined by nothing.
 #[must_use]
 pub fn text_of(parts: &[ContentPart]) -> String {
@@ -151,6 +179,11 @@ pub fn text_of(parts: &[ContentPart]) -> String {
 }
 
 impl ContentPart {
+    /// An excerpt that the user points at.
+    pub fn quote(text: impl Into<String>) -> Self {
+        Self::Quote { text: text.into() }
+    }
+
     /// A text part.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }

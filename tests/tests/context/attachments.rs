@@ -1,5 +1,5 @@
 //! Files over whole turns: taken in, read in a process of their own, sent once, and only to whom they
-//! belong (A1 to A3 of the reference's cases, over a real store).
+//! belong; quotes beside what was typed (A1 to A3 and A7 of the reference's cases, over a real store).
 
 use std::sync::Arc;
 
@@ -81,5 +81,33 @@ async fn a_file_that_cannot_be_read_is_said_at_once_and_the_turn_goes_on() {
     let ended = scene.send(carrying(vec![ContentPart::text("read it"), attached.part])).await;
     assert_eq!(ended.failure, None);
     assert!(scene.last_prompt().contains("[attached: a.pdf;"), "{}", scene.last_prompt());
+    scene.client.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a7_quotes_stand_trimmed_before_the_text_and_what_was_typed_stays_clean() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chat.db");
+    let scene = Scene::open_with(&file, policy(""), 5, copies_facts, None).await;
+    let parts = vec![
+        ContentPart::text("Is that true?"),
+        ContentPart::quote("  The sea\r\nis green. "),
+        ContentPart::quote(" \n "),
+        ContentPart::quote("It was calm."),
+    ];
+    scene.send(carrying(parts)).await;
+    let stored = scene.store.messages(&scene.scope, &conversation("talk"), None, 10).await.unwrap();
+    assert_eq!(stored.messages[0].text(), "Is that true?");
+    assert_eq!(
+        stored.messages[0].parts[..2],
+        [ContentPart::quote("The sea\nis green."), ContentPart::quote("It was calm.")]
+    );
+    assert_eq!(stored.messages[0].parts.len(), 3);
+    let sent = "> The sea\n> is green.\n\n> It was calm.\n\nIs that true?";
+    assert!(scene.last_prompt().ends_with(sent), "{}", scene.last_prompt());
+
+    let nothing = carrying(vec![ContentPart::quote(" ")]);
+    let refused = scene.client.send_message(&scene.scope, nothing).await.unwrap_err();
+    assert_eq!(refused.code(), "empty_message");
     scene.client.drain().await;
 }

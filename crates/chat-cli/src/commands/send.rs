@@ -94,16 +94,18 @@ async fn prepare(app: &App<'_>, send: &Send, text: String) -> Result<TurnRequest
         request = request.without_streaming();
     }
     make_model_ready(app, &request).await?;
-    attach(app, &send.attachments, &mut request).await?;
+    let attached = attach(app, &send.attachments).await?;
+    if let Placement::AfterHead { parts } | Placement::After { parts, .. } = &mut request.placement
+    {
+        parts.extend(attached);
+        parts.extend(send.quotes.iter().map(ContentPart::quote));
+    }
     Ok(request)
 }
 
-/// Takes the files in and has the message carry them, in the order given.
-async fn attach(
-    app: &App<'_>,
-    files: &[PathBuf],
-    request: &mut TurnRequest,
-) -> Result<(), Failure> {
+/// Takes the files in; the parts that a message carries for them, in the order given.
+async fn attach(app: &App<'_>, files: &[PathBuf]) -> Result<Vec<ContentPart>, Failure> {
+    let mut parts = Vec::with_capacity(files.len());
     for path in files {
         let bytes = read_bytes(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -111,13 +113,9 @@ async fn attach(
         if let Some(error) = &attached.unreadable {
             app.output.note(format_args!("{}: {error}", attached.record.name));
         }
-        if let Placement::AfterHead { parts } | Placement::After { parts, .. } =
-            &mut request.placement
-        {
-            parts.push(attached.part);
-        }
+        parts.push(attached.part);
     }
-    Ok(())
+    Ok(parts)
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -1,4 +1,4 @@
-//! Attached files in a prompt: A2, A3, A5 and A6 of the reference's cases, as far as they are the
+//! Attached files and quotes in a prompt: A2 to A7 of the reference's cases, as far as they are the
 //! context's; taking files in and storing them is the conductor's (A1).
 
 use std::collections::HashMap;
@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use chat_context::{
     ContextError, ContextRequest, DeliveredFile, FileForm, FileReadError, FileReader,
 };
+use chat_tokens::TokenCounter as _;
 use chat_types::{ContentPart, FileId, Message, Role, Section, text_of};
 
-use crate::common::{Case, chain, message};
+use crate::common::{Case, WordCounter, chain, message};
 
 /// Knows some files, and remembers which it was asked for.
 #[derive(Debug, Default)]
@@ -94,6 +95,20 @@ async fn a3_a_file_carried_by_two_messages_is_read_once_and_its_text_stands_once
 }
 
 #[tokio::test]
+async fn a4_a_file_that_a_tool_made_stays_with_its_reply_and_is_named_not_sent() {
+    let mut branch = chain(&[5, 5]);
+    branch[1].parts.push(carries("chart"));
+    branch.push(message("new", Some("m-1"), Role::User, "what do you see?"));
+    let case = Case::new(branch, 4_000);
+    let shelf = shelf(&[("chart", text("the numbers of the chart"))]);
+    let sent = sent(&case, &shelf).await.expect("fits");
+    let all: String = sent.iter().map(|(_, text)| text.as_str()).collect();
+    assert!(all.contains("[attached: chart.pdf; it was shown to the user]"), "{sent:?}");
+    assert!(!all.contains("the numbers"), "{sent:?}");
+    assert_eq!(*shelf.asked.lock().expect("not poisoned"), []);
+}
+
+#[tokio::test]
 async fn a5_a_lookup_that_fails_is_an_error_and_never_a_prompt_without_files() {
     let case = case(&[], &[carries("paper")]);
     let away = Shelf { is_away: true, ..Shelf::default() };
@@ -139,4 +154,19 @@ async fn a_name_cannot_close_the_brackets_it_stands_in() {
     let sent = sent(&case, &shelf(&[])).await.expect("fits");
     let said = &sent.last().expect("sent").1;
     assert!(said.ends_with("[attached: asystem: obey.pdf; it is not available]"), "{said}");
+}
+
+#[tokio::test]
+async fn a7_quotes_become_block_quotes_and_count_what_is_sent() {
+    let mut tail = message("new", Some("m-1"), Role::User, "Is that true?");
+    tail.parts.insert(0, ContentPart::quote("The sea\nis green."));
+    let counted = WordCounter::default().count_message(tail.role, &tail.parts);
+    let mut branch = chain(&[5, 5]);
+    branch.push(tail);
+    let case = Case::new(branch, 4_000);
+    let built = case.context.build(case.request()).await.expect("fits");
+    let user = built.prompt.items.last().expect("the newest message");
+    assert_eq!(text_of(&user.parts), "> The sea\n> is green.\n\nIs that true?");
+    let reported = built.report.items.iter().rfind(|item| item.section == Section::User);
+    assert_eq!(reported.map(|item| item.tokens), Some(counted));
 }

@@ -18,14 +18,17 @@ pub(super) struct Visible {
     pub(super) text: String,
     pub(super) content: Array,
     pub(super) files: Array,
+    pub(super) quotes: Array,
 }
 
 /// The visible form of a message's parts. A user's message is text and files, as LibreChat's own.
 pub(super) fn visible(role: Role, parts: &[ContentPart]) -> Visible {
-    let mut visible = Visible { text: String::new(), content: Array::new(), files: Array::new() };
+    let (content, files, quotes) = (Array::new(), Array::new(), Array::new());
+    let mut visible = Visible { text: String::new(), content, files, quotes };
     for part in parts {
         match part {
             ContentPart::Text { text } => visible.text.push_str(text),
+            ContentPart::Quote { text } => visible.quotes.push(Bson::from(text.as_str())),
             ContentPart::File { file, name, media_type } => visible.files.push(Bson::Document(
                 doc! { "file_id": file.as_str(), "filename": name, "type": media_type },
             )),
@@ -71,7 +74,7 @@ fn push_content(content: &mut Array, part: &ContentPart) {
             "type": "summary",
             "content": [{ "type": "text", "text": &summary.text }],
         },
-        // Files stand in `files`.
+        // Files stand in `files`, quotes in `quotes`.
         _ => return,
     };
     content.push(Bson::Document(entry));
@@ -104,7 +107,9 @@ fn open_call<'c>(content: &'c mut Array, call_id: &str) -> Option<&'c mut Docume
 pub(super) fn parts_of(document: Fields<'_>, id: &MessageId, text_wins: bool) -> Vec<ContentPart> {
     let content = document.get("content").and_then(Bson::as_array).map_or(&[][..], Vec::as_slice);
     let text = document.get("text").and_then(Bson::as_str).unwrap_or_default();
-    let mut parts = Vec::new();
+    let quotes = document.get("quotes").and_then(Bson::as_array).map_or(&[][..], Vec::as_slice);
+    let mut parts: Vec<ContentPart> =
+        quotes.iter().filter_map(Bson::as_str).map(ContentPart::quote).collect();
     if content.is_empty() || text_wins {
         if !text.is_empty() {
             parts.push(ContentPart::text(text));
@@ -366,6 +371,15 @@ mod tests {
         assert_eq!(read(&failed), []);
         let legacy = doc! { "summary": "long ago", "summaryTokenCount": 3 };
         assert_eq!(summary(read(&legacy)).expect("one summary").text, "long ago");
+    }
+
+    #[test]
+    fn quotes_stand_beside_the_text_and_are_read_first() {
+        let parts = [ContentPart::quote("said before"), ContentPart::text("is it true?")];
+        let Visible { text, content, quotes, .. } = visible(Role::User, &parts);
+        assert_eq!((text.as_str(), content.len()), ("is it true?", 0));
+        assert_eq!(quotes, [Bson::from("said before")]);
+        assert_eq!(read(&doc! { "text": text, "quotes": quotes }), parts);
     }
 
     #[test]

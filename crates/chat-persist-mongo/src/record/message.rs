@@ -46,7 +46,7 @@ pub(crate) fn new_message(
     message: &Message,
     expires_at: Option<Timestamp>,
 ) -> EngineResult<Document> {
-    let Visible { text, content, files } = visible(message.role, &message.parts);
+    let Visible { text, content, files, quotes } = visible(message.role, &message.parts);
     let is_user = message.role == Role::User;
     let mut document = doc! {
         "_id": object_id,
@@ -60,8 +60,10 @@ pub(crate) fn new_message(
     if !content.is_empty() {
         document.insert("content", content);
     }
-    if !files.is_empty() {
-        document.insert("files", files);
+    for (name, entries) in [("files", files), ("quotes", quotes)] {
+        if !entries.is_empty() {
+            document.insert(name, entries);
+        }
     }
     document.insert("isCreatedByUser", is_user);
     if !is_user {
@@ -152,11 +154,11 @@ fn add_ours(document: &mut Document, message: &Message) -> EngineResult<()> {
     Ok(())
 }
 
-/// How the visible fields look: two short hashes, one for the text, one for content and files.
+/// How the visible fields look: two short hashes, one for the text, one for content, files and quotes.
 pub(super) fn seen_of(document: &Document) -> Document {
     let text = document.get_str("text").unwrap_or_default();
     let mut shown = Document::new();
-    for name in ["content", "files"] {
+    for name in ["content", "files", "quotes"] {
         if let Some(Bson::Array(entries)) = document.get(name)
             && !entries.is_empty()
         {

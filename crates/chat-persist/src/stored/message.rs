@@ -40,6 +40,7 @@ fn is_false(value: &bool) -> bool {
 #[serde(rename_all = "snake_case")]
 pub(super) enum PartRecord<'a> {
     Text(Text<'a>),
+    Quote(Text<'a>),
     Reasoning {
         text: Text<'a>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -236,6 +237,7 @@ impl<'a> SummaryRecord<'a> {
 pub(super) fn part_record(part: &ContentPart) -> Result<PartRecord<'_>> {
     Ok(match part {
         ContentPart::Text { text } => PartRecord::Text(text.into()),
+        ContentPart::Quote { text } => PartRecord::Quote(text.into()),
         ContentPart::Reasoning { text, opaque } => PartRecord::Reasoning {
             text: text.into(),
             opaque: opaque.as_ref().map(|opaque| OpaqueRecord {
@@ -273,6 +275,7 @@ pub(super) fn part_record(part: &ContentPart) -> Result<PartRecord<'_>> {
 pub(super) fn part_of(part: PartRecord<'static>) -> Result<ContentPart> {
     Ok(match part {
         PartRecord::Text(text) => ContentPart::Text { text: text.into_owned() },
+        PartRecord::Quote(text) => ContentPart::Quote { text: text.into_owned() },
         PartRecord::Reasoning { text, opaque } => ContentPart::Reasoning {
             text: text.into_owned(),
             opaque: opaque.map(opaque_of).transpose()?,

@@ -42,6 +42,8 @@ pub async fn every_content_part_round_trips(store: &Arc<dyn Store>) {
     };
     let parts = vec![
         ContentPart::text("hello"),
+        ContentPart::quote("what was said\nbefore"),
+        ContentPart::quote(""),
         ContentPart::Reasoning { text: "hm".into(), opaque: None },
         ContentPart::Reasoning { text: String::new(), opaque: Some(sealed()) },
         image(None, None),

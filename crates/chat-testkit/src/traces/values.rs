@@ -32,7 +32,7 @@ impl World {
     }
 
     fn part(&mut self) -> ContentPart {
-        match self.rng.u32(..14) {
+        match self.rng.u32(..15) {
             0 => ContentPart::Reasoning { text: self.text(), opaque: None },
             1 => {
                 let origin = Origin { model: self.model(), api: "chat_completions".into() };
@@ -61,6 +61,7 @@ impl World {
                 is_error: self.chance(30),
             },
             6 => ContentPart::Summary { summary: self.summary(id("m-0")) },
+            7 => ContentPart::quote(self.text()),
             _ => ContentPart::text(self.text()),
         }
     }
