@@ -8,8 +8,10 @@
 mod cpu;
 mod history;
 mod local;
+mod long_conversation;
 mod money;
 mod rig;
+mod samples;
 mod store;
 mod store_engine;
 mod store_scene;
