@@ -60,7 +60,7 @@ pub(crate) fn with_text() -> Vec<(&'static str, Vec<u8>)> {
     let json = format!("[{}]", objects.collect::<Vec<_>>().join(",\n"));
     let paragraphs = prose.texts(6_000, 60);
     let html: String = paragraphs.iter().map(|text| format!("<p>{text}<b>end</b></p>\n")).collect();
-    let pages = (0..500).map(|_| prose.lines(40, 9)).collect::<Vec<_>>();
+    let pages = (0..300).map(|_| prose.lines(40, 9)).collect::<Vec<_>>();
     let cells = prose.texts(50_000, 3);
     let cells = borrowed(&cells);
     let sheet: Vec<&[&str]> = cells.chunks(10).collect();

@@ -9,8 +9,13 @@ use std::process::Command;
 use crate::services::{Service, Services};
 use crate::{shell, weights};
 
-/// What the benches are made of: themselves, the fake provider, and the program that reads files.
-const PACKAGES: [&str; 3] = ["chat-bench", "chat-tests", "chat-attachments"];
+/// The packages and their programs: the benches, the fake provider, and what reads files. No other program of
+/// those packages: to link one with optimisation takes minutes.
+const PROGRAMS: [(&str, &str); 3] = [
+    ("chat-bench", "chat-bench"),
+    ("chat-tests", "fake-provider"),
+    ("chat-attachments", "chat-extract"),
+];
 
 /// What measures every engine.
 const ON_ENGINES: [&str; 2] = ["store", "money"];
@@ -24,8 +29,10 @@ const ON_MODELS: [(&str, &weights::Model); 2] =
 /// # Errors
 /// The benches do not build, a server or a model cannot be had, or one fails.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let mut build = shell::cargo(["build", "--release", "--bins"]);
-    build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    let mut build = shell::cargo(["build", "--release"]);
+    for (package, program) in PROGRAMS {
+        build.args(["--package", package, "--bin", program]);
+    }
     shell::run_aside(&mut build)?;
     let is_asked = |name: &str| {
         arguments.is_empty() || arguments.iter().any(|argument| argument.as_str() == name)
