@@ -1,15 +1,29 @@
 //! Benchmarks: every figure beside its target, as ratios taken side by side in one run.
 //!
-//! `chat-bench [turn|history|tokens|local|store|store-ENGINE|money|money-ENGINE]…`; without arguments all that need no
-//! server. Writes JSON to `target/bench/`. Run by `cargo xtask bench`, which builds in release mode.
+//! `chat-bench [turn|history|context|tokens|local|store|store-ENGINE|money|money-ENGINE]…`; without arguments all
+//! that need no server. Writes JSON to `target/bench/`. Run by `cargo xtask bench`, which builds in release mode.
 
 #![expect(clippy::print_stdout, reason = "standard output is this program's result")]
 
+mod context;
+mod context_corpus;
+mod context_embedding;
+mod context_extraction;
+mod context_files;
+mod context_hostile;
+mod context_prompt;
+mod context_retrieval;
 mod cpu;
 mod history;
+mod hostile_files;
 mod local;
+mod long_conversation;
 mod money;
+// The same files as in the tests of the crate that reads them.
+#[path = "../../crates/chat-attachments/tests/support/files.rs"]
+mod office_files;
 mod rig;
+mod samples;
 mod store;
 mod store_engine;
 mod store_scene;
@@ -38,6 +52,7 @@ async fn main() -> anyhow::Result<()> {
         let table = match name.as_str() {
             "turn" => as_a_task(turn::run()).await?,
             "history" => as_a_task(history::run()).await?,
+            "context" => as_a_task(context::run()).await?,
             "tokens" => tokens::run(&repository)?,
             "local" => local::run().await?,
             other => match Engine::of_bench(other) {
@@ -46,8 +61,8 @@ async fn main() -> anyhow::Result<()> {
                     match Engine::ALL.into_iter().find(|engine| money::name(*engine) == other) {
                         Some(engine) => as_a_task(money::run(engine)).await?,
                         None => anyhow::bail!(
-                            "there is no bench {other}: turn, history, tokens, local, and store and \
-                         money, on all engines or as store-sqlite, -postgres, -mongo"
+                            "there is no bench {other}: turn, history, context, tokens, local, and \
+                         store and money, on all engines or as store-sqlite, -postgres, -mongo"
                         ),
                     }
                 }
@@ -63,7 +78,7 @@ async fn main() -> anyhow::Result<()> {
 /// `money` mean all engines.
 fn names(asked: Vec<String>) -> Vec<String> {
     let asked = if asked.is_empty() {
-        ["turn", "history", "tokens", "local", "store-sqlite", "money-sqlite"]
+        ["turn", "history", "context", "tokens", "local", "store-sqlite", "money-sqlite"]
             .map(str::to_owned)
             .to_vec()
     } else {

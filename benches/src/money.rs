@@ -11,9 +11,9 @@ use chat_core::TurnRequest;
 use chat_types::{AccountId, Money, Scope, StepKey, Timestamp, Tokens, TurnId, UserId};
 
 use crate::rig::{Metering, Rig};
-use crate::store::milliseconds;
+use crate::samples::{count, milliseconds, percentile};
 use crate::store_engine::{Engine, Opened};
-use crate::table::{Table, Target, percentile};
+use crate::table::{Table, Target};
 
 /// Tasks at a time, and pairs of a hold and a settlement of each.
 const TASKS: usize = 16;
@@ -134,7 +134,9 @@ async fn metering(table: &mut Table) -> anyhow::Result<()> {
     let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
     let [with, without] = &folders;
     let metered = Rig::start(with.path(), BEHAVIOUR, 16_384).await?;
-    let unmetered = Rig::start_with(without.path(), BEHAVIOUR, 16_384, Metering::Off).await?;
+    let unmetered =
+        Rig::start_with(without.path(), BEHAVIOUR, 16_384, Metering::Off, |builder| builder)
+            .await?;
     let (mut direct, mut on, mut off) = (Vec::new(), Vec::new(), Vec::new());
     let (mut on_settled, mut off_settled) = (Vec::new(), Vec::new());
     for round in 0..WARM_UP_ROUNDS + ROUNDS {
@@ -184,8 +186,4 @@ async fn turns(
         settled.push(milliseconds(start));
     }
     Ok(())
-}
-
-fn count(number: usize) -> f64 {
-    u32::try_from(number).map_or(0.0, f64::from)
 }

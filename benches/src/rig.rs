@@ -64,15 +64,16 @@ impl Rig {
         behaviour: &str,
         window_tokens: u64,
     ) -> anyhow::Result<Self> {
-        Self::start_with(folder, behaviour, window_tokens, Metering::On).await
+        Self::start_with(folder, behaviour, window_tokens, Metering::On, |builder| builder).await
     }
 
-    /// The same with or without metering.
+    /// The same with or without metering, and with what `equip` gives the runtime.
     pub(crate) async fn start_with(
         folder: &Path,
         behaviour: &str,
         window_tokens: u64,
         metering: Metering,
+        equip: impl FnOnce(BaseClientBuilder) -> BaseClientBuilder,
     ) -> anyhow::Result<Self> {
         let provider = FakeProvider::spawn_with(&FakeProviderOptions::default())
             .context("the fake provider did not start")?;
@@ -110,7 +111,7 @@ impl Rig {
                 prices,
             ),
         };
-        let client = builder.start().await?;
+        let client = equip(builder).start().await?;
         Ok(Self { provider, store, client, transport, model })
     }
 

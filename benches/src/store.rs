@@ -9,9 +9,10 @@ use std::time::Instant;
 use chat_persist::{ConversationCursor, ConversationQuery};
 use chat_types::{Timestamp, UserId};
 
+use crate::samples::{count, milliseconds, percentile};
 use crate::store_engine::{Engine, Opened};
 use crate::store_scene::{CONVERSATIONS, Line, TurnMaker, conversations, line, listed_id};
-use crate::table::{Table, Target, percentile};
+use crate::table::{Table, Target};
 
 /// Turns of one task in the latency part.
 const TURNS_ALONE: usize = 400;
@@ -165,12 +166,4 @@ async fn listings(opened: &Arc<Opened>, table: &mut Table) -> anyhow::Result<()>
         table.add("listing: middle page over first", middle / first, "x", Target::AtMost(2.0));
     }
     Ok(())
-}
-
-pub(crate) fn milliseconds(start: Instant) -> f64 {
-    start.elapsed().as_secs_f64() * 1_000.0
-}
-
-fn count(number: usize) -> f64 {
-    u32::try_from(number).map_or(0.0, f64::from)
 }

@@ -17,7 +17,7 @@ use chat_types::{
 };
 use chat_usage::UsageRow;
 
-use crate::store::milliseconds;
+use crate::samples::milliseconds;
 use crate::store_engine::Opened;
 
 /// Conversations of the user whose lists are measured.

@@ -87,10 +87,3 @@ impl Table {
         Ok(())
     }
 }
-
-/// The value below which `percent` of `samples` lie; 0 without samples.
-pub(crate) fn percentile(samples: &mut [f64], percent: usize) -> f64 {
-    samples.sort_by(f64::total_cmp);
-    let at = samples.len().saturating_sub(1).saturating_mul(percent) / 100;
-    samples.get(at).copied().unwrap_or(0.0)
-}

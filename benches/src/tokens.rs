@@ -49,7 +49,11 @@ pub(crate) fn run(repository: &Path) -> anyhow::Result<Table> {
 }
 
 /// Texts of the repository with these endings, up to `bytes_max`.
-fn gather(repository: &Path, endings: &[&str], bytes_max: usize) -> anyhow::Result<String> {
+pub(crate) fn gather(
+    repository: &Path,
+    endings: &[&str],
+    bytes_max: usize,
+) -> anyhow::Result<String> {
     let mut text = String::new();
     let mut folders: Vec<PathBuf> = vec![repository.to_owned()];
     while let Some(folder) = folders.pop() {

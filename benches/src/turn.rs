@@ -7,7 +7,8 @@ use chat_core::TurnRequest;
 
 use crate::cpu::process_seconds;
 use crate::rig::{Rig, Times};
-use crate::table::{Table, Target, percentile};
+use crate::samples::{count, percentile};
+use crate::table::{Table, Target};
 
 /// Turns of one user in the latency part.
 const TURNS_ALONE: usize = 300;
@@ -145,8 +146,4 @@ async fn together(rig: &Arc<Rig>, directly: bool) -> anyhow::Result<f64> {
     }
     let turns = count(USERS * TURNS_EACH) * if directly { 4.0 } else { 1.0 };
     Ok(turns / start.elapsed().as_secs_f64())
-}
-
-fn count(number: usize) -> f64 {
-    u32::try_from(number).map_or(0.0, f64::from)
 }
