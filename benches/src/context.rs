@@ -1,19 +1,22 @@
 //! `bench context`: what goes into a prompt, and what it costs to have it: the branch, files, vectors, sources.
-//!
-//! Each part is a file of its own: `context_prompt`, `context_extraction`, `context_embedding`,
-//! `context_retrieval`, `context_hostile`.
+
+mod corpus;
+mod embedding;
+mod extraction;
+mod files;
+mod hostile;
+mod hostile_files;
+mod prompt;
+mod retrieval;
 
 use crate::table::Table;
-use crate::{
-    context_embedding, context_extraction, context_hostile, context_prompt, context_retrieval,
-};
 
 pub(crate) async fn run() -> anyhow::Result<Table> {
     let mut table = Table::new("context");
-    context_prompt::measure(&mut table).await?;
-    context_extraction::measure(&mut table).await?;
-    context_embedding::measure(&mut table).await?;
-    context_retrieval::measure(&mut table).await?;
-    context_hostile::measure(&mut table).await?;
+    prompt::measure(&mut table).await?;
+    extraction::measure(&mut table).await?;
+    embedding::measure(&mut table).await?;
+    retrieval::measure(&mut table).await?;
+    hostile::measure(&mut table).await?;
     Ok(table)
 }

@@ -6,16 +6,8 @@
 #![expect(clippy::print_stdout, reason = "standard output is this program's result")]
 
 mod context;
-mod context_corpus;
-mod context_embedding;
-mod context_extraction;
-mod context_files;
-mod context_hostile;
-mod context_prompt;
-mod context_retrieval;
 mod cpu;
 mod history;
-mod hostile_files;
 mod local;
 mod long_conversation;
 mod money;

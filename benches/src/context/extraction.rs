@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use chat_attachments::{Extractor, ExtractorConfig, FileKind, ImageBounds, Source, sniff};
 
-use crate::context_files::{extracting_program, photo, with_text};
+use super::files::{extracting_program, photo, with_text};
 use crate::samples::{count, milliseconds, percentile};
 use crate::table::{Table, Target};
 

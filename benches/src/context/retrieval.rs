@@ -1,7 +1,7 @@
 //! What looking up sources adds to the first delta of a turn, over 100,000 chunks of one owner.
 //!
 //! Words and vectors, fused; the query is embedded by the real model, the chunks' vectors are drawn (see
-//! `context_corpus`). Turns without and with sources are taken alternately, on two runtimes that differ in
+//! `corpus`). Turns without and with sources are taken alternately, on two runtimes that differ in
 //! nothing else.
 
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use chat_rag_local::{LocalRag, LocalRagConfig};
 use chat_types::{Cursor, EventKind, Scope};
 use futures::StreamExt as _;
 
-use crate::context_corpus::{CHUNKS, Words, fill};
-use crate::context_embedding::loaded_embedder;
+use super::corpus::{CHUNKS, Words, fill};
+use super::embedding::loaded_embedder;
 use crate::rig::{Metering, Rig};
 use crate::samples::{count, percentile};
 use crate::table::{Table, Target};
@@ -41,6 +41,8 @@ pub(crate) async fn measure(table: &mut Table) -> anyhow::Result<()> {
     let mut config = RetrievalConfig::default();
     // A search that is too late ends the bench, it does not make turns fast.
     config.on_failure = FailurePolicy::Required;
+    // Drawn vectors point nowhere; without a floor turns get as many sources as they can.
+    config.score_min = 0.0;
     let retrieval = Retrieval::new("local", Arc::new(index.clone()), config)?;
     let equip = |builder: chat_core::BaseClientBuilder| builder.retrieval(retrieval);
     let with_folder = with_folder.path();

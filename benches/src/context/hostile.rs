@@ -13,8 +13,8 @@ use chat_attachments::{Extractor, ExtractorConfig, FileCaps, FileKind, FileLibra
 use chat_core::{BaseClient, BaseClientBuilder, TurnRequest};
 use chat_types::{Scope, SystemClock, UuidIds};
 
-use crate::context_files::extracting_program;
-use crate::hostile_files::hostile_files;
+use super::files::extracting_program;
+use super::hostile_files::hostile_files;
 use crate::rig::{Metering, Rig, Times};
 use crate::samples::{count, percentile};
 use crate::table::{Table, Target};
