@@ -3,7 +3,8 @@
 //!
 //! Not here: reading and caching them (`chat-attachments`), where their text stands (`chat-context`).
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use chat_context::{DeliveredFile, FileForm, FileReadError, FileReader};
 use chat_provider::Media;
 use chat_tokens::TokenCounter;
 use chat_types::{ContentPart, FileId, FileRecord, ModelInfo, Scope, Tokens};
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 
 use crate::inner::Inner;
 use crate::{BaseClient, Result, TurnError};
@@ -98,6 +99,8 @@ pub(crate) struct PromptFiles<'a> {
     pub(crate) counter: &'a dyn TokenCounter,
     /// What the prompt may have in all: what the caps are shares of.
     pub(crate) input: Tokens,
+    /// The bytes of files that can go along as they are, until it is known which do.
+    pub(crate) native: Mutex<HashMap<FileId, Media>>,
 }
 
 /// A file before the texts are cut to their shares.
@@ -153,8 +156,15 @@ impl PromptFiles<'_> {
         let name = &record.name;
         let decided = deliver(kind, self.info.modalities, None, None);
         match decided.how {
+            // Read now: one that cannot be read must not end the turn, nor all those after it.
             Delivery::Native => {
-                return Chosen::Ready(FileForm::Native, format!("{name}: {}", decided.reason));
+                return match self.media_of(record).await {
+                    Ok(media) => {
+                        self.native().insert(record.id.clone(), media);
+                        Chosen::Ready(FileForm::Native, format!("{name}: {}", decided.reason))
+                    }
+                    Err(error) => Chosen::Ready(FileForm::Absent, format!("{name}: {error}")),
+                };
             }
             Delivery::None => {
                 return Chosen::Ready(FileForm::Absent, format!("{name}: {}", decided.reason));
@@ -174,16 +184,17 @@ impl PromptFiles<'_> {
         Chosen::Ready(FileForm::Absent, format!("{name}: {}", decided.reason))
     }
 
-    /// The bytes of the files that go along as they are.
-    pub(crate) async fn media(&self, native: &[FileId]) -> Result<Vec<Media>> {
-        if native.is_empty() {
-            return Ok(Vec::new());
-        }
-        let records = self.inner.store.files(self.scope, native).await?;
-        try_join_all(records.iter().map(|record| self.media_of(record))).await
+    fn native(&self) -> MutexGuard<'_, HashMap<FileId, Media>> {
+        self.native.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn media_of(&self, record: &FileRecord) -> Result<Media> {
+    /// The bytes of the files that go along as they are; a second call has none of them.
+    pub(crate) fn media(&self, native: &[FileId]) -> Vec<Media> {
+        let mut read = self.native();
+        native.iter().filter_map(|file| read.remove(file)).collect()
+    }
+
+    async fn media_of(&self, record: &FileRecord) -> std::result::Result<Media, FileError> {
         let library = &self.files.library;
         let (media_type, bytes) = match FileKind::of_media_type(&record.media_type) {
             FileKind::Image => {

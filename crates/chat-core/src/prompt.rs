@@ -3,7 +3,7 @@
 //! What stands outside of the conversation (retrieved sources, the branch's previous prompt) is
 //! looked up at the same time, then everything is built and translated for the model.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use chat_context::rag::{Citation, RetrievalRequest, Retrieved, citations};
 use chat_context::{BuiltContext, ContextRequest, FileReader, PreviousPrompt, RetrievalSection};
@@ -63,6 +63,7 @@ pub(crate) async fn build_prompt(
         info,
         counter: counter.as_ref(),
         input,
+        native: Mutex::default(),
     });
     let mut context = inner
         .context
@@ -81,7 +82,7 @@ pub(crate) async fn build_prompt(
     context.report.input_band = Some(inner.calibrations.band(&info.model, &context.report));
     context.report.notes.extend(inner.summary_failures.note(&plan.turn.conversation));
     let media = match &files {
-        Some(files) => files.media(&context.native_files).await?,
+        Some(files) => files.media(&context.native_files),
         None => Vec::new(),
     };
     let prepared = provider.prepare(&ModelRequest {

@@ -32,6 +32,9 @@ impl ErrorBand {
 const COUNTED_PERMILLE: u32 = 20;
 /// A ratio found once is not kept exactly by the next prompt.
 const CALIBRATED_PERMILLE_MIN: u32 = 50;
+/// What few samples have not shown yet, shared by how many there are: of three prompts the next one may
+/// differ by a third more than they do among themselves, of a hundred by a hundredth.
+const UNSEEN_PERMILLE: u32 = 1_000;
 /// Estimates lean high: they are up to three times the real number, and for dense text (base64,
 /// hex) the real number is up to half more.
 const ESTIMATED_LOW_PERMILLE: u32 = 333;
@@ -39,7 +42,7 @@ const ESTIMATED_HIGH_PERMILLE: u32 = 1_500;
 
 /// How far `tokens` of this provenance can be off; the weakest provenance of a sum decides.
 ///
-/// A calibrated total takes its band from the ratios that were seen; without the calibration it is
+/// A calibrated total takes its band from the ratios that were seen and how many there are; without the calibration it is
 /// taken for an estimate.
 #[must_use]
 pub fn error_band(
@@ -51,10 +54,7 @@ pub fn error_band(
         Provenance::Reported => (1_000, 1_000),
         Provenance::Counted => around(COUNTED_PERMILLE, COUNTED_PERMILLE),
         Provenance::Calibrated => match calibration.and_then(Spread::of) {
-            Some(spread) => around(
-                spread.below_permille.max(CALIBRATED_PERMILLE_MIN),
-                spread.above_permille.max(CALIBRATED_PERMILLE_MIN),
-            ),
+            Some(Spread { below, above }) => around(below, above),
             None => (ESTIMATED_LOW_PERMILLE, ESTIMATED_HIGH_PERMILLE),
         },
         _ => (ESTIMATED_LOW_PERMILLE, ESTIMATED_HIGH_PERMILLE),
@@ -66,20 +66,24 @@ fn around(below: u32, above: u32) -> (u32, u32) {
     (1_000_u32.saturating_sub(below), 1_000_u32.saturating_add(above))
 }
 
-/// How far from the ratio that is used the ratios lie that were seen.
+/// How far from the ratio that is used others may lie, in permille of it.
 struct Spread {
-    below_permille: u32,
-    above_permille: u32,
+    below: u32,
+    above: u32,
 }
 
 impl Spread {
     fn of(calibration: &Calibration) -> Option<Self> {
         let used = calibration.step_permille()?;
         let (low, high) = calibration.spread_permille();
-        let share = |difference: u32| difference.saturating_mul(1_000).div_ceil(used.max(1));
+        let unseen = UNSEEN_PERMILLE / calibration.samples().max(1);
+        let share = |difference: u32| {
+            let seen = difference.saturating_mul(1_000).div_ceil(used.max(1));
+            seen.saturating_add(unseen).max(CALIBRATED_PERMILLE_MIN)
+        };
         Some(Self {
-            below_permille: share(used.saturating_sub(low)),
-            above_permille: share(high.saturating_sub(used)),
+            below: share(used.saturating_sub(low)),
+            above: share(high.saturating_sub(used)),
         })
     }
 }

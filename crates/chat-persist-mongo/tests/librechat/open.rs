@@ -283,6 +283,15 @@ async fn a_conversation_is_continued_and_its_models_read_it() {
     store.close().await;
 }
 
+fn summary_up_to(message: &MessageId) -> Summary {
+    Summary {
+        text: "A cat of 42 cm.".into(),
+        covers_to: message.clone(),
+        covered: ContentHash::of(["a cat"]),
+        prompt_version: Some(1),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kept_summary_is_what_its_models_read() {
     let peer = Peer::new().await;
@@ -293,12 +302,7 @@ async fn a_kept_summary_is_what_its_models_read() {
         let (id, message) = (conversation.parse().expect("valid"), uuid(name));
         let before = store.message(&scope, &id, &message).await.expect("reads").expect("is there");
         let seen_before = peer.sees(conversation).await;
-        let summary = Summary {
-            text: "A cat of 42 cm.".into(),
-            covers_to: message.clone(),
-            covered: ContentHash::of(["a cat"]),
-            prompt_version: Some(1),
-        };
+        let summary = summary_up_to(&message);
         store.keep_summary(&scope, &id, &summary).await.expect("keeps");
         let now = store.message(&scope, &id, &message).await.expect("reads");
         assert_eq!(now, Some(Message { summary: Some(summary.clone()), ..before }));
@@ -353,6 +357,8 @@ async fn documents_are_stored_like_this() {
     new.model = Some("openai/gpt-4o".parse().expect("valid"));
     new.options.temperature = Some(0.5);
     whole_turn(&store, &scope, &new, None, 71).await;
+    let summary = summary_up_to(&uuid(72));
+    store.keep_summary(&scope, &new.id, &summary).await.expect("keeps");
     let mut shown = serde_json::Map::new();
     for name in ["conversations", "messages"] {
         let documents = peer.fresh.database().collection(name);
