@@ -2,7 +2,8 @@
 //! of their own, or not at all.
 //!
 //! A file's text enters a prompt once, at the newest message that carries the file; older ones name
-//! it. Files of a reply were made to be shown: they are named, never sent. Not here: reading and extracting files, and what a model can take (the reader's).
+//! it. Files of a reply were made to be shown: they are named, never sent. Not here: reading and
+//! extracting files, and what a model can take (the reader's).
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
@@ -108,7 +109,7 @@ impl Files {
                     ContentPart::text(text.clone())
                 }
                 Some(FileForm::Text(_)) => mention(part, "its text stands below"),
-                Some(FileForm::Absent) => mention(part, "this model cannot read it"),
+                Some(FileForm::Absent) => mention(part, "its content is not in this prompt"),
                 None => mention(part, "it is not available"),
             };
         }

@@ -134,7 +134,7 @@ async fn a6_a_file_goes_as_itself_as_text_or_not_at_all_and_the_report_says_why(
             ContentPart::text("what do you see?"),
             carries("native"),
             ContentPart::text("words"),
-            ContentPart::text("[attached: absent.pdf; this model cannot read it]"),
+            ContentPart::text("[attached: absent.pdf; its content is not in this prompt]"),
         ]
     );
     assert_eq!(built.native_files, [file("native")]);
