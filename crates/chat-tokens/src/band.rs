@@ -30,8 +30,9 @@ impl ErrorBand {
 /// A count with the model's own tokenizer is exact for text; framing and tool schemas, which
 /// vendors do not publish in full, are what is left.
 const COUNTED_PERMILLE: u32 = 20;
-/// A ratio found once is not kept exactly by the next prompt.
-const CALIBRATED_PERMILLE_MIN: u32 = 50;
+/// A prompt of another kind than all before it (another script, another format) lies a little further out
+/// than they did.
+const CALIBRATED_PERMILLE: u32 = 50;
 /// What few samples have not shown yet, shared by how many there are: of three prompts the next one may
 /// differ by a third more than they do among themselves, of a hundred by a hundredth.
 const UNSEEN_PERMILLE: u32 = 1_000;
@@ -79,7 +80,7 @@ impl Spread {
         let unseen = UNSEEN_PERMILLE / calibration.samples().max(1);
         let share = |difference: u32| {
             let seen = difference.saturating_mul(1_000).div_ceil(used.max(1));
-            seen.saturating_add(unseen).max(CALIBRATED_PERMILLE_MIN)
+            seen.saturating_add(unseen).saturating_add(CALIBRATED_PERMILLE)
         };
         Some(Self {
             below: share(used.saturating_sub(low)),
