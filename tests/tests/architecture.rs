@@ -125,6 +125,9 @@ const VENDOR_LIBRARIES: &[&str] = &[
 const INHERITED: [&str; 6] =
     ["version", "edition", "rust-version", "license", "repository", "publish"];
 
+/// The folders of `chat-core`, lowest first: each may name those before it.
+const ROOMS: [&str; 5] = ["money", "events", "process", "step", "turn"];
+
 struct Member {
     name: String,
     manifest: PathBuf,
@@ -313,6 +316,29 @@ fn the_conductor_links_no_leaf() {
         assert!(!(linked && *floor > Conductor), "chat-core links {name}");
         assert!(!(linked && *name == "chat-transport"), "chat-core links {name}");
     }
+}
+
+#[test]
+fn the_conductors_rooms_know_only_rooms_below() {
+    let source = root().join("crates/chat-core/src");
+    let mut upward = Vec::new();
+    let mut rooms = Vec::new();
+    for folder in std::fs::read_dir(&source).unwrap().map(|entry| entry.unwrap().path()) {
+        let Ok(files) = std::fs::read_dir(&folder) else { continue };
+        let room = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        let floor = ROOMS.iter().position(|known| *known == room);
+        let above = &ROOMS[floor.unwrap_or_else(|| panic!("{room} has no floor in ROOMS")) + 1..];
+        for file in files.map(|entry| entry.unwrap().path()) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let names = |room: &&&str| text.contains(&format!("crate::{room}::"));
+            upward.extend(
+                above.iter().filter(names).map(|room| format!("{} -> {room}", file.display())),
+            );
+        }
+        rooms.push(room);
+    }
+    assert!(upward.is_empty(), "a room names one above it: {upward:#?}");
+    assert_eq!(rooms.len(), ROOMS.len(), "{rooms:?}");
 }
 
 #[test]

@@ -9,9 +9,9 @@ use chat_provider::ProviderRegistry;
 use chat_types::{Change, Conversation, ConversationId, ConversationPatch, Cursor, Scope, TurnId};
 use chat_usage::UsageRecorder;
 
+use crate::events::live::StopCause;
+use crate::events::replay::{self, EventStream};
 use crate::inner::Inner;
-use crate::live::StopCause;
-use crate::replay::{self, EventStream};
 use crate::{PaidCall, Recovered, Result, Turn, TurnRequest};
 
 /// Conducts turns over the ports it was built from. A clone is the same client.
@@ -34,7 +34,7 @@ impl BaseClient {
     /// `TurnError` if the turn was not accepted: then nothing was written. What goes wrong later
     /// is told by the turn's last event.
     pub async fn send_message(&self, scope: &Scope, request: TurnRequest) -> Result<Turn> {
-        let taken = crate::intake::take(&self.inner, scope, &request).await?;
+        let taken = crate::turn::intake::take(&self.inner, scope, &request).await?;
         let turn = taken.turn;
         Ok(Turn {
             client: self.clone(),
@@ -162,13 +162,13 @@ impl BaseClient {
     /// # Errors
     /// `Store`, `Balance`: what was not finished is found again.
     pub async fn recover(&self) -> Result<Recovered> {
-        crate::recovery::recover(&self.inner).await
+        crate::process::recovery::recover(&self.inner).await
     }
 
     /// Ends gracefully: takes no new turns, gives the running ones `drain_ms`, then interrupts
     /// them with what they have, and returns when everything is durable and settled, and the notices
     /// that the sink takes are delivered.
     pub async fn drain(&self) {
-        crate::owner::drain(&self.inner).await;
+        crate::process::owner::drain(&self.inner).await;
     }
 }

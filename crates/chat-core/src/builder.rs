@@ -13,20 +13,21 @@ use chat_provider::ProviderRegistry;
 use chat_types::{Clock, IdSource, IdSourceExt, SystemClock, UuidIds};
 use chat_usage::{PriceBook, UsageRecorder, UsageStore};
 
-use crate::accounts::{AccountPolicy, OneAccountPerUser};
 use crate::base_client::BaseClient;
 use crate::calibrations::Calibrations;
 use crate::config::TurnConfig;
 use crate::files::Files;
 use crate::hooks::{LifecycleObserver, PromptGuard};
 use crate::inner::Inner;
-use crate::lease::NEVER_LEASED;
-use crate::notices::Notices;
-use crate::summaries::{Summaries, SummaryFailures};
+use crate::money::accounts::{AccountPolicy, OneAccountPerUser};
+use crate::process::lease::NEVER_LEASED;
+use crate::process::notices::Notices;
+use crate::process::{notices, owner};
 use crate::task_scope::TaskScope;
-use crate::titles::Titles;
 use crate::tools::Toolbox;
-use crate::{Result, TurnError, notices, owner};
+use crate::turn::summaries::{Summaries, SummaryFailures};
+use crate::turn::titles::Titles;
+use crate::{Result, TurnError};
 
 /// Collects ports and limits; everything but the ports has a default.
 #[derive(Debug)]

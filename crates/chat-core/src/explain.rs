@@ -6,11 +6,11 @@ use chat_types::{
 };
 use chat_usage::{GrantRequest, Quote};
 
-use crate::conductor::REPLY_STEP;
 use crate::inner::Inner;
-use crate::intake::resolve;
-use crate::prompt::{BuiltPrompt, build_prompt};
 use crate::step::shape_of;
+use crate::turn::conductor::REPLY_STEP;
+use crate::turn::intake::resolve;
+use crate::turn::prompt::{BuiltPrompt, build_prompt};
 use crate::{BaseClient, Result, TurnRequest};
 
 /// What a turn would do.

@@ -17,19 +17,19 @@ use chat_types::{
 };
 use chat_usage::{GrantRequest, UsageError, UsageRecorder};
 
-use crate::accounts::{AccountPolicy, PaidCall};
-use crate::billing::ClosedStep;
 use crate::calibrations::Calibrations;
 use crate::config::TurnConfig;
+use crate::events::live::LiveTurn;
 use crate::files::Files;
 use crate::hooks::{LifecycleEvent, LifecycleObserver, PromptGuard};
-use crate::live::LiveTurn;
-use crate::notices::Notices;
+use crate::money::accounts::{AccountPolicy, PaidCall};
+use crate::money::billing::ClosedStep;
 use crate::patience::persistently;
-use crate::summaries::{Summaries, SummaryFailures};
+use crate::process::notices::Notices;
 use crate::task_scope::TaskScope;
-use crate::titles::Titles;
 use crate::tools::Toolbox;
+use crate::turn::summaries::{Summaries, SummaryFailures};
+use crate::turn::titles::Titles;
 use crate::{Result, TurnError};
 
 pub(crate) struct Inner {

@@ -16,7 +16,7 @@ use chat_types::{
 };
 
 use crate::inner::Inner;
-use crate::plan::StoredBranch;
+use crate::turn::plan::StoredBranch;
 use crate::{BaseClient, Result, TurnError};
 
 /// The most messages that are replayed: a simulation is for looking at, and each turn of it builds a

@@ -3,6 +3,10 @@
 //! Bytes leave only when hold and first attempt are durable. Not here: what the call says, and what
 //! its end means for the turn.
 
+pub(crate) mod gate;
+pub(crate) mod metered;
+pub(crate) mod side_calls;
+
 use std::sync::Arc;
 
 use chat_persist::{AttemptAmount, Fence, NewStep, PersistError, PersistErrorKind};
@@ -13,14 +17,15 @@ use chat_types::{
 };
 use chat_usage::{CallShape, GrantRequest};
 
-use crate::billing::{AttemptEnd, StepBill};
-use crate::gate::JournalGate;
+use crate::TurnError;
+use crate::events::listen::Heard;
+use crate::events::narrate::Narrator;
 use crate::hooks::LifecycleEvent;
 use crate::inner::Inner;
-use crate::listen::Heard;
-use crate::narrate::Narrator;
+use crate::money::billing::{AttemptEnd, StepBill};
 use crate::patience::persistently;
-use crate::{TurnError, lease};
+use crate::process::lease;
+use crate::step::gate::JournalGate;
 
 /// A call that is ready to be made.
 #[derive(Debug)]

@@ -1,5 +1,17 @@
 //! The handle of a turn.
 
+pub(crate) mod compact;
+pub(crate) mod conduct;
+pub(crate) mod conductor;
+pub(crate) mod ending;
+pub(crate) mod intake;
+pub(crate) mod place;
+pub(crate) mod plan;
+pub(crate) mod prompt;
+pub(crate) mod rounds;
+pub(crate) mod summaries;
+pub(crate) mod titles;
+
 use std::fmt;
 
 use chat_persist::StopAck;

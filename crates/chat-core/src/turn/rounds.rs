@@ -5,12 +5,12 @@ use chat_persist::PersistErrorKind;
 use chat_types::{ContentPart, FinishReason, Purpose, StepKey, TurnState};
 use futures::future::join_all;
 
-use crate::conductor::Conductor;
-use crate::ending::End;
-use crate::live::StopCause;
-use crate::prompt::build_prompt;
+use crate::events::live::StopCause;
 use crate::step::{FencedOut, StepRow};
 use crate::tools::{ToolCall, ToolFailure, ToolResult, Toolbox};
+use crate::turn::conductor::Conductor;
+use crate::turn::ending::End;
+use crate::turn::prompt::build_prompt;
 
 /// Calls of one round that are run; the model is told that the rest were not.
 const CALLS_MAX: usize = 32;

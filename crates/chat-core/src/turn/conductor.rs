@@ -6,12 +6,12 @@ use chat_tokens::TokenCounter;
 use chat_types::{ContentPart, ContextReport, MessageId, Purpose, TokenCount};
 use tokio::time::Instant;
 
+use crate::events::live::LiveTurn;
+use crate::events::narrate::Narrator;
+use crate::events::turn_log::TurnLog;
 use crate::inner::Inner;
-use crate::live::LiveTurn;
-use crate::narrate::Narrator;
-use crate::plan::{Answerer, Plan};
-use crate::side_calls::SideCalls;
-use crate::turn_log::TurnLog;
+use crate::step::side_calls::SideCalls;
+use crate::turn::plan::{Answerer, Plan};
 
 /// A turn's first step is its reply.
 pub(crate) const REPLY_STEP: u32 = 1;

@@ -15,10 +15,11 @@ use chat_types::{
 };
 use futures::stream::{BoxStream, Stream, StreamExt};
 
-use crate::feed::Read;
+use crate::events::feed::Read;
+use crate::events::live::LiveTurn;
 use crate::inner::Inner;
-use crate::live::LiveTurn;
-use crate::{Result, TurnError, billing};
+use crate::money::billing;
+use crate::{Result, TurnError};
 
 /// Events handed to a reader at a time: bounds what a slow reader holds.
 const EVENTS_PER_READ: usize = 256;

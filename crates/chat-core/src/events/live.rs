@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chat_types::{Scope, TurnId};
 use tokio::sync::watch;
 
-use crate::feed::Feed;
+use crate::events::feed::Feed;
 
 /// Who wants the turn to end early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use chat_types::{ContentPart, EventKind, PartAssembler, TurnEvent};
 use futures::future::BoxFuture;
 use tokio::time::{Duration, Instant};
 
-use crate::live::LiveTurn;
+use crate::events::live::LiveTurn;
 use crate::patience::persistently;
 
 /// How much may wait before it is written.

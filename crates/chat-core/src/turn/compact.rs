@@ -2,9 +2,9 @@
 
 use chat_types::{MessageId, TurnFailure, TurnState};
 
-use crate::conductor::Conductor;
-use crate::ending::End;
-use crate::summaries::{NotMade, SummaryJob};
+use crate::turn::conductor::Conductor;
+use crate::turn::ending::End;
+use crate::turn::summaries::{NotMade, SummaryJob};
 
 impl Conductor<'_> {
     /// Summarises the branch up to and including the message that the turn names. A stop or the

@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use crate::Recovered;
+use crate::events::live::StopCause;
 use crate::inner::Inner;
-use crate::lease::{BEATS_PER_LEASE, NEVER_LEASED, ensure_lease};
-use crate::live::StopCause;
-use crate::{Recovered, notices, reaper};
+use crate::process::lease::{BEATS_PER_LEASE, NEVER_LEASED, ensure_lease};
+use crate::process::{notices, reaper};
 
 /// The one task per process that keeps the lease, reads stop flags and sweeps up. Ends when the
 /// client is gone.
@@ -77,7 +78,7 @@ pub(crate) async fn drain(inner: &Arc<Inner>) {
 /// One sweep. Whatever fails is found again by the next one.
 async fn sweep_up(inner: &Arc<Inner>) {
     reaper::write_settled_marks(inner).await;
-    match crate::recovery::recover(inner).await {
+    match crate::process::recovery::recover(inner).await {
         Ok(recovered) if recovered != Recovered::default() => {
             tracing::info!(?recovered, "unfinished business was put right");
         }

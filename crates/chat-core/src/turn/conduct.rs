@@ -13,21 +13,21 @@ use chat_types::{EventKind, Purpose, TurnKind, TurnState};
 use tokio::time::{Duration, Instant};
 
 use crate::TurnError;
-use crate::conductor::{Conductor, REPLY_STEP};
-use crate::ending::End;
+use crate::events::listen::{Heard, listen};
+use crate::events::live::{LiveTurn, StopCause};
+use crate::events::narrate::Narrator;
+use crate::events::turn_log::{Pace, TurnLog};
 use crate::hooks::LifecycleEvent;
 use crate::inner::Inner;
-use crate::listen::{Heard, listen};
-use crate::live::{LiveTurn, StopCause};
-use crate::metered::TurnCaller;
-use crate::narrate::Narrator;
-use crate::plan::{Answerer, Plan};
-use crate::prompt::{BuiltPrompt, build_prompt};
-use crate::side_calls::SideCalls;
+use crate::step::metered::TurnCaller;
+use crate::step::side_calls::SideCalls;
 use crate::step::{self, FencedOut, NotOpened, Opened, StepPlan, StepRow};
-use crate::summaries::SummaryJob;
-use crate::titles::Untitled;
-use crate::turn_log::{Pace, TurnLog};
+use crate::turn::conductor::{Conductor, REPLY_STEP};
+use crate::turn::ending::End;
+use crate::turn::plan::{Answerer, Plan};
+use crate::turn::prompt::{BuiltPrompt, build_prompt};
+use crate::turn::summaries::SummaryJob;
+use crate::turn::titles::Untitled;
 
 /// Conducts a turn to its end. Never fails: every way out closes the turn, or leaves it to the
 /// owner that took it over.

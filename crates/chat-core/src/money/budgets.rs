@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use chat_balance::{AccountKind, AccountSpec, AccountUnit, Refill};
 use chat_types::{AccountId, ContentHash, InvalidId, ModelRef, Money, UserId};
 
-use crate::accounts::{AccountPolicy, PaidCall};
+use crate::money::accounts::{AccountPolicy, PaidCall};
 
 /// Whose calls share one account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

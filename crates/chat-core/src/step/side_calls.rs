@@ -8,8 +8,8 @@ use chat_persist::{AttemptAmount, Fence, PersistErrorKind, StepClose};
 use chat_types::{ConversationId, ModelRef, Purpose, StepKey, TurnId};
 use tokio::sync::watch;
 
-use crate::billing::ClosedStep;
 use crate::inner::Inner;
+use crate::money::billing::ClosedStep;
 use crate::patience::persistently;
 use crate::step::FencedOut;
 use crate::task_scope::TaskScope;

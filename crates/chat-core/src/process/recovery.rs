@@ -17,9 +17,10 @@ use chat_types::{
     StepState, TurnEvent, TurnFailure, TurnKind, TurnState, Usage,
 };
 
-use crate::billing::{self, AttemptEnd, ClosedStep, StepBill};
+use crate::Result;
 use crate::inner::Inner;
-use crate::{Result, reaper};
+use crate::money::billing::{self, AttemptEnd, ClosedStep, StepBill};
+use crate::process::reaper;
 
 /// Turns per sweep: enough for a crash of a busy process, small enough for one short query.
 const TURNS_PER_SWEEP: u32 = 256;
@@ -53,7 +54,7 @@ pub(crate) async fn recover(inner: &Arc<Inner>) -> Result<Recovered> {
 
 /// Takes one turn over and closes it; false if somebody else was faster.
 async fn close_lapsed(inner: &Arc<Inner>, lapsed: &LapsedTurn) -> Result<bool> {
-    crate::lease::ensure_lease(inner).await?;
+    crate::process::lease::ensure_lease(inner).await?;
     let Some(fence) = inner.maintenance.take_over(lapsed, &inner.owner).await? else {
         return Ok(false);
     };

@@ -5,9 +5,9 @@ use chat_provider::{CompletionStream, ProviderError};
 use futures::StreamExt;
 use tokio::time::Instant;
 
-use crate::live::{LiveTurn, StopCause};
-use crate::narrate::Narrator;
-use crate::turn_log::TurnLog;
+use crate::events::live::{LiveTurn, StopCause};
+use crate::events::narrate::Narrator;
+use crate::events::turn_log::TurnLog;
 
 /// Why listening ended.
 #[derive(Debug)]

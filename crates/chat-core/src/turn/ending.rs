@@ -12,13 +12,13 @@ use chat_types::{
 use chat_usage::UsageError;
 
 use crate::TurnError;
-use crate::billing;
-use crate::conductor::Conductor;
+use crate::events::listen::Heard;
+use crate::events::live::StopCause;
 use crate::hooks::LifecycleEvent;
-use crate::listen::Heard;
-use crate::live::StopCause;
-use crate::side_calls::Decided;
+use crate::money::billing;
+use crate::step::side_calls::Decided;
 use crate::step::{FencedOut, Opened, StepRow};
+use crate::turn::conductor::Conductor;
 
 /// How the turn will be closed.
 pub(crate) struct End {

@@ -10,17 +10,17 @@ use chat_types::{
 };
 use tokio::sync::oneshot;
 
-use crate::conduct::conduct;
+use crate::events::live::LiveTurn;
 use crate::files::check_owned;
 use crate::hooks::LifecycleEvent;
 use crate::inner::Inner;
-use crate::live::LiveTurn;
 use crate::patience::persistently;
-use crate::place::{Placed, place};
-use crate::plan::{Answerer, Plan};
-use crate::prompt::build_prompt;
 use crate::request::{ConversationChoice, Placement, TurnRequest};
-use crate::titles::first_line;
+use crate::turn::conduct::conduct;
+use crate::turn::place::{Placed, place};
+use crate::turn::plan::{Answerer, Plan};
+use crate::turn::prompt::build_prompt;
+use crate::turn::titles::first_line;
 use crate::{Result, TurnError};
 
 /// A turn that is durable: this request's, or an earlier one of the same idempotency key.
@@ -128,7 +128,7 @@ async fn take_on(inner: Arc<Inner>, resolved: Resolved, told: oneshot::Sender<An
 async fn accept(inner: &Inner, resolved: &Resolved) -> Answer {
     let plan = &resolved.plan;
     let scope = &plan.fence.scope;
-    let beat = crate::lease::ensure_lease(inner);
+    let beat = crate::process::lease::ensure_lease(inner);
     let accepted = persistently(|| inner.store.accept(scope, &resolved.accept));
     let (beat, accepted) = futures::join!(beat, accepted);
     beat?;

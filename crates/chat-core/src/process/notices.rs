@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
 use crate::inner::Inner;
-use crate::reaper::ROWS_PER_SWEEP;
+use crate::process::reaper::ROWS_PER_SWEEP;
 
 /// Notices read and forgotten at a time: what comes again after a crash.
 const BATCH: u32 = 32;

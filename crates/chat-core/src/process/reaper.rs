@@ -5,8 +5,8 @@ use chat_persist::OpenStep;
 use chat_types::StepState;
 
 use crate::Result;
-use crate::billing::ClosedStep;
 use crate::inner::Inner;
+use crate::money::billing::ClosedStep;
 
 /// Rows per sweep: enough for a crash of a busy process, small enough for one short query.
 pub(crate) const ROWS_PER_SWEEP: u32 = 256;

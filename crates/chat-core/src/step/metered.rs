@@ -14,14 +14,14 @@ use futures::StreamExt;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::billing;
+use crate::events::listen::Heard;
+use crate::events::live::LiveTurn;
+use crate::events::narrate::Narrator;
+use crate::events::turn_log::text_bytes;
 use crate::inner::Inner;
-use crate::listen::Heard;
-use crate::live::LiveTurn;
-use crate::narrate::Narrator;
-use crate::side_calls::{Decided, SideCalls};
+use crate::money::billing;
+use crate::step::side_calls::{Decided, SideCalls};
 use crate::step::{self, NotOpened, Opened, StepPlan};
-use crate::turn_log::text_bytes;
 use crate::{Result, TurnError};
 
 /// The cap of a call that names none: a title or a short summary, with some thought before it.

@@ -14,7 +14,7 @@ use chat_types::{EventKind, Message, Role, Tokens};
 use crate::TurnError;
 use crate::files::PromptFiles;
 use crate::inner::Inner;
-use crate::plan::{Answerer, Plan, StoredBranch};
+use crate::turn::plan::{Answerer, Plan, StoredBranch};
 
 /// Retrieved text takes at most one part in so many of the input: sources are for the answer, the
 /// conversation is what it answers.

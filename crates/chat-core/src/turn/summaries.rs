@@ -17,8 +17,8 @@ use chat_persist::PersistenceAdapter;
 use chat_thread::{BRANCH_PAGE_MESSAGES_MAX, BranchReader, newest_summary};
 use chat_types::{ConversationId, Message, MessageId, ModelRef, Scope, Summary, Tokens};
 
-use crate::metered::TurnCaller;
-use crate::plan::StoredBranch;
+use crate::step::metered::TurnCaller;
+use crate::turn::plan::StoredBranch;
 use crate::{Result, TurnError};
 
 /// What summaries are long: a page. Shorter ones lose facts, longer ones crowd the window out.
