@@ -1,4 +1,6 @@
-//! Listening to a reply: the loop between the provider's stream, the log, a stop and the deadline.
+//! Waiting and listening: between what is waited for, the log, a stop and the deadline.
+
+use std::future::Future;
 
 use chat_persist::PersistErrorKind;
 use chat_provider::{CompletionStream, ProviderError};
@@ -24,6 +26,39 @@ pub(crate) enum Heard {
     StoreFailed(chat_persist::PersistError),
     /// Another owner has the turn now: write nothing more.
     Fenced,
+}
+
+/// Waits for `work` while the log goes on; an error is what ended the wait first.
+pub(crate) async fn wait_for<T>(
+    work: impl Future<Output = T>,
+    log: &mut TurnLog,
+    live: &LiveTurn,
+    deadline: Instant,
+) -> Result<T, Heard> {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return Ok(done),
+            cause = live.stopped() => return Err(Heard::Stopped(cause)),
+            () = tokio::time::sleep_until(deadline) => return Err(Heard::DeadlineExceeded),
+            kept = keep_log(log, live) => kept?,
+        }
+    }
+}
+
+/// Does what the log needs next, and passes a stop on that was asked for in another process. May be
+/// dropped and called again.
+async fn keep_log(log: &mut TurnLog, live: &LiveTurn) -> Result<(), Heard> {
+    match log.advance().await {
+        Ok(false) => Ok(()),
+        Ok(true) => {
+            live.request_stop(StopCause::User);
+            Ok(())
+        }
+        Err(error) if error.kind() == PersistErrorKind::Fenced => Err(Heard::Fenced),
+        Err(error) => Err(Heard::StoreFailed(error)),
+    }
 }
 
 /// Tells everything the stream says until it ends or has to.
@@ -57,11 +92,8 @@ pub(crate) async fn listen(
                     log.append(told);
                 }
             },
-            logged = log.advance() => match logged {
-                Ok(false) => {}
-                Ok(true) => live.request_stop(StopCause::User),
-                Err(error) if error.kind() == PersistErrorKind::Fenced => return Heard::Fenced,
-                Err(error) => return Heard::StoreFailed(error),
+            kept = keep_log(log, live) => if let Err(heard) = kept {
+                return heard;
             },
         }
     }

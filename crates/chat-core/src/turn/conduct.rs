@@ -7,14 +7,13 @@
 use std::sync::Arc;
 
 use chat_context::SummaryDue;
-use chat_persist::PersistErrorKind;
 use chat_provider::{CompletionStream, Prepared};
 use chat_types::{EventKind, Purpose, TurnKind, TurnState};
 use tokio::time::{Duration, Instant};
 
 use crate::TurnError;
-use crate::events::listen::{Heard, listen};
-use crate::events::live::{LiveTurn, StopCause};
+use crate::events::listen::{Heard, listen, wait_for};
+use crate::events::live::LiveTurn;
 use crate::events::narrate::Narrator;
 use crate::events::turn_log::{Pace, TurnLog};
 use crate::hooks::LifecycleEvent;
@@ -151,7 +150,7 @@ impl Conductor<'_> {
         }
         self.ask_for_a_title();
         self.ask_for_a_summary(ready.context.summary_due.as_ref());
-        let heard = match self.call(&ready.prepared, &opened).await? {
+        let heard = match self.call(&ready.prepared, &opened).await {
             Ok(stream) => self.listen(stream).await,
             Err(heard) => heard,
         };
@@ -261,7 +260,7 @@ impl Conductor<'_> {
         &mut self,
         prepared: &Prepared,
         opened: &Opened,
-    ) -> Result<Result<CompletionStream, Heard>, FencedOut> {
+    ) -> Result<CompletionStream, Heard> {
         if self.log.parts().is_empty() {
             self.narrator.resume(&self.plan.kept);
         } else {
@@ -270,21 +269,8 @@ impl Conductor<'_> {
         let permit = opened.permit();
         let provider = Arc::clone(&self.answerer.provider);
         let sending = provider.send_completion(prepared, &permit);
-        tokio::pin!(sending);
-        loop {
-            tokio::select! {
-                biased;
-                sent = &mut sending => return Ok(sent.map_err(Heard::Broken)),
-                cause = self.live.stopped() => return Ok(Err(Heard::Stopped(cause))),
-                () = tokio::time::sleep_until(self.deadline) => return Ok(Err(Heard::DeadlineExceeded)),
-                logged = self.log.advance() => match logged {
-                    Ok(false) => {}
-                    Ok(true) => self.live.request_stop(StopCause::User),
-                    Err(error) if error.kind() == PersistErrorKind::Fenced => return Err(FencedOut),
-                    Err(error) => return Ok(Err(Heard::StoreFailed(error))),
-                },
-            }
-        }
+        let sent = wait_for(sending, &mut self.log, self.live, self.deadline).await?;
+        sent.map_err(Heard::Broken)
     }
 
     async fn listen(&mut self, stream: CompletionStream) -> Heard {

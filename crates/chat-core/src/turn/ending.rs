@@ -127,6 +127,17 @@ impl Conductor<'_> {
         Ok(End { state, failure, finish_reason, step, amounts, another_may_answer })
     }
 
+    /// Decides how a turn ended that was cut short between two calls: what was said before is kept, and
+    /// nothing more is owed.
+    pub(crate) fn between_calls(&self, heard: Heard) -> Result<End, FencedOut> {
+        if matches!(heard, Heard::Fenced) {
+            return Err(FencedOut);
+        }
+        let (state, failure) = self.outcome(heard);
+        let finish_reason = (state == TurnState::Aborted).then_some(FinishReason::Cancelled);
+        Ok(End { finish_reason, ..End::without_reply(state, failure) })
+    }
+
     fn outcome(&self, heard: Heard) -> (TurnState, Option<TurnFailure>) {
         let finish = self.narrator.finish();
         let nothing = self.log.parts().is_empty();

@@ -1,12 +1,11 @@
 //! Tool rounds: a reply that calls tools is followed by their answers and another call to the model,
 //! each a step of its own with its own hold, until the model asks for nothing more.
 
-use chat_persist::PersistErrorKind;
 use chat_types::{ContentPart, FinishReason, Purpose, StepKey, TurnState};
 use futures::future::join_all;
 
-use crate::events::live::StopCause;
-use crate::step::{FencedOut, StepRow};
+use crate::events::listen::{Heard, wait_for};
+use crate::step::FencedOut;
 use crate::tools::{ToolCall, ToolFailure, ToolResult, Toolbox};
 use crate::turn::conductor::Conductor;
 use crate::turn::ending::End;
@@ -30,9 +29,9 @@ impl Conductor<'_> {
             }
             self.leave_step(end).await?;
             self.purpose = Purpose::ToolRound;
-            match self.answer(toolbox.as_ref(), calls).await? {
+            match self.answer(toolbox.as_ref(), calls).await {
                 Ok(results) => self.tell(results),
-                Err(early) => return Ok(early),
+                Err(heard) => return self.between_calls(heard),
             }
             let plan = self.plan.going_on_from(self.log.parts());
             let answerer = self.answerer.clone();
@@ -73,7 +72,7 @@ impl Conductor<'_> {
         &mut self,
         toolbox: &dyn Toolbox,
         calls: Vec<ToolCall>,
-    ) -> Result<Result<Vec<ToolResult>, End>, FencedOut> {
+    ) -> Result<Vec<ToolResult>, Heard> {
         let scope = &self.plan.fence.scope;
         let running = calls.into_iter().enumerate().map(|(place, call)| async move {
             let call_id = call.call_id.clone();
@@ -84,24 +83,7 @@ impl Conductor<'_> {
             };
             ToolResult::new(call_id, answer)
         });
-        let running = join_all(running);
-        tokio::pin!(running);
-        loop {
-            tokio::select! {
-                biased;
-                cause = self.live.stopped() => return Ok(Err(End::stopped_before_call(cause))),
-                () = tokio::time::sleep_until(self.deadline) => {
-                    return Ok(Err(End::too_late_for_a_call()));
-                }
-                results = &mut running => return Ok(Ok(results)),
-                logged = self.log.advance() => match logged {
-                    Ok(false) => {}
-                    Ok(true) => self.live.request_stop(StopCause::User),
-                    Err(error) if error.kind() == PersistErrorKind::Fenced => return Err(FencedOut),
-                    Err(error) => return Ok(Err(End::before_call(&error.into(), StepRow::None))),
-                },
-            }
-        }
+        wait_for(join_all(running), &mut self.log, self.live, self.deadline).await
     }
 
     fn tell(&mut self, results: Vec<ToolResult>) {

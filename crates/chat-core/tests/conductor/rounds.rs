@@ -188,6 +188,20 @@ async fn a_stop_ends_a_tool_that_hangs_and_bills_the_call_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tool_that_outlasts_the_deadline_leaves_the_rounds_before_it() {
+    let world = World::new(vec![calls(&[("a", "[1]")])]);
+    let adder = Arc::new(Adder { hangs: true, ..Adder::default() });
+    let client = with_tools(&world, &adder).await;
+    let (_, outcome) = complete(&client, TurnRequest::text("add")).await;
+    assert_eq!(outcome.state, TurnState::Interrupted);
+    assert_eq!(outcome.failure.expect("says why").code, "deadline_exceeded");
+    assert_eq!(outcome.message.expect("kept").parts, [call_part("a", "[1]")]);
+    assert_eq!(outcome.cost, cost(&usage(10, 4)));
+    client.drain().await;
+    assert_sound(&client).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_round_that_fails_keeps_the_rounds_before_it() {
     let fails = ScriptedReply::failure(ProviderErrorKind::Timeout, Exposure::Unknown);
     let world = World::new(vec![calls(&[("a", "[1,2]")]), fails]);
