@@ -330,7 +330,13 @@ fn the_conductors_rooms_know_only_rooms_below() {
         let above = &ROOMS[floor.unwrap_or_else(|| panic!("{room} has no floor in ROOMS")) + 1..];
         for file in files.map(|entry| entry.unwrap().path()) {
             let text = std::fs::read_to_string(&file).unwrap();
-            let names = |room: &&&str| text.contains(&format!("crate::{room}::"));
+            let grouped = text.split("crate::{").skip(1).filter_map(|rest| rest.split("};").next());
+            let grouped: Vec<&str> = grouped.collect();
+            let names = |room: &&&str| {
+                let inside = format!("{room}::");
+                text.contains(&format!("crate::{inside}"))
+                    || grouped.iter().any(|list| list.contains(&inside))
+            };
             upward.extend(
                 above.iter().filter(names).map(|room| format!("{} -> {room}", file.display())),
             );
