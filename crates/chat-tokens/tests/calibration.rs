@@ -131,11 +131,11 @@ fn the_weaker_the_provenance_the_wider_the_band() {
     assert_eq!(band(Provenance::Counted, None), (9_800, 10_200));
     assert_eq!(band(Provenance::Estimated, None), (3_330, 15_000));
     assert_eq!(band(Provenance::Calibrated, None), (3_330, 15_000));
-    // 1.2 is used; 1.1 to 1.3 were seen, three times.
-    assert_eq!(band(Provenance::Calibrated, Some(&calibration)), (5_830, 14_170));
+    // 1.2 is used; 1.1 to 1.3 were seen (84 permille of it), three times (333), and the next may lie beyond (50).
+    assert_eq!(band(Provenance::Calibrated, Some(&calibration)), (5_330, 14_670));
     // What agreed so far may still differ a little.
     let agreed = observed(&[(1_000, 1_200); 100]);
-    assert_eq!(band(Provenance::Calibrated, Some(&agreed)), (9_500, 10_500));
+    assert_eq!(band(Provenance::Calibrated, Some(&agreed)), (9_400, 10_600));
     let sum = error_band(total, Provenance::Reported, None).plus(error_band(
         total,
         Provenance::Counted,
