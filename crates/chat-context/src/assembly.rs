@@ -9,7 +9,7 @@ use chat_types::{
 use crate::ContextRequest;
 use crate::chosen::Kept;
 use crate::hash::{hash_items, hash_tools};
-use crate::history::{Counted, SentSummary};
+use crate::read::{Counted, SentSummary};
 use crate::report::ReportWriter;
 
 /// A prompt that grows section by section.

@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 use chat_truncation::{Fate, Gap, Plan, Planned, SummaryDue};
 use chat_types::{ContentPart, ItemFate, Message, MessageId, Provenance};
 
-use crate::history::{Counted, History, Read};
+use crate::history::History;
+use crate::read::{Counted, Empty, Read};
 
 /// A message that is sent.
 #[derive(Debug)]
@@ -107,8 +108,8 @@ impl Sorter {
     }
 }
 
-impl From<crate::history::Empty> for NotSent {
-    fn from(empty: crate::history::Empty) -> Self {
+impl From<Empty> for NotSent {
+    fn from(empty: Empty) -> Self {
         let fate = if empty.summarised { ItemFate::Summarised } else { ItemFate::Dropped };
         Self { message: empty.message, count: empty.count, fate, reason: empty.reason }
     }

@@ -13,6 +13,7 @@ use chat_types::{
 
 use crate::assembly::Assembly;
 use crate::chosen::{Chosen, choose};
+use crate::first_turns::first_turns;
 use crate::history::History;
 use crate::prefix;
 use crate::{BuiltContext, ContextError, ContextLimits, ContextRequest, PromptComponent};
@@ -89,9 +90,9 @@ impl ConversationContext {
         history.always(always).await?;
         history.reserve(Reserve::Pinned, request.pinned).await?;
         let messages_max = self.limits.history_messages_max;
-        let first_turns = self.policy.first_turns();
-        if first_turns > 0 {
-            let first = history.first_turns(first_turns, messages_max).await?;
+        let turns = self.policy.first_turns();
+        if turns > 0 {
+            let first = first_turns(&request, turns, messages_max).await?;
             history.reserve(Reserve::First, &first).await?;
         }
         let mut ladder = history.ladder(&self.policy, left, budget.input, earlier_cut(&request));

@@ -3,7 +3,7 @@
 //! Costs what fits, never what is stored: pages are sized by what is left of the budget, and the
 //! policy's ladder says when to stop. Stored counts are used as they are. Total: a cycle, a broken
 //! chain or a result without its call is read around and noted.
-//! Not here: what becomes of what was read (`chosen`), the order of sections (`context`).
+//! Not here: what it leaves behind (`read`) and what becomes of that (`chosen`), the order of sections (`context`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,10 +12,11 @@ use chat_tokens::{CountOrigin, count_stored};
 use chat_truncation::{
     Ladder, LadderStart, Offer, Reserve, SizedMessage, TruncationPolicy, Unit, UnitGrouper, units,
 };
-use chat_types::{ContentPart, Message, MessageId, Provenance, Role, TokenCount, Tokens};
+use chat_types::{ContentPart, Message, MessageId, Role, TokenCount, Tokens};
 
 use crate::files::Files;
 use crate::project::{Checkpoint, LeftOut, project, take_checkpoint};
+use crate::read::{Counted, Empty, Read, SentSummary};
 use crate::{ContextError, ContextRequest};
 
 /// How large a message is taken to be before one was read: short chat messages are about this
@@ -25,40 +26,6 @@ const ASSUMED_MESSAGE_TOKENS: u64 = 40;
 const PAGE_MESSAGES_MIN: usize = 16;
 /// Stands before a summary, so that it is read as one.
 const SUMMARY_LABEL: &str = "Summary of the conversation so far:\n\n";
-
-/// A message as it would be sent, with its size.
-#[derive(Debug)]
-pub(crate) struct Read {
-    pub(crate) message: Message,
-    pub(crate) count: Counted,
-    pub(crate) left_out: LeftOut,
-    /// Why its files are sent as they are.
-    pub(crate) files: Option<String>,
-}
-
-/// A size and how it is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Counted {
-    pub(crate) tokens: Tokens,
-    pub(crate) provenance: Provenance,
-}
-
-/// A message that was read and that nothing is sent of, whatever the policy.
-#[derive(Debug)]
-pub(crate) struct Empty {
-    pub(crate) message: MessageId,
-    pub(crate) count: Counted,
-    pub(crate) summarised: bool,
-    pub(crate) reason: &'static str,
-}
-
-/// The summary that is sent.
-#[derive(Debug)]
-pub(crate) struct SentSummary {
-    pub(crate) carrier: MessageId,
-    pub(crate) text: String,
-    pub(crate) count: Counted,
-}
 
 /// What a message lost on its way, beside the message itself.
 #[derive(Debug, Default)]
@@ -164,45 +131,6 @@ impl<'a> History<'a> {
             }
         }
         Ok(())
-    }
-
-    /// The first `turns` of the branch, oldest first. Walks the whole branch, by pages: only for
-    /// policies that keep them.
-    pub(crate) async fn first_turns(
-        &self,
-        turns: u32,
-        messages_max: usize,
-    ) -> Result<Vec<Message>, ContextError> {
-        let mut oldest_last: Vec<Message> = Vec::new();
-        let mut next = self.request.below.cloned();
-        let mut walked = 0_usize;
-        while let Some(head) = next {
-            let page = match self.request.reader.page(&head, BRANCH_PAGE_MESSAGES_MAX).await {
-                Ok(page) => page,
-                // A broken branch has no first turn; reading it says so.
-                Err(error) if error.kind() == BranchErrorKind::NotFound => return Ok(Vec::new()),
-                Err(error) => return Err(ContextError::History(error)),
-            };
-            walked = walked.saturating_add(page.messages.len());
-            if page.messages.is_empty() || walked > messages_max {
-                return Ok(Vec::new());
-            }
-            oldest_last.extend(page.messages);
-            // Enough for the turns asked for, tool rounds included; what is newer is not needed.
-            let spare = oldest_last.len().saturating_sub(BRANCH_PAGE_MESSAGES_MAX);
-            oldest_last.drain(..spare);
-            next = page.next;
-        }
-        let mut left = turns;
-        let mut first = Vec::new();
-        for message in oldest_last.into_iter().rev() {
-            if message.role == Role::User {
-                let Some(fewer) = left.checked_sub(1) else { break };
-                left = fewer;
-            }
-            first.push(message);
-        }
-        Ok(first)
     }
 
     /// The ladder, told of everything that has its place already.
@@ -452,11 +380,5 @@ impl<'a> History<'a> {
 impl Aside {
     const fn is_something(&self) -> bool {
         !self.left_out.is_nothing() || self.files.is_some()
-    }
-}
-
-impl Read {
-    const fn sized(&self) -> SizedMessage<'_> {
-        SizedMessage::new(&self.message, self.count.tokens)
     }
 }

@@ -5,11 +5,13 @@ mod chosen;
 mod context;
 mod error;
 mod files;
+mod first_turns;
 mod hash;
 mod history;
 mod limits;
 mod prefix;
 mod project;
+mod read;
 mod report;
 mod request;
 

@@ -8,7 +8,7 @@ use chat_types::{
 };
 
 use crate::chosen::{Kept, NotSent};
-use crate::history::Counted;
+use crate::read::Counted;
 
 /// Collects a report while the prompt is put together, in the order sent.
 #[derive(Debug)]

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use chat_types::{FinishReason, ModelOptions, ModelRef, Prompt, Purpose, Usage};
+use chat_types::{
+    ContentPart, FinishReason, ModelOptions, ModelRef, Prompt, PromptItem, Purpose, Role, Section,
+    Tokens, Usage,
+};
 
 /// A call made on behalf of a turn, besides its reply.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +19,45 @@ pub struct MeteredRequest {
     pub prompt: Prompt,
     /// Sampling and the wanted cap.
     pub options: ModelOptions,
+}
+
+impl MeteredRequest {
+    /// Has the turn's own model do `task` with `subject`: an instruction, then a user message, and at
+    /// most `output_tokens_max` back.
+    #[must_use]
+    pub fn task(
+        purpose: Purpose,
+        task: impl Into<String>,
+        subject: impl Into<String>,
+        output_tokens_max: Tokens,
+    ) -> Self {
+        let item = |section, role, text: String| PromptItem {
+            section,
+            role,
+            parts: vec![ContentPart::text(text)],
+            source: None,
+            cache_mark: false,
+        };
+        let items = vec![
+            item(Section::Instructions, Role::System, task.into()),
+            item(Section::User, Role::User, subject.into()),
+        ];
+        Self {
+            purpose,
+            model: None,
+            prompt: Prompt { items, tools: Vec::new() },
+            options: ModelOptions {
+                output_tokens_max: Some(output_tokens_max),
+                ..ModelOptions::default()
+            },
+        }
+    }
+
+    /// The same by this model; none: the turn's own.
+    #[must_use]
+    pub fn by(self, model: Option<ModelRef>) -> Self {
+        Self { model, ..self }
+    }
 }
 
 /// What came back.

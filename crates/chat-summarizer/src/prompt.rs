@@ -3,10 +3,7 @@
 
 use chat_provider::MeteredRequest;
 use chat_tokens::TokenCounter;
-use chat_types::{
-    ContentPart, Message, ModelOptions, ModelRef, Prompt, PromptItem, Purpose, Role, Section,
-    Summary, Tokens,
-};
+use chat_types::{ContentPart, Message, ModelRef, Purpose, Role, Summary, Tokens};
 
 use crate::transcript::message_transcript;
 
@@ -31,27 +28,9 @@ pub(crate) fn metered(
     model: Option<ModelRef>,
     tokens_max: Tokens,
 ) -> MeteredRequest {
-    let item = |section, role, text: String| PromptItem {
-        section,
-        role,
-        parts: vec![ContentPart::text(text)],
-        source: None,
-        cache_mark: false,
-    };
     let earlier = previous.map(|previous| format!("{NOTES}{}\n\n", previous.text.trim()));
     let said = format!("{}{TALK}{talk}", earlier.unwrap_or_default());
-    MeteredRequest {
-        purpose: Purpose::Summary,
-        model,
-        prompt: Prompt {
-            items: vec![
-                item(Section::Instructions, Role::System, TASK.to_owned()),
-                item(Section::User, Role::User, said),
-            ],
-            tools: Vec::new(),
-        },
-        options: ModelOptions { output_tokens_max: Some(tokens_max), ..ModelOptions::default() },
-    }
+    MeteredRequest::task(Purpose::Summary, TASK, said, tokens_max).by(model)
 }
 
 /// The tokens of a call besides the conversation it is about.

@@ -3,8 +3,8 @@
 use chat_persist::PersistenceAdapter;
 use chat_provider::{MeteredCaller, MeteredRequest};
 use chat_types::{
-    Change, ContentPart, ConversationId, ConversationPatch, ModelOptions, ModelRef, Prompt,
-    PromptItem, Purpose, Role, Scope, Section, Timestamp, Tokens, text_of,
+    Change, ContentPart, ConversationId, ConversationPatch, ModelRef, Purpose, Scope, Timestamp,
+    Tokens, text_of,
 };
 
 /// What a list shows in one row.
@@ -37,28 +37,7 @@ impl Titles {
 
     pub(crate) fn request(&self, message: &[ContentPart]) -> MeteredRequest {
         let subject: String = text_of(message).chars().take(SUBJECT_CHARS_MAX).collect();
-        let item = |section, role, text: String| PromptItem {
-            section,
-            role,
-            parts: vec![ContentPart::text(text)],
-            source: None,
-            cache_mark: false,
-        };
-        MeteredRequest {
-            purpose: Purpose::Title,
-            model: self.model.clone(),
-            prompt: Prompt {
-                items: vec![
-                    item(Section::Instructions, Role::System, TASK.to_owned()),
-                    item(Section::User, Role::User, subject),
-                ],
-                tools: Vec::new(),
-            },
-            options: ModelOptions {
-                output_tokens_max: Some(OUTPUT_CAP),
-                ..ModelOptions::default()
-            },
-        }
+        MeteredRequest::task(Purpose::Title, TASK, subject, OUTPUT_CAP).by(self.model.clone())
     }
 }
 
