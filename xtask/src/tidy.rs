@@ -36,14 +36,14 @@ pub(crate) fn run() -> anyhow::Result<()> {
         }
     }
     let list = shell::output(Command::new("git").arg("ls-files").current_dir(&root))?;
-    for name in list.lines() {
-        // Not text, or deleted and not committed yet: nothing to check.
+    let files: Vec<&str> = list.lines().filter(|name| root.join(name).is_file()).collect();
+    for name in &files {
+        // Not text: nothing to check.
         let Ok(text) = fs::read_to_string(root.join(name)) else {
             continue;
         };
-        broken.extend(
-            check_file(name, &text).into_iter().map(|problem| format!("{name}: {problem}")),
-        );
+        let problems = check_file(name, &text).into_iter().chain(lost_files(name, &text, &files));
+        broken.extend(problems.map(|problem| format!("{name}: {problem}")));
     }
     if !broken.is_empty() {
         bail!("{} rules broken\n  {}", broken.len(), broken.join("\n  "));
@@ -90,6 +90,25 @@ fn check_file(name: &str, text: &str) -> Vec<String> {
     problems
 }
 
+/// Names of Rust files in a text for people that stand for no file of its folder.
+fn lost_files(name: &str, text: &str, files: &[&str]) -> Vec<String> {
+    if !name.ends_with(".md") || name == "CHANGELOG.md" {
+        return Vec::new();
+    }
+    // What stands in `docs` speaks of the whole repository, a README of its crate.
+    let folder = name.strip_suffix("README.md").unwrap_or_default();
+    let is_path = |word: &&str| {
+        word.ends_with(".rs")
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
+    };
+    let is_there = |word: &&str| {
+        let end = format!("/{word}");
+        files.iter().any(|file| file.starts_with(folder) && format!("/{file}").ends_with(&end))
+    };
+    let quoted = text.split('`').skip(1).step_by(2).filter(is_path);
+    quoted.filter(|word| !is_there(word)).map(|word| format!("there is no `{word}`")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +136,15 @@ mod tests {
         let lock =
             format!("source = \"{CRATES_IO}\"\nsource = \"registry+https://mirror/index\"\n");
         assert_eq!(check_file("Cargo.lock", &lock).len(), 1);
+    }
+
+    #[test]
+    fn a_readme_names_files_that_are_there() {
+        let files = ["crates/a/src/turn/take.rs", "crates/b/src/wire.rs"];
+        let lost = |name: &str, text: &str| lost_files(name, text, &files).len();
+        let text = "| how | `src/turn/take.rs`, `take.rs` |\n```rust\nuse a.rs;\n```\n";
+        assert_eq!(lost("crates/a/README.md", text), 0);
+        assert_eq!(lost("crates/a/README.md", "`src/take.rs`, `wire.rs`"), 2);
+        assert_eq!(lost("docs/map.md", "`b/src/wire.rs`, `b/src/turn/take.rs`"), 1);
     }
 }

@@ -4,7 +4,7 @@
 //! in memory whole. Every write may be repeated: an import that was stopped is run again and goes
 //! on, and one that was done changes nothing. Nothing that is there is overwritten; what differs is
 //! refused, or left as it is where that was asked for (`kept`). Not here: reading (`reader`), pages
-//! of other rows than messages (`page`), and turns that run meanwhile (stop them first).
+//! of other rows than messages (`write_page`), and turns that run meanwhile (stop them first).
 
 use chat_balance::LedgerRows;
 use chat_persist::PersistErrorKind;

@@ -2,9 +2,7 @@
 
 use std::error::Error as StdError;
 
-use chat_types::{AccountId, Money, MoneyOverflow, Timestamp};
-
-use crate::AccountUnit;
+use chat_types::{AccountId, AccountUnit, Money, MoneyOverflow, Timestamp};
 
 /// Which account is short of what: enough to tell the user, no more.
 #[derive(Clone, Debug, PartialEq, Eq)]

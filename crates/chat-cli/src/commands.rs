@@ -17,7 +17,8 @@ mod policy;
 mod prices;
 #[cfg(feature = "rag-local")]
 mod rag;
-pub(crate) mod send;
+mod repl;
+mod send;
 mod transfer;
 mod turns;
 mod usage;
@@ -29,7 +30,6 @@ use crate::arguments::{Arguments, Command, Policy, Prices};
 use crate::environment::Environment;
 use crate::errors::{Exit, Failure};
 use crate::output::Output;
-use crate::repl;
 use crate::settings::Settings;
 
 /// Runs what was asked for.
@@ -130,24 +130,6 @@ async fn on_open(app: &App<'_>, command: Option<Command>) -> Result<Exit, Failur
             | Command::Completions { .. },
         ) => Ok(Exit::Ok),
     }
-}
-
-/// `chat tree`, from the prompt.
-pub(crate) async fn tree(app: &App<'_>, id: &str) -> Result<Exit, Failure> {
-    conversations::tree(app, id, false).await
-}
-
-/// `chat models`, from the prompt.
-pub(crate) fn models(app: &App<'_>) -> Result<Exit, Failure> {
-    models::run(app)
-}
-
-/// What a conversation has used, summed up.
-pub(crate) async fn sum_of(
-    app: &App<'_>,
-    conversation: &chat_runtime::ConversationId,
-) -> Result<usage::Sum, Failure> {
-    usage::sum_of(app, conversation).await
 }
 
 fn completions(shell: clap_complete::Shell, output: &Output) -> Result<Exit, Failure> {

@@ -13,8 +13,6 @@ use chat_runtime::types::{InvalidId, TurnFailure};
 use chat_runtime::usage::UsageError;
 use chat_runtime::{InvalidAmount, RuntimeError, TurnError};
 
-use crate::output::Output;
-
 /// How the program ends. The numbers are a promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -126,13 +124,6 @@ impl Failure {
 
     pub(crate) fn remedy(&self) -> &str {
         &self.remedy
-    }
-
-    /// Cause and remedy on stderr, one line each.
-    pub(crate) fn show(&self, output: &Output) {
-        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        output.note(format_args!("error[{}]: {}", self.code, one_line(&self.cause)));
-        output.note(format_args!("  help: {}", one_line(&self.remedy)));
     }
 
     /// An error and what lies under it, as far as that says more.

@@ -1,5 +1,9 @@
 //! Follows one turn to its end: prints what comes, stops it at Ctrl-C, lets it finish at SIGTERM.
 
+mod status;
+
+pub(crate) use status::status_line;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;

@@ -11,7 +11,6 @@ mod line_reader;
 mod output;
 mod progress;
 mod render;
-mod repl;
 mod settings;
 mod signals;
 
@@ -46,7 +45,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(failure) => {
-            failure.show(&output);
+            output.failure(&failure);
             ExitCode::from(failure.exit().code())
         }
     }

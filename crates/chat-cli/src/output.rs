@@ -82,6 +82,13 @@ impl Output {
         let _nobody_reads = writeln!(io::stderr(), "{}", printable(&line.to_string()));
     }
 
+    /// Writes what went wrong and what to do to stderr, one line each.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.note(format_args!("error[{}]: {}", failure.code(), one_line(failure.cause())));
+        self.note(format_args!("  help: {}", one_line(failure.remedy())));
+    }
+
     /// The end of all output.
     ///
     /// # Errors

@@ -1,8 +1,7 @@
-//! How things look: status lines, tables, trees, moments. Pure text in, text out.
+//! How things look: tables, trees, charts, moments. Pure text in, text out.
 
 mod chart;
 mod csv;
-mod status;
 mod table;
 mod time;
 mod tree;
@@ -10,7 +9,6 @@ mod window;
 
 pub(crate) use chart::bars;
 pub(crate) use csv::csv_line;
-pub(crate) use status::status_line;
 pub(crate) use table::Table;
 pub(crate) use time::{day, day_start, moment};
 pub(crate) use tree::{draw_tree, short_id};

@@ -9,10 +9,8 @@ use chat_provider::ProviderRegistry;
 use chat_types::{Change, Conversation, ConversationId, ConversationPatch, Cursor, Scope, TurnId};
 use chat_usage::UsageRecorder;
 
-use crate::events::live::StopCause;
-use crate::events::replay::{self, EventStream};
 use crate::inner::Inner;
-use crate::{PaidCall, Recovered, Result, Turn, TurnRequest};
+use crate::{EventStream, PaidCall, Recovered, Result, Turn, TurnRequest};
 
 /// Conducts turns over the ports it was built from. A clone is the same client.
 ///
@@ -37,7 +35,7 @@ impl BaseClient {
         let taken = crate::turn::intake::take(&self.inner, scope, &request).await?;
         let turn = taken.turn;
         Ok(Turn {
-            client: self.clone(),
+            inner: Arc::clone(&self.inner),
             scope: scope.clone(),
             id: turn.id,
             conversation: turn.conversation,
@@ -58,7 +56,7 @@ impl BaseClient {
         turn: &TurnId,
         cursor: Cursor,
     ) -> Result<EventStream> {
-        replay::open(Arc::clone(&self.inner), scope.clone(), turn.clone(), cursor).await
+        self.inner.events(scope, turn, cursor).await
     }
 
     /// Asks a turn to stop, whichever process runs it. The partial reply is kept and billed.
@@ -66,13 +64,7 @@ impl BaseClient {
     /// # Errors
     /// `Store` with `NotFound` if the scope has no such turn.
     pub async fn stop(&self, scope: &Scope, turn: &TurnId) -> Result<StopAck> {
-        let ack = self.inner.store.request_stop(scope, turn).await?;
-        if ack == StopAck::Requested
-            && let Some(live) = self.inner.live(turn)
-        {
-            live.request_stop(StopCause::User);
-        }
-        Ok(ack)
+        self.inner.stop(scope, turn).await
     }
 
     /// Reads a turn from the journal.

@@ -20,13 +20,13 @@ use crate::files::Files;
 use crate::hooks::{LifecycleObserver, PromptGuard};
 use crate::inner::Inner;
 use crate::money::accounts::{AccountPolicy, OneAccountPerUser};
+use crate::money::notices::{self, Notices};
 use crate::process::lease::NEVER_LEASED;
-use crate::process::notices::Notices;
-use crate::process::{notices, owner};
+use crate::process::owner;
+use crate::summaries::{Summaries, SummaryFailures};
 use crate::task_scope::TaskScope;
+use crate::titles::Titles;
 use crate::tools::Toolbox;
-use crate::turn::summaries::{Summaries, SummaryFailures};
-use crate::turn::titles::Titles;
 use crate::{Result, TurnError};
 
 /// Collects ports and limits; everything but the ports has a default.
@@ -209,6 +209,7 @@ impl BaseClientBuilder {
             store: self.store,
             maintenance: self.maintenance,
             ledger: self.ledger,
+            notices: Arc::new(Notices::new(Arc::clone(&self.ledger_maintenance), self.notice_sink)),
             ledger_maintenance: self.ledger_maintenance,
             recorder,
             providers: self.providers,
@@ -235,7 +236,6 @@ impl BaseClientBuilder {
             draining: AtomicBool::new(false),
             store_given_up: AtomicBool::new(false),
             settled_marks: Mutex::new(Vec::new()),
-            notices: Notices::to(self.notice_sink),
         });
         let client = BaseClient { inner };
         if client.inner.recovers {
@@ -243,8 +243,8 @@ impl BaseClientBuilder {
         }
         let keeper = TaskScope::default();
         keeper.spawn(owner::run(Arc::downgrade(&client.inner)));
-        if client.inner.notices.sink.is_some() {
-            keeper.spawn(notices::run(Arc::downgrade(&client.inner)));
+        if client.inner.notices.has_sink() {
+            keeper.spawn(notices::run(Arc::downgrade(&client.inner.notices)));
         }
         Ok(client)
     }

@@ -1,72 +1,24 @@
-//! Attached files: taken in under a scope, looked up under it again at every turn, delivered as the
-//! model can take them.
+//! The files of a prompt: looked up under its scope again at every turn, delivered as the model can take
+//! them.
 //!
-//! Not here: reading and caching them (`chat-attachments`), where their text stands (`chat-context`).
+//! Not here: taking them in (`attach`), reading and caching them (`chat-attachments`), where their text
+//! stands (`chat-context`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use chat_context::attachments::{
-    Delivery, ExtractError, FileCaps, FileError, FileKind, FileLibrary, FileText, cap_texts,
-    deliver, fence,
+    Delivery, FileCaps, FileError, FileKind, FileLibrary, FileText, cap_texts, deliver, fence,
 };
 use chat_context::{DeliveredFile, FileForm, FileReadError, FileReader};
+use chat_persist::PersistenceAdapter;
 use chat_provider::Media;
 use chat_tokens::TokenCounter;
 use chat_types::{ContentPart, FileId, FileRecord, ModelInfo, Scope, Tokens};
 use futures::future::join_all;
 
-use crate::inner::Inner;
-use crate::{BaseClient, Result, TurnError};
-
-/// A file that was taken in.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AttachedFile {
-    /// What is known of it.
-    pub record: FileRecord,
-    /// The part that a message carries for it.
-    pub part: ContentPart,
-    /// Why nothing can be read from it; none: something can, or nothing needs to be.
-    pub unreadable: Option<ExtractError>,
-}
-
-impl BaseClient {
-    /// Takes a file in for this scope: a message carries it by the part that comes back. Its name is a
-    /// label, its type is what its bytes say. It is read now, so that what is wrong with it is said
-    /// now; a file that nothing can be read from is taken all the same. Equal bytes are kept once; a
-    /// second call makes another record of them.
-    ///
-    /// # Errors
-    /// `NoFiles` if the client has no library; `File` if it is too large or cannot be kept; `Store`.
-    pub async fn attach(&self, scope: &Scope, name: &str, bytes: Bytes) -> Result<AttachedFile> {
-        let library = self.inner.files.as_ref().ok_or(TurnError::NoFiles)?;
-        let record = library.library.add(name, bytes).await?;
-        let read = library.library.text_of(&record).await;
-        self.inner.store.keep_files(scope, std::slice::from_ref(&record)).await?;
-        let facts = read.as_ref().ok();
-        let part = match FileKind::of_media_type(&record.media_type) {
-            FileKind::Image => ContentPart::Image {
-                file: record.id.clone(),
-                media_type: record.media_type.clone(),
-                width_px: facts.and_then(|facts| facts.width_px),
-                height_px: facts.and_then(|facts| facts.height_px),
-            },
-            _ => ContentPart::File {
-                file: record.id.clone(),
-                name: record.name.clone(),
-                media_type: record.media_type.clone(),
-            },
-        };
-        let unreadable = match read {
-            Err(FileError::Extract(error)) => Some(error),
-            Err(error) if !error.is_transient() => return Err(error.into()),
-            _ => None,
-        };
-        Ok(AttachedFile { record, part, unreadable })
-    }
-}
+use crate::{Result, TurnError};
 
 /// The library of a client, and how much of a window its files may take.
 #[derive(Clone, Debug)]
@@ -76,12 +28,16 @@ pub(crate) struct Files {
 }
 
 /// Every file that `parts` name is the scope's.
-pub(crate) async fn check_owned(inner: &Inner, scope: &Scope, parts: &[ContentPart]) -> Result<()> {
+pub(crate) async fn check_owned(
+    store: &dyn PersistenceAdapter,
+    scope: &Scope,
+    parts: &[ContentPart],
+) -> Result<()> {
     let named: Vec<FileId> = parts.iter().filter_map(ContentPart::file).cloned().collect();
     if named.is_empty() {
         return Ok(());
     }
-    let records = inner.store.files(scope, &named).await?;
+    let records = store.files(scope, &named).await?;
     let missing = named.into_iter().find(|id| !records.iter().any(|record| record.id == *id));
     match missing {
         Some(file) => Err(TurnError::UnknownFile { file }),
@@ -92,7 +48,7 @@ pub(crate) async fn check_owned(inner: &Inner, scope: &Scope, parts: &[ContentPa
 /// Reads files for one prompt: who asks, for which model.
 #[derive(Debug)]
 pub(crate) struct PromptFiles<'a> {
-    pub(crate) inner: &'a Inner,
+    pub(crate) store: &'a dyn PersistenceAdapter,
     pub(crate) files: &'a Files,
     pub(crate) scope: &'a Scope,
     pub(crate) info: &'a ModelInfo,
@@ -115,8 +71,9 @@ impl FileReader for PromptFiles<'_> {
         &self,
         files: &[FileId],
     ) -> std::result::Result<Vec<DeliveredFile>, FileReadError> {
-        let records = self.inner.store.files(self.scope, files).await.map_err(|error| {
-            FileReadError { is_transient: error.is_transient(), source: Box::new(error) }
+        let records = self.store.files(self.scope, files).await.map_err(|error| FileReadError {
+            is_transient: error.is_transient(),
+            source: Box::new(error),
         })?;
         let chosen = join_all(records.iter().map(|record| self.choose(record))).await;
         let texts: Vec<FileText<'_>> = records

@@ -9,27 +9,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chat_balance::{BalanceAdapter, LedgerMaintenance};
 use chat_context::rag::Retrieval;
 use chat_context::{ConversationContext, InstructionBlock};
-use chat_persist::{Fence, Maintenance, PersistErrorKind, PersistenceAdapter, TurnClose};
+use chat_persist::{Fence, Maintenance, PersistErrorKind, PersistenceAdapter, StopAck, TurnClose};
 use chat_provider::ProviderRegistry;
 use chat_types::{
-    Clock, ConversationId, IdSource, MessageId, OwnerId, Prompt, Scope, StepGrant, StepKey,
+    Clock, ConversationId, Cursor, IdSource, MessageId, OwnerId, Prompt, Scope, StepGrant, StepKey,
     TenantId, TokenCount, TurnId,
 };
 use chat_usage::{GrantRequest, UsageError, UsageRecorder};
 
 use crate::calibrations::Calibrations;
 use crate::config::TurnConfig;
-use crate::events::live::LiveTurn;
+use crate::events::live::{LiveTurn, StopCause};
+use crate::events::replay::{self, EventStream};
 use crate::files::Files;
 use crate::hooks::{LifecycleEvent, LifecycleObserver, PromptGuard};
 use crate::money::accounts::{AccountPolicy, PaidCall};
 use crate::money::billing::ClosedStep;
+use crate::money::notices::Notices;
 use crate::patience::persistently;
-use crate::process::notices::Notices;
+use crate::summaries::{Summaries, SummaryFailures};
 use crate::task_scope::TaskScope;
+use crate::titles::Titles;
 use crate::tools::Toolbox;
-use crate::turn::summaries::{Summaries, SummaryFailures};
-use crate::turn::titles::Titles;
 use crate::{Result, TurnError};
 
 pub(crate) struct Inner {
@@ -65,7 +66,7 @@ pub(crate) struct Inner {
     pub(crate) store_given_up: AtomicBool,
     /// Settled steps whose mark in the journal is not written yet; the mark waits for company.
     pub(crate) settled_marks: Mutex<Vec<(TenantId, StepKey)>>,
-    pub(crate) notices: Notices,
+    pub(crate) notices: Arc<Notices>,
 }
 
 impl fmt::Debug for Inner {
@@ -77,6 +78,26 @@ impl fmt::Debug for Inner {
 impl Inner {
     pub(crate) fn live(&self, turn: &TurnId) -> Option<Arc<LiveTurn>> {
         self.lock_turns().get(turn).cloned()
+    }
+
+    pub(crate) async fn events(
+        &self,
+        scope: &Scope,
+        turn: &TurnId,
+        cursor: Cursor,
+    ) -> Result<EventStream> {
+        let (store, live) = (Arc::clone(&self.store), self.live(turn));
+        replay::open(store, live, scope.clone(), turn.clone(), cursor).await
+    }
+
+    pub(crate) async fn stop(&self, scope: &Scope, turn: &TurnId) -> Result<StopAck> {
+        let ack = self.store.request_stop(scope, turn).await?;
+        if ack == StopAck::Requested
+            && let Some(live) = self.live(turn)
+        {
+            live.request_stop(StopCause::User);
+        }
+        Ok(ack)
     }
 
     pub(crate) fn lock_turns(&self) -> MutexGuard<'_, HashMap<TurnId, Arc<LiveTurn>>> {

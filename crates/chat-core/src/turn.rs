@@ -9,10 +9,10 @@ pub(crate) mod place;
 pub(crate) mod plan;
 pub(crate) mod prompt;
 pub(crate) mod rounds;
-pub(crate) mod summaries;
-pub(crate) mod titles;
+pub(crate) mod summarise;
 
 use std::fmt;
+use std::sync::Arc;
 
 use chat_persist::StopAck;
 use chat_types::{
@@ -21,12 +21,13 @@ use chat_types::{
 };
 use futures::StreamExt;
 
-use crate::{BaseClient, EventStream, Result, TurnError};
+use crate::inner::Inner;
+use crate::{EventStream, Result, TurnError};
 
 /// A turn that was accepted. Dropping it does not stop the turn.
 #[derive(Clone)]
 pub struct Turn {
-    pub(crate) client: BaseClient,
+    pub(crate) inner: Arc<Inner>,
     pub(crate) scope: Scope,
     pub(crate) id: TurnId,
     pub(crate) conversation: ConversationId,
@@ -92,20 +93,20 @@ impl Turn {
         self.attached
     }
 
-    /// Its events after `cursor`; see [`BaseClient::events`].
+    /// Its events after `cursor`; see [`BaseClient::events`](crate::BaseClient::events).
     ///
     /// # Errors
-    /// As for [`BaseClient::events`].
+    /// As for [`BaseClient::events`](crate::BaseClient::events).
     pub async fn events(&self, cursor: Cursor) -> Result<EventStream> {
-        self.client.events(&self.scope, &self.id, cursor).await
+        self.inner.events(&self.scope, &self.id, cursor).await
     }
 
-    /// Asks it to stop; see [`BaseClient::stop`].
+    /// Asks it to stop; see [`BaseClient::stop`](crate::BaseClient::stop).
     ///
     /// # Errors
-    /// As for [`BaseClient::stop`].
+    /// As for [`BaseClient::stop`](crate::BaseClient::stop).
     pub async fn stop(&self) -> Result<StopAck> {
-        self.client.stop(&self.scope, &self.id).await
+        self.inner.stop(&self.scope, &self.id).await
     }
 
     /// Waits for the end and reads the reply.
@@ -121,9 +122,7 @@ impl Turn {
                 continue;
             };
             let message = match message {
-                Some(id) => {
-                    self.client.store().message(&self.scope, &self.conversation, id).await?
-                }
+                Some(id) => self.inner.store.message(&self.scope, &self.conversation, id).await?,
                 None => None,
             };
             return Ok(TurnOutcome {
@@ -140,7 +139,7 @@ impl Turn {
 
     /// Waits until the ledger has it too; returns at once for a turn of another process.
     pub async fn settled(&self) {
-        if let Some(live) = self.client.inner.live(&self.id) {
+        if let Some(live) = self.inner.live(&self.id) {
             live.settled().await;
         }
     }

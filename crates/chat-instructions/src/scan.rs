@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::lint::VolatileKind;
+use crate::VolatileKind;
 
 /// A value in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]

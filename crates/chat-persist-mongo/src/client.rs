@@ -15,12 +15,12 @@ use mongodb::{Client, ClientSession, Database};
 use tokio::sync::Semaphore;
 
 use crate::MongoConfig;
+use crate::books::Books;
+use crate::connect::{Connected, Topology, write_concern};
 use crate::error::{EngineResult, Failure, FailureKind, Outcome, PortError, Stop};
 use crate::heard::Heard;
 use crate::lanes::{Lanes, Pass};
-use crate::ledger::Books;
 use crate::object_ids::ObjectIds;
-use crate::open::{self, Topology};
 use crate::unit::Unit;
 
 /// The first pause before a unit runs again; it doubles each time.
@@ -64,26 +64,13 @@ impl fmt::Debug for MongoStore {
 }
 
 impl MongoStore {
-    /// Connects and makes the collections and indexes that are missing.
-    ///
-    /// # Errors
-    /// `Unsupported` if the URL is none or names no database, the server is older than 6.0, an
-    /// index of another kind is in the way, or the credentials are refused; `Unavailable` if no
-    /// primary answers.
-    pub async fn open(config: MongoConfig) -> chat_persist::Result<Self> {
-        let failed = |failure| chat_persist::PersistError::of(failure, "open");
-        let opened = in_task({
-            let config = config.clone();
-            async move { open::open(&config).await }
-        })
-        .await
-        .and_then(std::convert::identity)
-        .map_err(failed)?;
+    /// The store over a database that is ready.
+    pub(crate) fn over(connected: Connected, config: &MongoConfig) -> Self {
         let operations_max = config.operations_max.max(1);
         let inner = Inner {
-            client: opened.client,
-            database: opened.database,
-            topology: opened.topology,
+            client: connected.client,
+            database: connected.database,
+            topology: connected.topology,
             object_ids: ObjectIds::default(),
             heard: Heard::default(),
             books: Books::default(),
@@ -92,9 +79,7 @@ impl MongoStore {
             operations_max,
             read_timeout: Duration::from_millis(u64::from(config.read_timeout_ms)),
         };
-        let store = Self { inner: Arc::new(inner) };
-        store.finish_pending().await?;
-        Ok(store)
+        Self { inner: Arc::new(inner) }
     }
 
     /// Whether the server has transactions: false on a standalone one, where each operation writes
@@ -275,7 +260,7 @@ impl Inner {
         }
         let options = TransactionOptions::builder()
             .read_concern(ReadConcern::snapshot())
-            .write_concern(open::write_concern())
+            .write_concern(write_concern())
             .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
             .build();
         session.start_transaction().with_options(options).await?;

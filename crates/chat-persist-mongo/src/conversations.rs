@@ -12,7 +12,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use crate::collections::{CONVERSATIONS, MESSAGES};
 use crate::error::{EngineResult, Outcome};
-use crate::indexes::Index;
+use crate::index::Index;
 use crate::record::{
     Fields, Found, conversation_of, new_conversation, owned, patched_fields, scope_of, time,
 };

@@ -12,7 +12,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use crate::collections::{EVENTS, TURNS};
 use crate::error::{EngineResult, FailureKind, Outcome};
-use crate::indexes::Index;
+use crate::index::Index;
 use crate::record::event_log::{LOG_KEPT, LogDocument, SegmentDocument};
 use crate::record::plain::unsigned;
 use crate::record::turn::TurnDocument;

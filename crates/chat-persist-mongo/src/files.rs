@@ -10,7 +10,7 @@ use mongodb::bson::{Array, Bson, Document, doc};
 
 use crate::collections::FILES;
 use crate::error::Outcome;
-use crate::indexes::Index;
+use crate::index::Index;
 use crate::record::{file_of, file_scope_of, file_user, new_file, tenant_value};
 use crate::refusal::refused;
 use crate::scans::{Position, scanned_after};

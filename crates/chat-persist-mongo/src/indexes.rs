@@ -10,34 +10,7 @@ use mongodb::options::IndexOptions;
 use mongodb::{Database, IndexModel};
 
 use crate::error::EngineResult;
-
-/// One index.
-#[derive(Clone, Debug)]
-pub(crate) struct Index {
-    collection: &'static str,
-    keys: Document,
-    unique: bool,
-    partial: Option<Document>,
-}
-
-impl Index {
-    /// An index on `keys`.
-    pub(crate) fn on(collection: &'static str, keys: Document) -> Self {
-        Self { collection, keys, unique: false, partial: None }
-    }
-
-    /// No two documents have equal keys.
-    pub(crate) fn unique(mut self) -> Self {
-        self.unique = true;
-        self
-    }
-
-    /// Only documents that match `filter` are in it.
-    pub(crate) fn only(mut self, filter: Document) -> Self {
-        self.partial = Some(filter);
-        self
-    }
-}
+use crate::index::Index;
 
 /// Every module's list.
 fn all() -> Vec<Index> {

@@ -19,7 +19,7 @@ use crate::collections::{EVENTS, TURNS};
 use crate::conversations;
 use crate::error::{EngineResult, Outcome, Stop};
 use crate::events;
-use crate::indexes::Index;
+use crate::index::Index;
 use crate::messages::{self, Stored, Where};
 use crate::record::plain::document;
 use crate::record::turn::TurnDocument;

@@ -17,10 +17,10 @@ use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 use mongodb::bson::{Document, doc};
 
 use crate::MongoStore;
+use crate::books::Books;
 use crate::collections::{ACCOUNTS, ENTRIES, HOLDS, NOTICES};
 use crate::error::{EngineResult, Failure, FailureKind, PortError, Stop};
-use crate::indexes::Index;
-use crate::lanes::{Lanes, Pass};
+use crate::index::Index;
 use crate::ledger_notices::{ExpireNotices, expire, forget, in_order, note, notice_of};
 use crate::ledger_places::{Place, Places, behind, place_of, written_order};
 use crate::ledger_restore::restore;
@@ -31,21 +31,6 @@ use crate::ledger_writes::{
 };
 use crate::refusal::page_rows;
 use crate::unit::{Cut, Unit};
-
-/// What the ports of money remember between calls. Nothing in it is needed to be right.
-#[derive(Debug, Default)]
-pub(crate) struct Books {
-    lanes: Lanes,
-    entries: Places,
-    pub(crate) usage: Places,
-}
-
-impl Books {
-    /// Waits until nobody in this process writes on any of the accounts.
-    async fn enter(&self, scope: &Scope, accounts: &[AccountId]) -> Pass {
-        self.lanes.enter(accounts.iter().map(|account| (&scope.tenant, account))).await
-    }
-}
 
 /// Accounts and entries are found by their ids.
 pub(crate) fn indexes() -> Vec<Index> {

@@ -6,7 +6,7 @@ use mongodb::bson::{Document, doc};
 
 use crate::collections::NOTICES;
 use crate::error::EngineResult;
-use crate::indexes::Index;
+use crate::index::Index;
 use crate::ledger_rows::Exact;
 use crate::unit::{Cut, Unit};
 

@@ -1,17 +1,20 @@
 #![doc = include_str!("../README.md")]
 
 mod adapter;
+mod books;
 mod branch;
 mod client;
 mod close;
 mod collections;
 mod config;
+mod connect;
 mod conversations;
 mod error;
 mod events;
 mod files;
 mod heard;
 mod import;
+mod index;
 mod indexes;
 mod journal;
 mod lanes;

@@ -25,8 +25,8 @@ pub use report::{LibreChatReport, LibreChatTotals};
 use crate::MongoConfig;
 use crate::client::in_task;
 use crate::collections::{BALANCES, CONVERSATIONS, FILES, MESSAGES, TRANSACTIONS};
+use crate::connect::connect;
 use crate::error::{EngineResult, PortError};
-use crate::open;
 use crate::record::{conversation_of, file_of, file_scope_of, message_of, scope_of};
 
 /// Documents per page of small ones.
@@ -79,7 +79,7 @@ impl LibreChatSource {
     pub async fn open(url: &str) -> Result<Self> {
         let config = MongoConfig::new(url);
         let opened = in_task(async move {
-            let (_, database) = open::connect(&config).await?;
+            let (_, database) = connect(&config).await?;
             database.run_command(doc! { "ping": 1 }).await?;
             Ok(database)
         });

@@ -18,7 +18,7 @@ use chat_types::{
 use mongodb::bson::oid::ObjectId;
 
 use crate::MongoStore;
-use crate::indexes::Index;
+use crate::index::Index;
 use crate::{conversations, files};
 
 pub(crate) fn indexes() -> Vec<Index> {

@@ -14,7 +14,7 @@ pub(crate) use crate::record::Stored;
 
 use crate::collections::MESSAGES;
 use crate::error::{EngineResult, Outcome};
-use crate::indexes::Index;
+use crate::index::Index;
 use crate::record::summary;
 use crate::record::{Fields, count_record, count_update, message_of, new_message, owned};
 use crate::refusal::{page_rows_of, refused};

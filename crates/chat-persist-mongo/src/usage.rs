@@ -13,7 +13,7 @@ use mongodb::bson::{Bson, Document, doc};
 use crate::MongoStore;
 use crate::collections::USAGE;
 use crate::error::{EngineResult, Failure, FailureKind, Outcome};
-use crate::indexes::Index;
+use crate::index::Index;
 use crate::ledger_places::{Written, behind, place_of, written_order};
 use crate::ledger_rows::Exact;
 use crate::refusal::page_rows;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::PostgresConfig;
+use crate::books::Books;
 use crate::error::{EngineResult, Failure, FailureKind};
-use crate::ledger::Books;
 use crate::open;
 use crate::runner::{Read, Runner, Write};
 

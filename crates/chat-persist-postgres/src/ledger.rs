@@ -12,9 +12,7 @@ use chat_balance::{
 use chat_types::{AccountId, Scope, StepKey, TenantId, Timestamp};
 
 use crate::PostgresStore;
-use crate::ledger_lanes::Lanes;
 use crate::ledger_notices::{ExpireNotices, ForgetDelivered, ReadNotices};
-use crate::ledger_places::{Place, Places};
 use crate::ledger_restore::Restore;
 use crate::ledger_save::{Look, Rows, look_at_account, look_at_hold};
 use crate::ledger_scans::{OpenHolds, ScanAccounts, ScanEntries, ScanHolds};
@@ -23,14 +21,6 @@ use crate::ledger_writes::{
 };
 use crate::refusal::page_rows;
 use crate::runner::Read;
-
-/// What the ports of money remember between calls. Nothing in it is needed to be right.
-#[derive(Debug, Default)]
-pub(crate) struct Books {
-    lanes: Lanes,
-    entries: Places,
-    pub(crate) usage: Places,
-}
 
 impl PostgresStore {
     async fn make<M: Move>(&self, operation: &'static str, moving: Moving<M>) -> Result<M::Answer> {
@@ -174,23 +164,6 @@ impl LedgerMaintenance for PostgresStore {
     async fn expire_notices(&self, before: Timestamp, limit: u32) -> Result<u64> {
         let write = ExpireNotices { before, limit };
         self.write(write).await.map_err(|failure| failure.balance("expire notices"))
-    }
-}
-
-/// Rows of a scan by count, and where they end.
-pub(crate) struct WrittenPage<T> {
-    pub(crate) rows: Vec<T>,
-    pub(crate) last_pk: Option<i64>,
-}
-
-impl<T> WrittenPage<T> {
-    /// The rows; where they end is noted for the next page.
-    pub(crate) fn remembered_in(self, places: &Places, after: u64) -> Vec<T> {
-        if let Some(pk) = self.last_pk {
-            let read = u64::try_from(self.rows.len()).unwrap_or_default();
-            places.remember(Place { count: after.saturating_add(read), pk });
-        }
-        self.rows
     }
 }
 

@@ -52,6 +52,23 @@ impl Places {
     }
 }
 
+/// Rows of a scan by count, and where they end.
+pub(crate) struct WrittenPage<T> {
+    pub(crate) rows: Vec<T>,
+    pub(crate) last_pk: Option<i64>,
+}
+
+impl<T> WrittenPage<T> {
+    /// The rows; where they end is noted for the next page.
+    pub(crate) fn remembered_in(self, places: &Places, after: u64) -> Vec<T> {
+        if let Some(pk) = self.last_pk {
+            let read = u64::try_from(self.rows.len()).unwrap_or_default();
+            places.remember(Place { count: after.saturating_add(read), pk });
+        }
+        self.rows
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,8 +6,7 @@ use chat_types::{AccountId, StepKey, TenantId, Timestamp};
 use sqlx::PgConnection;
 
 use crate::error::EngineResult;
-use crate::ledger::WrittenPage;
-use crate::ledger_places::Place;
+use crate::ledger_places::{Place, WrittenPage};
 use crate::ledger_rows::{
     account_columns, account_of_row, entry_columns, entry_of_row, hold_columns, hold_of_row,
 };

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod adapter;
+mod books;
 mod branch;
 mod client;
 mod close;

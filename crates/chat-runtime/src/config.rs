@@ -18,6 +18,7 @@ use crate::files_config::FilesConfig;
 use crate::notices_config::NoticesConfig;
 use crate::retrieval_config::SourcesConfig;
 use crate::store_url::shown_url;
+use crate::toml_error::one_line;
 
 /// What a runtime is opened with.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -256,22 +257,6 @@ impl RuntimeConfig {
         shown.store = shown_url(&self.store);
         shown
     }
-}
-
-/// TOML errors draw the line they mean; the drawing is left out, line and cause stay.
-pub(crate) fn one_line(text: &str) -> String {
-    let mut lines = text.lines().filter(|line| {
-        let start = line.trim_start();
-        !(start.is_empty()
-            || start.starts_with('|')
-            || start.starts_with(|c: char| c.is_ascii_digit()))
-    });
-    let first = lines.next().unwrap_or_default().trim();
-    let rest: Vec<&str> = lines.map(str::trim).collect();
-    if rest.is_empty() {
-        return first.to_owned();
-    }
-    format!("{first}: {}", rest.join(" "))
 }
 
 impl fmt::Debug for RuntimeConfig {

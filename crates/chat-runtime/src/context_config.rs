@@ -10,7 +10,7 @@ use chat_types::Tokens;
 use serde::{Deserialize, Serialize};
 
 use crate::RuntimeError;
-use crate::config::one_line;
+use crate::toml_error::one_line;
 
 /// How prompts are built.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

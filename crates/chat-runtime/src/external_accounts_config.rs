@@ -11,7 +11,7 @@ use chat_types::Money;
 use serde::{Deserialize, Serialize};
 
 use crate::RuntimeError;
-use crate::accounts_config::{BudgetConfig, budgets_policy, invalid, threshold};
+use crate::budget_config::{BudgetConfig, budgets_policy, invalid, threshold};
 use crate::store_url::shown_url;
 use crate::usd::parse_usd;
 

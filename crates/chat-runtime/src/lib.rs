@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod accounts_config;
+mod budget_config;
 mod config;
 mod context_config;
 mod environment;
@@ -21,11 +22,11 @@ mod store;
 mod store_check;
 mod store_url;
 mod store_users;
+mod toml_error;
 mod usd;
 
-pub use accounts_config::{
-    AccountsConfig, BudgetConfig, BudgetPer, PeriodWord, RefillConfig, RefillWord,
-};
+pub use accounts_config::AccountsConfig;
+pub use budget_config::{BudgetConfig, BudgetPer, PeriodWord, RefillConfig, RefillWord};
 pub use config::{
     ExampleConfig, LocalConfig, ModelConfig, OpenAiCompatibleConfig, ProviderConfig, RuntimeConfig,
     TitlesConfig,

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use crate::hints::ResponseHints;
-use crate::retry::{Failure, Retryable};
 
 /// What went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -166,23 +165,6 @@ impl TransportError {
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.inner.body
-    }
-
-    /// Whether the same request may succeed when it is sent again.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        self.failure().is_retryable()
-    }
-}
-
-impl Retryable for TransportError {
-    fn failure(&self) -> Failure {
-        Failure {
-            status: self.inner.status.map(|status| status.as_u16()),
-            retry_after_ms: self.inner.hints.retry_after_ms,
-            should_retry: self.inner.hints.should_retry,
-            ..Failure::new(self.inner.kind, self.inner.phase)
-        }
     }
 }
 

@@ -14,6 +14,7 @@ mod retry;
 mod retry_loop;
 mod sse;
 mod sse_decoder;
+mod sse_event;
 mod timed;
 mod timeouts;
 
@@ -34,6 +35,7 @@ pub use retry::{
 pub use retry_loop::{
     GateRefused, OpenGate, RetryError, RetryGate, RetryRun, RetryTime, TokioRetryTime, with_retry,
 };
-pub use sse::{SseEvent, SseLimits, SseStream};
+pub use sse::SseStream;
+pub use sse_event::{SseEvent, SseLimits};
 pub use timed::TimedTransport;
 pub use timeouts::Timeouts;

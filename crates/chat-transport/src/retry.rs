@@ -4,7 +4,7 @@
 //! A retry after a failure that may have cost something is allowed once, and only through the gate, which extends the
 //! hold (`retry_loop`). Not here: waiting and sending (`retry_loop`), the shared limits (`budget`, `breaker`).
 
-use crate::error::{TransportErrorKind, TransportPhase};
+use crate::error::{TransportError, TransportErrorKind, TransportPhase};
 
 /// How often and how patiently a call is sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +128,25 @@ pub trait Retryable {
 impl Retryable for Failure {
     fn failure(&self) -> Failure {
         self.clone()
+    }
+}
+
+impl Retryable for TransportError {
+    fn failure(&self) -> Failure {
+        Failure {
+            status: self.status().map(|status| status.as_u16()),
+            retry_after_ms: self.retry_after_ms(),
+            should_retry: self.should_retry(),
+            ..Failure::new(self.kind(), self.phase())
+        }
+    }
+}
+
+impl TransportError {
+    /// Whether the same request may succeed when it is sent again.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.failure().is_retryable()
     }
 }
 

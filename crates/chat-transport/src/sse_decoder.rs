@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::error::{TransportError, TransportErrorKind, TransportPhase};
-use crate::sse::{SseEvent, SseLimits};
+use crate::sse_event::{SseEvent, SseLimits};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 

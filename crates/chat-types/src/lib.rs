@@ -3,6 +3,7 @@
 mod account;
 mod branch;
 mod clock;
+mod content_fields;
 mod conversation;
 mod event;
 mod file;
@@ -25,12 +26,13 @@ pub use branch::BranchPage;
 pub use clock::{
     Clock, IdSource, IdSourceExt, ManualClock, SequentialIds, SystemClock, Timestamp, UuidIds,
 };
+pub use content_fields::content_fields;
 pub use conversation::{Change, Conversation, ConversationPatch};
 pub use event::{Cursor, EVENT_VERSION, EventKind, ResetReason, TurnEvent};
 pub use file::FileRecord;
 pub use fold::{Folded, PartAssembler};
 pub use grant::{GrantTerms, StepGrant};
-pub use hash::{ContentHash, content_fields};
+pub use hash::ContentHash;
 pub use id::{
     AccountId, CollectionId, ConversationId, FileId, IdempotencyKey, InvalidId, MessageId, OwnerId,
     ProviderId, TenantId, TurnId, UserId,

@@ -7,8 +7,7 @@ use crate::arguments::Compact;
 use crate::commands::send;
 use crate::errors::{Exit, Failure};
 use crate::find;
-use crate::follow::{self, Shown, follow};
-use crate::render::status_line;
+use crate::follow::{self, Shown, follow, status_line};
 use crate::signals::Signals;
 
 /// Has the summary made as a turn of its own and prints it.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::app::{Access, store_url};
 use crate::arguments::LibreChat;
-use crate::commands::transfer::{Report, imported, show};
+use crate::commands::transfer::report::{Report, imported, show};
 use crate::errors::{Exit, Failure};
 use crate::output::Output;
 use crate::progress::RowBar;

@@ -12,9 +12,8 @@ use crate::app::{Access, App};
 use crate::arguments::{Place, Send, Wishes};
 use crate::errors::{Exit, Failure};
 use crate::find;
-use crate::follow::{self, Shown, follow};
+use crate::follow::{self, Shown, follow, status_line};
 use crate::output::Output;
-use crate::render::status_line;
 use crate::settings::Settings;
 use crate::signals::{Caught, Signals};
 

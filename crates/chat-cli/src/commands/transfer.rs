@@ -3,13 +3,14 @@
 //! Neither starts a client: nothing is recovered and no model is needed. Not here: what a line is
 //! (`chat-archive`), another program's database (`librechat`).
 
+pub(crate) mod report;
+mod target;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
-use std::path::{Path, PathBuf};
 
 use chat_runtime::Store;
-use chat_runtime::archive::{self, ArchiveError, Counts, ExportReport, ExportScope, ImportReport};
-use serde_json::{Value, json};
+use chat_runtime::archive::{self, ArchiveError, Counts, ExportReport, ExportScope};
 
 use crate::app::{Access, store_url};
 use crate::arguments::{Export, Import, ImportSource};
@@ -17,6 +18,9 @@ use crate::errors::{Exit, Failure, io_kind};
 use crate::output::Output;
 use crate::progress::RowBar;
 use crate::settings::{Settings, USER};
+
+use report::{exported, imported, show};
+use target::Target;
 
 /// Bytes between two writes or reads of a file: a line is some hundred.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -139,144 +143,6 @@ async fn from_another(
     // A URL of MongoDB says which feature is missing; any other is none of LibreChat's.
     chat_runtime::store_kind(&source.from)?;
     Err(Failure::new("unknown_store", "LibreChat's database is a MongoDB one"))
-}
-
-/// What a report says: the sentence for people, the object for programs.
-pub(crate) struct Report {
-    sentence: String,
-    pub(crate) notes: Vec<String>,
-    pub(crate) json: Value,
-}
-
-/// Shows a report; its notes go to stderr.
-pub(crate) fn show(settings: &Settings, output: &Output, report: &Report, line: impl Fn(String)) {
-    if settings.json {
-        line(report.json.to_string());
-        return;
-    }
-    line(report.sentence.clone());
-    for note in &report.notes {
-        output.note(note);
-    }
-}
-
-fn exported(report: &ExportReport) -> Report {
-    let mut notes = Vec::new();
-    if report.turns_running > 0 {
-        notes.push(format!("{} turns were left out: they are running", report.turns_running));
-    }
-    Report {
-        sentence: format!("exported {}", counted(&report.lines)),
-        notes,
-        json: json!({
-            "lines": report.lines,
-            "turns_running": report.turns_running,
-            "heads_moved_up": report.heads_moved_up,
-        }),
-    }
-}
-
-/// The report of an import, whole or not.
-pub(crate) fn imported(report: &ImportReport, dry_run: bool) -> Report {
-    let mut notes = Vec::new();
-    let mut note = |count: u64, text: &str| {
-        if count > 0 {
-            notes.push(format!("{count} {text}"));
-        }
-    };
-    note(report.conversations_there, "conversations were there before; only what is new was added");
-    note(report.turns_homeless, "turns were left out: their conversation is not in the archive");
-    note(report.ledger_left_out, "ledger rows were left out");
-    note(report.messages_kept, "messages differ from those that are there, which stay");
-    note(report.files_kept, "files differ from those that are there, which stay");
-    let verb = if dry_run { "would import" } else { "imported" };
-    Report {
-        sentence: format!("{verb} {}", counted(&report.lines)),
-        notes,
-        json: json!({
-            "lines": report.lines,
-            "conversations_there": report.conversations_there,
-            "turns_homeless": report.turns_homeless,
-            "ledger_left_out": report.ledger_left_out,
-            "messages_kept": report.messages_kept,
-            "files_kept": report.files_kept,
-            "dry_run": dry_run,
-        }),
-    }
-}
-
-/// What there is of each kind, the kinds that are not there left out.
-fn counted(counts: &Counts) -> String {
-    let kinds = [
-        (counts.conversations, "conversations"),
-        (counts.messages, "messages"),
-        (counts.files, "files"),
-        (counts.turns, "turns"),
-        (counts.accounts, "accounts"),
-        (counts.openings, "opening balances"),
-        (counts.holds, "holds"),
-        (counts.entries, "entries"),
-        (counts.usage_rows, "usage rows"),
-    ];
-    let there = kinds.iter().filter(|(count, _)| *count > 0);
-    let text: Vec<String> = there.map(|(count, kind)| format!("{count} {kind}")).collect();
-    if text.is_empty() { "nothing".to_owned() } else { text.join(", ") }
-}
-
-/// A file that is written beside its place and moved there when it is whole.
-struct Target {
-    file: PathBuf,
-    partial: PathBuf,
-    handle: File,
-    is_kept: bool,
-}
-
-impl Target {
-    fn create(file: &Path) -> Result<Self, Failure> {
-        let mut partial = file.as_os_str().to_owned();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let handle = create_private(&partial).map_err(|error| unwritable(&partial, &error))?;
-        Ok(Self { file: file.to_owned(), partial, handle, is_kept: false })
-    }
-
-    fn writer(&self) -> Result<File, Failure> {
-        self.handle.try_clone().map_err(|error| unwritable(&self.partial, &error))
-    }
-
-    /// Makes it durable, then moves it over what was there.
-    fn keep(mut self) -> Result<(), Failure> {
-        self.handle.sync_all().map_err(|error| unwritable(&self.partial, &error))?;
-        std::fs::rename(&self.partial, &self.file)
-            .map_err(|error| unwritable(&self.file, &error))?;
-        self.is_kept = true;
-        Ok(())
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        if !self.is_kept {
-            // The next export writes over it.
-            let _stays = std::fs::remove_file(&self.partial);
-        }
-    }
-}
-
-/// Conversations are nobody else's business.
-fn create_private(path: &Path) -> std::io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    options.open(path)
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new("file_unwritable", format!("{} cannot be written: {error}", path.display()))
 }
 
 /// An export that did not get through.

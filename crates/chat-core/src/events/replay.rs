@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use chat_persist::{EventPage, PersistError, PersistErrorKind, TurnRecord};
+use chat_persist::{EventPage, PersistError, PersistErrorKind, PersistenceAdapter, TurnRecord};
 use chat_types::{
     Cursor, EVENT_VERSION, EventKind, PartAssembler, ResetReason, Scope, TurnEvent, TurnId,
 };
@@ -17,7 +17,6 @@ use futures::stream::{BoxStream, Stream, StreamExt};
 
 use crate::events::feed::Read;
 use crate::events::live::LiveTurn;
-use crate::inner::Inner;
 use crate::money::billing;
 use crate::{Result, TurnError};
 
@@ -52,18 +51,20 @@ impl Stream for EventStream {
     }
 }
 
+/// Reads the turn from `live` if it runs in this process, from the log before and after that.
 pub(crate) async fn open(
-    inner: Arc<Inner>,
+    store: Arc<dyn PersistenceAdapter>,
+    live: Option<Arc<LiveTurn>>,
     scope: Scope,
     turn: TurnId,
     cursor: Cursor,
 ) -> Result<EventStream> {
-    let live = inner.live(&turn).filter(|live| live.scope == scope);
+    let live = live.filter(|live| live.scope == scope);
     if live.is_none() {
         // Nothing comes after it: this only checks that the scope has this turn.
-        inner.store.events(&scope, &turn, AFTER_EVERYTHING, 1).await?;
+        store.events(&scope, &turn, AFTER_EVERYTHING, 1).await?;
     }
-    let reader = Reader { inner, scope, turn, cursor, live, ready: VecDeque::new(), done: false };
+    let reader = Reader { store, scope, turn, cursor, live, ready: VecDeque::new(), done: false };
     let events = futures::stream::unfold(reader, |mut reader| async move {
         let item = reader.next().await?;
         Some((item, reader))
@@ -72,7 +73,7 @@ pub(crate) async fn open(
 }
 
 struct Reader {
-    inner: Arc<Inner>,
+    store: Arc<dyn PersistenceAdapter>,
     scope: Scope,
     turn: TurnId,
     cursor: Cursor,
@@ -115,11 +116,8 @@ impl Reader {
     }
 
     async fn fill_from_log(&mut self) -> Result<()> {
-        let page = self
-            .inner
-            .store
-            .events(&self.scope, &self.turn, self.cursor.seq, SEGMENTS_PER_READ)
-            .await?;
+        let page =
+            self.store.events(&self.scope, &self.turn, self.cursor.seq, SEGMENTS_PER_READ).await?;
         if page.expired {
             return self.replay_from_message().await;
         }
@@ -152,11 +150,8 @@ impl Reader {
         let mut survived_seq = 0;
         let mut after_seq = 0;
         'log: loop {
-            let page = self
-                .inner
-                .store
-                .events(&self.scope, &self.turn, after_seq, SEGMENTS_PER_READ)
-                .await?;
+            let page =
+                self.store.events(&self.scope, &self.turn, after_seq, SEGMENTS_PER_READ).await?;
             let Some(last) = page.segments.last() else {
                 break;
             };
@@ -185,14 +180,13 @@ impl Reader {
 
     /// The log is gone; the message and the journal row say how it ended.
     async fn replay_from_message(&mut self) -> Result<()> {
-        let record = self.inner.store.turn(&self.scope, &self.turn).await?;
+        let record = self.store.turn(&self.scope, &self.turn).await?;
         let record = record.ok_or_else(|| {
             let detail = "there is no such turn";
             TurnError::from(PersistError::new(PersistErrorKind::NotFound, "replay a turn", detail))
         })?;
         let turn = &record.turn;
-        let message =
-            self.inner.store.message(&self.scope, &turn.conversation, &turn.reply).await?;
+        let message = self.store.message(&self.scope, &turn.conversation, &turn.reply).await?;
         let parts = message.as_ref().map(|message| message.parts.clone()).unwrap_or_default();
         let before_end = record.last_seq.saturating_sub(1);
         let reset = EventKind::Reset { reason: ResetReason::LogExpired, parts };

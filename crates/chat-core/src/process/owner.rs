@@ -8,7 +8,7 @@ use crate::Recovered;
 use crate::events::live::StopCause;
 use crate::inner::Inner;
 use crate::process::lease::{BEATS_PER_LEASE, NEVER_LEASED, ensure_lease};
-use crate::process::{notices, reaper};
+use crate::process::reaper;
 
 /// The one task per process that keeps the lease, reads stop flags and sweeps up. Ends when the
 /// client is gone.
@@ -66,7 +66,7 @@ pub(crate) async fn drain(inner: &Arc<Inner>) {
         inner.tasks.idle().await;
     }
     reaper::write_settled_marks(inner).await;
-    notices::deliver_rest(inner).await;
+    inner.notices.deliver_rest().await;
     if inner.lease_until.load(Ordering::SeqCst) == NEVER_LEASED {
         return;
     }
@@ -90,5 +90,5 @@ async fn sweep_up(inner: &Arc<Inner>) {
     if let Err(error) = inner.maintenance.sweep(now, logs_before, reaper::ROWS_PER_SWEEP).await {
         tracing::warn!(code = error.code(), "expired rows were not deleted");
     }
-    notices::expire(inner).await;
+    inner.notices.expire(now, reaper::ROWS_PER_SWEEP).await;
 }

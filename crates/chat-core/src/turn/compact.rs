@@ -4,7 +4,7 @@ use chat_types::{MessageId, TurnFailure, TurnState};
 
 use crate::turn::conductor::Conductor;
 use crate::turn::ending::End;
-use crate::turn::summaries::{NotMade, SummaryJob};
+use crate::turn::summarise::{NotMade, SummaryJob};
 
 impl Conductor<'_> {
     /// Summarises the branch up to and including the message that the turn names. A stop or the

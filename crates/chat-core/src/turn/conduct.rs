@@ -21,12 +21,12 @@ use crate::inner::Inner;
 use crate::step::metered::TurnCaller;
 use crate::step::side_calls::SideCalls;
 use crate::step::{self, FencedOut, NotOpened, Opened, StepPlan, StepRow};
+use crate::titles::Untitled;
 use crate::turn::conductor::{Conductor, REPLY_STEP};
 use crate::turn::ending::End;
 use crate::turn::plan::{Answerer, Plan};
 use crate::turn::prompt::{BuiltPrompt, build_prompt};
-use crate::turn::summaries::SummaryJob;
-use crate::turn::titles::Untitled;
+use crate::turn::summarise::SummaryJob;
 
 /// Conducts a turn to its end. Never fails: every way out closes the turn, or leaves it to the
 /// owner that took it over.

@@ -16,11 +16,11 @@ use crate::hooks::LifecycleEvent;
 use crate::inner::Inner;
 use crate::patience::persistently;
 use crate::request::{ConversationChoice, Placement, TurnRequest};
+use crate::titles::first_line;
 use crate::turn::conduct::conduct;
 use crate::turn::place::{Placed, place};
 use crate::turn::plan::{Answerer, Plan};
 use crate::turn::prompt::build_prompt;
-use crate::turn::titles::first_line;
 use crate::{Result, TurnError};
 
 /// A turn that is durable: this request's, or an earlier one of the same idempotency key.
@@ -72,7 +72,8 @@ pub(crate) async fn resolve(
     let model_before = conversation.model.clone();
     let info = choose_model(inner, request, &mut conversation)?;
     let placed = place(inner, scope, &conversation, &request.placement).await?;
-    check_owned(inner, scope, placed.new_parts.as_deref().unwrap_or_default()).await?;
+    check_owned(inner.store.as_ref(), scope, placed.new_parts.as_deref().unwrap_or_default())
+        .await?;
     if conversation.title.is_empty()
         && let Some(parts) = &placed.new_parts
     {

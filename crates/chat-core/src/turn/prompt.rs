@@ -57,7 +57,7 @@ pub(crate) async fn build_prompt(
         .as_ref()
         .map(|(retrieved, tokens_max)| RetrievalSection { retrieved, tokens_max: *tokens_max });
     let files = inner.files.as_ref().map(|files| PromptFiles {
-        inner,
+        store: inner.store.as_ref(),
         files,
         scope: &plan.fence.scope,
         info,

@@ -7,7 +7,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use crate::collections::{OWNERS, TURNS};
 use crate::error::{EngineResult, Failure, Outcome};
-use crate::indexes::Index;
+use crate::index::Index;
 use crate::journal::pending;
 use crate::record::plain::{date, int64, unsigned};
 use crate::record::turn::TurnDocument;

@@ -6,7 +6,7 @@ use mongodb::bson::{Document, doc};
 
 use crate::collections::TURNS;
 use crate::error::{EngineResult, Outcome};
-use crate::indexes::Index;
+use crate::index::Index;
 use crate::record::plain::date;
 use crate::record::turn::TurnDocument;
 use crate::refusal::page_rows;

@@ -14,7 +14,7 @@ use crate::MongoStore;
 use crate::collections::{CONVERSATIONS, COUNTERS, OWNERS, TURNS};
 use crate::conversations;
 use crate::error::{EngineResult, Failure, Outcome};
-use crate::indexes::Index;
+use crate::index::Index;
 use crate::journal::{is_busy, remove_events, remove_turns};
 use crate::record::event_log::{LOG_EXPIRING, LOG_KEPT};
 use crate::record::owned;

@@ -11,11 +11,12 @@ use chat_runtime::{Conversation, ConversationId, MessageId, Placement, TurnReque
 
 use crate::app::App;
 use crate::commands::send::{make_model_ready, signals};
+use crate::commands::{conversations, models, usage};
 use crate::errors::{Exit, Failure};
 use crate::find;
-use crate::follow::{self, Shown, follow};
+use crate::follow::{self, Shown, follow, status_line};
 use crate::line_reader::{LineReader, Typed};
-use crate::render::{first_line, status_line};
+use crate::render::first_line;
 use crate::signals::{Caught, Signals};
 
 use command::Command;
@@ -89,7 +90,7 @@ pub(crate) async fn run(
             Ok(Next::Change(text)) => initial = text,
             Ok(Next::Stopped) => may_leave = true,
             Ok(Next::Leave(exit)) => return Ok(exit),
-            Err(failure) => failure.show(app.output),
+            Err(failure) => app.output.failure(&failure),
         }
     }
 }
@@ -129,7 +130,7 @@ impl Repl<'_, '_> {
             Command::Edit(text) => self.edit(text).await,
             Command::Tree => {
                 let id = self.open_conversation()?.to_string();
-                crate::commands::tree(self.app, &id).await?;
+                conversations::tree(self.app, &id, false).await?;
                 Ok(Next::Ask)
             }
             Command::Fork(at) => self.fork(at.as_deref()).await,
@@ -227,7 +228,7 @@ impl Repl<'_, '_> {
 
     async fn choose_model(&mut self, name: Option<String>) -> Result<Next, Failure> {
         let Some(name) = name else {
-            crate::commands::models(self.app)?;
+            models::run(self.app)?;
             return Ok(Next::Ask);
         };
         let info = self.app.model(Some(&name))?;
@@ -238,7 +239,7 @@ impl Repl<'_, '_> {
 
     async fn cost(&self) -> Result<Next, Failure> {
         let conversation = self.open_conversation()?;
-        let sum = crate::commands::sum_of(self.app, conversation).await?;
+        let sum = usage::sum_of(self.app, conversation).await?;
         self.app.output.line(format_args!(
             "{} calls, {} tokens in, {} out, {}",
             sum.rows,
