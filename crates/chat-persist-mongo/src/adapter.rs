@@ -14,8 +14,8 @@ use mongodb::bson::oid::ObjectId;
 
 use crate::messages::Earlier;
 use crate::{
-    MongoStore, branch, close, conversations, events, files, import, journal, messages, steps,
-    turns,
+    MongoStore, branch, close, conversations, deletion, events, files, import, journal,
+    message_pages, messages, steps, turns,
 };
 
 #[async_trait]
@@ -65,7 +65,7 @@ impl PersistenceAdapter for MongoStore {
     async fn delete_conversation(&self, scope: &Scope, id: &ConversationId) -> Result<bool> {
         let input = (scope.clone(), id.clone());
         self.write("delete conversation", input, |unit, (scope, id)| {
-            Box::pin(conversations::delete(unit, scope, id))
+            Box::pin(deletion::delete_conversation(unit, scope, id))
         })
         .await
     }
@@ -106,7 +106,7 @@ impl PersistenceAdapter for MongoStore {
     ) -> Result<MessagePage> {
         let input = (scope.clone(), conversation.clone(), after.cloned(), limit);
         self.read("read messages", input, |unit, (scope, conversation, after, limit)| {
-            Box::pin(messages::page(unit, scope, conversation, after.as_ref(), *limit))
+            Box::pin(message_pages::page(unit, scope, conversation, after.as_ref(), *limit))
         })
         .await
     }
@@ -163,7 +163,7 @@ impl PersistenceAdapter for MongoStore {
     ) -> Result<u64> {
         let input = (scope.clone(), conversation.clone(), message.clone());
         self.write("delete subtree", input, |unit, (scope, conversation, message)| {
-            Box::pin(messages::delete_subtree(unit, scope, conversation, message))
+            Box::pin(deletion::delete_subtree(unit, scope, conversation, message))
         })
         .await
     }

@@ -14,7 +14,7 @@ use mongodb::bson::{Bson, Document, doc};
 use crate::collections::TURNS;
 use crate::conversations;
 use crate::error::Outcome;
-use crate::journal::pending;
+use crate::journal::pending::{self, NewHead};
 use crate::messages::{self, Where};
 use crate::record::event_log::SegmentDocument;
 use crate::record::plain::{date, document, int64, unsigned};
@@ -22,8 +22,8 @@ use crate::record::step::amounts_array;
 use crate::record::turn::{TurnDocument, failure_document};
 use crate::refusal::refused;
 use crate::steps::{check_close, closed_as};
-use crate::turns::without_log;
-use crate::turns::{OPEN_STEP, by_id, changed_meanwhile, fence_holds, fenced, follows, is_open};
+use crate::turn_filters::{OPEN_STEP, by_id, changed_meanwhile, fence_holds, is_open, without_log};
+use crate::turns::{fenced, follows};
 use crate::unit::{Cut, Unit};
 
 const OPERATION: &str = "close turn";
@@ -211,18 +211,4 @@ async fn reply_above(
     let asked = &record.turn;
     let found = messages::find(unit, scope, &asked.conversation, &asked.user_message).await?;
     Ok(found.map(|found| found.object_id))
-}
-
-/// Where a conversation's head goes when a turn ends, if it is still where the turn put it.
-pub(crate) struct NewHead<'t> {
-    pub(crate) from: &'t chat_types::MessageId,
-    pub(crate) to: &'t chat_types::MessageId,
-}
-
-impl<'t> NewHead<'t> {
-    /// To the reply, or back to the user's message if nothing was kept.
-    pub(crate) fn of(record: &'t chat_persist::TurnRecord, is_kept: bool) -> Self {
-        let turn = &record.turn;
-        Self { from: &turn.reply, to: if is_kept { &turn.reply } else { &turn.user_message } }
-    }
 }

@@ -1,4 +1,4 @@
-//! Conversations: LibreChat's own documents, read, listed, changed and deleted.
+//! Conversations: LibreChat's own documents, read, listed and changed.
 //!
 //! An update names the fields it changes, so what else LibreChat keeps in the document stays. The
 //! `messages` list of a conversation is left as it is: nobody reads it, LibreChat makes it anew
@@ -13,13 +13,13 @@ use mongodb::bson::{Bson, Document, doc};
 use crate::collections::{CONVERSATIONS, MESSAGES};
 use crate::error::{EngineResult, Outcome};
 use crate::index::Index;
+use crate::messages;
 use crate::record::{
     Fields, Found, conversation_of, new_conversation, owned, patched_fields, scope_of, time,
 };
 use crate::refusal::{page_rows, refused};
 use crate::scans::{Position, scanned_after};
 use crate::unit::{Cut, Unit};
-use crate::{journal, messages};
 
 pub(crate) fn indexes() -> Vec<Index> {
     vec![
@@ -53,13 +53,13 @@ impl Touched {
 }
 
 /// The filter of one conversation.
-fn one(scope: &Scope, id: &ConversationId) -> Document {
+pub(crate) fn one(scope: &Scope, id: &ConversationId) -> Document {
     let mut filter = doc! { "conversationId": id.as_str() };
     filter.extend(owned(scope));
     filter
 }
 
-async fn find(
+pub(crate) async fn find(
     unit: &mut Unit<'_>,
     scope: &Scope,
     id: &ConversationId,
@@ -189,31 +189,6 @@ pub(crate) async fn patch(
     Ok(after)
 }
 
-/// Deletes one with everything that belongs to it.
-pub(crate) async fn delete(
-    unit: &mut Unit<'_>,
-    scope: &Scope,
-    id: &ConversationId,
-) -> Outcome<bool> {
-    if find(unit, scope, id).await?.is_none() {
-        return Ok(false);
-    }
-    if journal::is_busy(unit, scope, id).await? {
-        let detail = format!("a turn of conversation {id} is running or not yet settled");
-        return refused(PersistErrorKind::Conflict, "delete conversation", detail);
-    }
-    remove(unit, scope, id).await?;
-    Ok(true)
-}
-
-/// Children first; the document that says that there is a conversation goes last.
-async fn remove(unit: &mut Unit<'_>, scope: &Scope, id: &ConversationId) -> Outcome<()> {
-    journal::remove_turns(unit, scope, id).await?;
-    unit.delete_many(MESSAGES, messages::all_of(scope, id)).await?;
-    unit.delete_many(CONVERSATIONS, one(scope, id)).await?;
-    Ok(())
-}
-
 /// Writes `if_new` unless the scope has the conversation, and moves its head to `head` at `now`.
 pub(crate) async fn touch_for_turn(
     unit: &mut Unit<'_>,
@@ -319,41 +294,6 @@ pub(crate) async fn lock_tree(
     let update = doc! { "$inc": { "chatRuntime.deletions": 1_i64 } };
     unit.update_one(CONVERSATIONS, one(scope, id), update).await?;
     Ok(())
-}
-
-/// Deletes up to `limit` conversations whose time was over at `now`, with everything that belongs
-/// to them, and returns how many. One with unfinished business is spared.
-pub(crate) async fn sweep(unit: &mut Unit<'_>, now: Timestamp, limit: i64) -> Outcome<u64> {
-    /// How many are looked at in one query; those that are spared make room for no other.
-    const LOOKED_AT_ONCE: i64 = 200;
-    let mut swept = 0_u64;
-    let mut after = Bson::MinKey;
-    while i64::try_from(swept).unwrap_or(i64::MAX) < limit {
-        let filter =
-            doc! { "expiredAt": { "$type": "date", "$lte": time(now) }, "_id": { "$gt": after } };
-        let cut = Cut::sorted(doc! { "_id": 1 }, LOOKED_AT_ONCE)
-            .only(doc! { "conversationId": 1, "user": 1, "tenantId": 1 });
-        let documents = unit.find(CONVERSATIONS, filter, cut).await?;
-        let Some(last) = documents.last().and_then(|document| document.get("_id")) else {
-            break;
-        };
-        after = last.clone();
-        for document in &documents {
-            let (Ok(scope), Ok(id)) =
-                (scope_of(document), Fields(document).parsed::<ConversationId>("conversationId"))
-            else {
-                continue;
-            };
-            if i64::try_from(swept).unwrap_or(i64::MAX) >= limit {
-                break;
-            }
-            if !journal::is_busy(unit, &scope, &id).await? {
-                remove(unit, &scope, &id).await?;
-                swept = swept.saturating_add(1);
-            }
-        }
-    }
-    Ok(swept)
 }
 
 /// Conversations of all scopes after `after`, in the order of tenant, user and id.

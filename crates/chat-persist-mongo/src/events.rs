@@ -17,7 +17,8 @@ use crate::record::event_log::{LOG_KEPT, LogDocument, SegmentDocument};
 use crate::record::plain::unsigned;
 use crate::record::turn::TurnDocument;
 use crate::refusal::{page_rows, refused};
-use crate::turns::{OPEN_TURN, by_id, changed_meanwhile, read};
+use crate::turn_filters::{OPEN_TURN, by_id, changed_meanwhile};
+use crate::turns::read;
 use crate::unit::{Cut, Unit};
 
 /// A longer tail is spilled: each checkpoint rewrites the document it is in.

@@ -24,7 +24,8 @@ use crate::messages::{self, Stored, Where};
 use crate::record::plain::document;
 use crate::record::turn::TurnDocument;
 use crate::refusal::refused;
-use crate::turns::{changed_meanwhile, follows, key, read, without_log};
+use crate::turn_filters::{changed_meanwhile, key, without_log};
+use crate::turns::{follows, read};
 use crate::unit::{Cut, Unit};
 
 pub(crate) mod pending;

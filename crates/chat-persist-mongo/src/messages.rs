@@ -1,11 +1,11 @@
-//! Messages: LibreChat's own documents, read one by one and in order, written, counted, deleted.
+//! Messages: LibreChat's own documents, read one by one, written, counted.
 //!
 //! The order of writing is the order of `_id`. A message that names a parent which is not there
 //! (LibreChat deletes by date, not by tree) is a root.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
-use chat_persist::{MessagePage, PersistErrorKind};
+use chat_persist::PersistErrorKind;
 use chat_types::{ConversationId, Message, MessageId, Scope, Summary, Timestamp, TokenCount};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Array, Bson, Document, doc};
@@ -17,9 +17,8 @@ use crate::error::{EngineResult, Outcome};
 use crate::index::Index;
 use crate::record::summary;
 use crate::record::{Fields, count_record, count_update, message_of, new_message, owned};
-use crate::refusal::{page_rows_of, refused};
+use crate::refusal::refused;
 use crate::unit::{Cut, Unit};
-use crate::{conversations, journal};
 
 /// Documents per command: some megabytes of text at most in ordinary conversations.
 pub(crate) const DOCUMENTS_PER_COMMAND: usize = 500;
@@ -50,13 +49,14 @@ pub(crate) fn all_of(scope: &Scope, conversation: &ConversationId) -> Document {
     filter
 }
 
-fn one(scope: &Scope, conversation: &ConversationId, id: &MessageId) -> Document {
+pub(crate) fn one(scope: &Scope, conversation: &ConversationId, id: &MessageId) -> Document {
     let mut filter = doc! { "messageId": id.as_str() };
     filter.extend(all_of(scope, conversation));
     filter
 }
 
-fn named<'i>(scope: &Scope, ids: impl IntoIterator<Item = &'i MessageId>) -> Document {
+/// The filter of these messages of a scope.
+pub(crate) fn named<'i>(scope: &Scope, ids: impl IntoIterator<Item = &'i MessageId>) -> Document {
     let ids: Array = ids.into_iter().map(|id| Bson::from(id.as_str())).collect();
     let mut filter = doc! { "messageId": { "$in": ids } };
     filter.extend(owned(scope));
@@ -124,77 +124,6 @@ pub(crate) async fn read(
         stored.message.parent = None;
     }
     Ok(Some(stored.message))
-}
-
-/// Reads a page in the order of writing.
-pub(crate) async fn page(
-    unit: &mut Unit<'_>,
-    scope: &Scope,
-    conversation: &ConversationId,
-    after: Option<&MessageId>,
-    limit: usize,
-) -> Outcome<MessagePage> {
-    let mut filter = all_of(scope, conversation);
-    if let Some(after) = after {
-        let cut = Cut::default().only(doc! { "_id": 1 });
-        let last_seen = unit.find_one(MESSAGES, one(scope, conversation, after), cut).await?;
-        match last_seen.and_then(|last_seen| last_seen.get_object_id("_id").ok()) {
-            Some(last_seen) => {
-                filter.insert("_id", doc! { "$gt": last_seen });
-            }
-            None if conversations::touched(unit, scope, conversation).await?.is_none() => {
-                return Ok(MessagePage::default());
-            }
-            None => {
-                let detail = format!("message {after} is not in conversation {conversation}");
-                return refused(PersistErrorKind::NotFound, "read messages", detail);
-            }
-        }
-    }
-    let limit = page_rows_of(limit);
-    let cut = Cut::sorted(doc! { "_id": 1 }, limit.saturating_add(1));
-    let documents = unit.find(MESSAGES, filter, cut).await?;
-    let page_len = usize::try_from(limit).unwrap_or(usize::MAX);
-    let is_cut = documents.len() > page_len;
-    let stored: Vec<Stored> = documents.iter().take(page_len).filter_map(readable).collect();
-    let messages = without_lost_parents(unit, scope, conversation, stored).await?;
-    let next = messages.last().filter(|_| is_cut).map(|last| last.id.clone());
-    Ok(MessagePage { messages, next })
-}
-
-/// Makes roots of those whose parent is nowhere. What this store wrote had its parent.
-pub(crate) async fn without_lost_parents(
-    unit: &mut Unit<'_>,
-    scope: &Scope,
-    conversation: &ConversationId,
-    stored: Vec<Stored>,
-) -> Outcome<Vec<Message>> {
-    let here: HashSet<&MessageId> = stored.iter().map(|stored| &stored.message.id).collect();
-    let asked: HashSet<MessageId> = stored
-        .iter()
-        .filter(|stored| !stored.is_ours)
-        .filter_map(|stored| stored.message.parent.as_ref())
-        .filter(|parent| !here.contains(parent))
-        .cloned()
-        .collect();
-    if asked.is_empty() {
-        return Ok(stored.into_iter().map(|stored| stored.message).collect());
-    }
-    let mut filter = named(scope, &asked);
-    filter.insert("conversationId", conversation.as_str());
-    let cut = Cut::default().only(doc! { "_id": 0, "messageId": 1 });
-    let found = unit.find(MESSAGES, filter, cut).await?;
-    let found: HashSet<&str> =
-        found.iter().filter_map(|found| found.get_str("messageId").ok()).collect();
-    let lost = |parent: &MessageId| asked.contains(parent) && !found.contains(parent.as_str());
-    let mut messages = Vec::with_capacity(stored.len());
-    for Stored { mut message, is_ours, .. } in stored {
-        if !is_ours && message.parent.as_ref().is_some_and(lost) {
-            message.parent = None;
-        }
-        messages.push(message);
-    }
-    Ok(messages)
 }
 
 /// Writes a message as the newest of its conversation. An id that is taken fails the unit, which
@@ -270,76 +199,4 @@ pub(crate) async fn keep_summary(
     let by_id = doc! { "_id": document.get("_id") };
     unit.update_one(MESSAGES, by_id, summary::update(&document, summary)).await?;
     Ok(())
-}
-
-/// Deletes a message and everything below it; returns how many went.
-pub(crate) async fn delete_subtree(
-    unit: &mut Unit<'_>,
-    scope: &Scope,
-    conversation: &ConversationId,
-    message: &MessageId,
-) -> Outcome<u64> {
-    const OPERATION: &str = "delete subtree";
-    if !is_there(unit, scope, conversation, message).await? {
-        return Ok(0);
-    }
-    conversations::lock_tree(unit, scope, conversation).await?;
-    let cut = Cut::sorted(doc! { "_id": 1 }, 0)
-        .only(doc! { "_id": 0, "messageId": 1, "parentMessageId": 1 });
-    let documents = unit.find(MESSAGES, all_of(scope, conversation), cut).await?;
-    let tree = Tree::of(&documents);
-    let below = tree.below(message);
-    let going: HashSet<MessageId> = below.iter().cloned().collect();
-    if journal::is_writing_below(unit, scope, conversation, &going).await? {
-        let detail = format!("a turn is writing below message {message}");
-        return refused(PersistErrorKind::Conflict, OPERATION, detail);
-    }
-    let head = conversations::own_head(unit, scope, conversation).await?;
-    if head.is_some_and(|head| going.contains(&head)) {
-        let above = tree.parents.get(message).filter(|parent| tree.parents.contains_key(parent));
-        conversations::correct_head(unit, scope, conversation, above).await?;
-    }
-    let mut deleted = 0_u64;
-    // Leaves first: what a crash on a standalone server leaves is a tree.
-    for ids in below.rchunks(DOCUMENTS_PER_COMMAND) {
-        let mut filter = named(scope, ids);
-        filter.insert("conversationId", conversation.as_str());
-        deleted = deleted.saturating_add(unit.delete_many(MESSAGES, filter).await?);
-    }
-    Ok(deleted)
-}
-
-/// Who is whose parent in a conversation.
-struct Tree {
-    parents: HashMap<MessageId, MessageId>,
-    children: HashMap<MessageId, Vec<MessageId>>,
-}
-
-impl Tree {
-    /// Roots have a parent too, which is no message.
-    fn of(documents: &[Document]) -> Self {
-        let mut tree = Self { parents: HashMap::new(), children: HashMap::new() };
-        for document in documents {
-            let id_of =
-                |name: &str| document.get_str(name).ok().and_then(|id| MessageId::new(id).ok());
-            if let (Some(id), Some(parent)) = (id_of("messageId"), id_of("parentMessageId")) {
-                tree.children.entry(parent.clone()).or_default().push(id.clone());
-                tree.parents.insert(id, parent);
-            }
-        }
-        tree
-    }
-
-    /// A message and everything below it, parents first; ends on a cycle.
-    fn below(&self, top: &MessageId) -> Vec<MessageId> {
-        let mut seen = HashSet::from([top.clone()]);
-        let mut below = vec![top.clone()];
-        let mut next = 0;
-        while let Some(id) = below.get(next).cloned() {
-            let children = self.children.get(&id).into_iter().flatten();
-            below.extend(children.filter(|child| seen.insert((*child).clone())).cloned());
-            next += 1;
-        }
-        below
-    }
 }

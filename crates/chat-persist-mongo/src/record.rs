@@ -9,6 +9,7 @@ mod message;
 mod model;
 pub(crate) mod plain;
 mod scope;
+mod seen;
 pub(crate) mod step;
 pub(crate) mod summary;
 pub(crate) mod turn;

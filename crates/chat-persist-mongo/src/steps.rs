@@ -14,7 +14,8 @@ use crate::record::event_log::SegmentDocument;
 use crate::record::plain::{document, int64, unsigned};
 use crate::record::step::{StepDocument, amounts_array};
 use crate::refusal::refused;
-use crate::turns::{OPEN_STEP, changed_meanwhile, fence_holds, fenced, follows, is_open};
+use crate::turn_filters::{OPEN_STEP, changed_meanwhile, fence_holds, is_open};
+use crate::turns::{fenced, follows};
 use crate::unit::Unit;
 
 pub(crate) async fn open_step(unit: &mut Unit<'_>, fence: &Fence, step: &NewStep) -> Outcome<()> {

@@ -5,6 +5,7 @@
 //! back, and it remembers what it was asked.
 //! Not here: accounts of a real billing system, durability, more than one process.
 
+mod bad_request;
 mod bodies;
 mod books;
 mod fault;

@@ -11,9 +11,9 @@ use chat_runtime::types::{AccountId, Scope, StepKey};
 use hyper::Method;
 use serde_json::{Value, json};
 
+use super::bad_request::BadRequest;
 use super::bodies::{
-    BadRequest, CreditBody, ExtendBody, HoldBody, OpenBody, RefillBody, RefreshBody, ReleaseBody,
-    SettleBody,
+    CreditBody, ExtendBody, HoldBody, OpenBody, RefillBody, RefreshBody, ReleaseBody, SettleBody,
 };
 use super::fault::Operation;
 use super::rows::{account_row, at, entry_row, hold_row, rows};

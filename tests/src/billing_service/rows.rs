@@ -10,7 +10,7 @@ use chat_runtime::balance::{
 use chat_runtime::types::{Scope, StepKey, TenantId, Timestamp, TurnId};
 use serde_json::{Value, json};
 
-use super::bodies::{BadRequest, unknown};
+use super::bad_request::{BadRequest, unknown};
 
 pub(super) fn account_row(tenant: &TenantId, account: &Account) -> Value {
     json!({

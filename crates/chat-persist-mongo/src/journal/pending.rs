@@ -10,7 +10,6 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 
 use crate::MongoStore;
-use crate::close::NewHead;
 use crate::collections::TURNS;
 use crate::conversations;
 use crate::error::{EngineResult, Failure, Outcome, Stop};
@@ -18,7 +17,7 @@ use crate::messages::{self, Where};
 use crate::record::plain::document;
 use crate::record::turn::{Pending, PendingOf, TurnDocument};
 use crate::refusal::{PAGE_ROWS_MAX, refused};
-use crate::turns::without_log;
+use crate::turn_filters::without_log;
 use crate::unit::{Cut, Unit};
 
 /// What follows from accepting a turn.
@@ -33,6 +32,20 @@ pub(crate) fn of_accept(accept: &Accept) -> Pending {
 /// What follows from ending a turn.
 pub(crate) fn of_close(close: &TurnClose) -> Pending {
     Pending { of: PendingOf::Close, conversation: None, message: close.message.clone() }
+}
+
+/// Where a conversation's head goes when a turn ends, if it is still where the turn put it.
+pub(crate) struct NewHead<'t> {
+    pub(crate) from: &'t chat_types::MessageId,
+    pub(crate) to: &'t chat_types::MessageId,
+}
+
+impl<'t> NewHead<'t> {
+    /// To the reply, or back to the user's message if nothing was kept.
+    pub(crate) fn of(record: &'t chat_persist::TurnRecord, is_kept: bool) -> Self {
+        let turn = &record.turn;
+        Self { from: &turn.reply, to: if is_kept { &turn.reply } else { &turn.user_message } }
+    }
 }
 
 /// Does what is pending; nothing if nothing is.

@@ -12,7 +12,8 @@ use crate::journal::pending;
 use crate::record::plain::{date, int64, unsigned};
 use crate::record::turn::TurnDocument;
 use crate::refusal::{PAGE_ROWS_MAX, page_rows};
-use crate::turns::{OPEN_TURN, by_id, changed_meanwhile, read, without_log};
+use crate::turn_filters::{OPEN_TURN, by_id, changed_meanwhile, without_log};
+use crate::turns::read;
 use crate::unit::{Cut, Unit};
 
 /// The most processes that live at one time; a query names each. Beyond, some turns of live owners

@@ -13,7 +13,7 @@ use crate::error::{EngineResult, Outcome};
 use crate::record::plain::document;
 use crate::record::turn::TurnDocument;
 use crate::refusal::refused;
-use crate::turns::{key, without_log};
+use crate::turn_filters::{key, without_log};
 use crate::unit::{Cut, Unit};
 
 const OPERATION: &str = "restore turns";

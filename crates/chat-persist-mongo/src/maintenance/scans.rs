@@ -9,7 +9,7 @@ use crate::collections::TURNS;
 use crate::error::{EngineResult, Outcome};
 use crate::record::turn::TurnDocument;
 use crate::refusal::page_rows;
-use crate::turns::{key, without_log};
+use crate::turn_filters::{key, without_log};
 use crate::unit::{Cut, Unit};
 
 pub(super) async fn scan_turns(

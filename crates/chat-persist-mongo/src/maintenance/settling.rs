@@ -10,7 +10,7 @@ use crate::index::Index;
 use crate::record::plain::date;
 use crate::record::turn::TurnDocument;
 use crate::refusal::page_rows;
-use crate::turns::{key, without_log};
+use crate::turn_filters::{key, without_log};
 use crate::unit::{Cut, Unit};
 
 pub(super) fn indexes() -> Vec<Index> {

@@ -12,7 +12,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use crate::MongoStore;
 use crate::collections::{CONVERSATIONS, COUNTERS, OWNERS, TURNS};
-use crate::conversations;
+use crate::deletion;
 use crate::error::{EngineResult, Failure, Outcome};
 use crate::index::Index;
 use crate::journal::{is_busy, remove_events, remove_turns};
@@ -69,7 +69,7 @@ impl MongoStore {
             let some = rest.min(CONVERSATIONS_PER_UNIT);
             let gone: u64 = self
                 .write("sweep conversations", (now, some), |unit, (now, some)| {
-                    Box::pin(conversations::sweep(unit, *now, *some))
+                    Box::pin(deletion::sweep_conversations(unit, *now, *some))
                 })
                 .await?;
             swept = swept.saturating_add(gone);

@@ -6,8 +6,8 @@
 
 use chat_persist::stored::{MessageRow, message_record};
 use chat_types::{
-    ContentHash, ConversationId, FinishReason, Message, MessageId, MessageStatus, Provenance, Role,
-    Scope, Timestamp, TokenCount, TokenizerId, Tokens,
+    ConversationId, FinishReason, Message, MessageId, MessageStatus, Provenance, Role, Scope,
+    Timestamp, TokenCount, TokenizerId, Tokens,
 };
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Array, Bson, Document, doc};
@@ -17,6 +17,7 @@ use super::content::{Visible, content_text, parts_of, visible};
 use super::field::{Fields, time, whole};
 use super::model::{endpoint_of, model_of};
 use super::scope::mark;
+use super::seen::seen_of;
 use super::summary;
 use crate::error::{EngineResult, Failure};
 
@@ -154,24 +155,6 @@ fn add_ours(document: &mut Document, message: &Message) -> EngineResult<()> {
     Ok(())
 }
 
-/// How the visible fields look: two short hashes, one for the text, one for content, files and quotes.
-pub(super) fn seen_of(document: &Document) -> Document {
-    let text = document.get_str("text").unwrap_or_default();
-    let mut shown = Document::new();
-    for name in ["content", "files", "quotes"] {
-        if let Some(Bson::Array(entries)) = document.get(name)
-            && !entries.is_empty()
-        {
-            shown.insert(name, entries.clone());
-        }
-    }
-    let rest = [shown.to_vec().unwrap_or_default()];
-    doc! {
-        "seenText": short(&ContentHash::of([text])),
-        "seenContent": short(&ContentHash::of(rest)),
-    }
-}
-
 /// The updates that add `records` to the counts a document has. If LibreChat wrote or changed what
 /// was counted, the counts there are void and go.
 pub(crate) fn count_update(document: &Document, records: Vec<Bson>) -> Vec<(Document, Document)> {
@@ -211,11 +194,6 @@ fn count_to_show(document: &Document, records: &[Bson]) -> Option<Bson> {
     }
     let counts: Vec<TokenCount> = records.iter().filter_map(|one| count_of(one).ok()).collect();
     shown_count(&counts)
-}
-
-/// 128 bits tell an edit from none.
-pub(super) fn short(hash: &ContentHash) -> String {
-    hash.as_str().chars().take(32).collect()
 }
 
 /// One entry of `chatRuntime.tokenCounts`.

@@ -10,7 +10,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::OURS;
 use super::field::{Fields, whole};
-use super::message::{seen_of, short};
+use super::seen::{seen_of, short};
 use crate::error::EngineResult;
 
 const SHOWN: &str = "summary";

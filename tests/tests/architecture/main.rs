@@ -9,11 +9,15 @@
     reason = "helpers of tests may fail the test"
 )]
 
+mod modules;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+
+use modules::Module;
 
 /// Where a crate stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,7 +130,7 @@ const INHERITED: [&str; 6] =
     ["version", "edition", "rust-version", "license", "repository", "publish"];
 
 /// The rooms of `chat-core`, lowest first: each may name those before it. A room is a folder with the file
-/// of its name, or that file alone.
+/// of its name, or one file alone.
 const ROOMS: [&str; 6] = ["money", "events", "inner", "process", "step", "turn"];
 
 struct Member {
@@ -321,33 +325,35 @@ fn the_conductor_links_no_leaf() {
 
 #[test]
 fn the_conductors_rooms_know_only_rooms_below() {
-    let source = root().join("crates/chat-core/src");
-    let entries = |folder: &Path| {
-        let entries = std::fs::read_dir(folder).into_iter().flatten();
-        entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
-    };
-    for folder in entries(&source).iter().filter(|path| path.is_dir()) {
-        let room = folder.file_name().unwrap().to_str().unwrap();
-        assert!(ROOMS.contains(&room), "{room} has no floor in ROOMS");
+    let floor_of = |module: &Module| ROOMS.iter().position(|room| module.first().unwrap() == room);
+    let arrows = modules::arrows(&root().join("crates/chat-core/src"));
+    for room in arrows.keys().filter(|module| module.len() > 1) {
+        assert!(floor_of(room).is_some(), "{} has no floor in ROOMS", room.join("::"));
+    }
+    for room in ROOMS {
+        assert!(arrows.contains_key(&vec![room.to_owned()]), "there is no room {room}");
     }
     let mut upward = Vec::new();
-    for (floor, room) in ROOMS.iter().enumerate() {
-        let mut files = entries(&source.join(room));
-        files.push(source.join(format!("{room}.rs")));
-        for file in files {
-            let text = std::fs::read_to_string(&file).unwrap();
-            let grouped = text.split("crate::{").skip(1).filter_map(|rest| rest.split("};").next());
-            let grouped: Vec<&str> = grouped.collect();
-            let names = |room: &&&str| {
-                let inside = format!("{room}::");
-                text.contains(&format!("crate::{inside}"))
-                    || grouped.iter().any(|list| list.contains(&inside))
-            };
-            let above = ROOMS[floor + 1..].iter().chain(&["base_client"]).filter(names);
-            upward.extend(above.map(|above| format!("{} -> {above}", file.display())));
-        }
+    for (module, named) in &arrows {
+        let Some(floor) = floor_of(module) else { continue };
+        let above = named.iter().filter(|named| floor_of(named) > Some(floor));
+        upward.extend(above.map(|above| format!("{} -> {}", module.join("::"), above.join("::"))));
     }
     assert!(upward.is_empty(), "a room names one above it: {upward:#?}");
+}
+
+#[test]
+fn no_file_is_named_by_what_it_names() {
+    let mut circles = Vec::new();
+    let mut arrows_seen = 0;
+    for member in members() {
+        let arrows = modules::arrows(&member.manifest.parent().unwrap().join("src"));
+        arrows_seen += arrows.values().map(|named| named.len()).sum::<usize>();
+        circles
+            .extend(modules::circles(&arrows).iter().map(|way| format!("{}: {way}", member.name)));
+    }
+    assert!(arrows_seen > 1_000, "only {arrows_seen} arrows were seen");
+    assert!(circles.is_empty(), "what two files share belongs below both: {circles:#?}");
 }
 
 #[test]
