@@ -110,8 +110,7 @@ pub(crate) async fn delete_subtree(
     let mut deleted = 0_u64;
     // Leaves first: what a crash on a standalone server leaves is a tree.
     for ids in below.rchunks(DOCUMENTS_PER_COMMAND) {
-        let mut filter = messages::named(scope, ids);
-        filter.insert("conversationId", conversation.as_str());
+        let filter = messages::some_of(scope, conversation, ids);
         deleted = deleted.saturating_add(unit.delete_many(MESSAGES, filter).await?);
     }
     Ok(deleted)

@@ -9,7 +9,7 @@ use mongodb::bson::doc;
 use crate::collections::MESSAGES;
 use crate::conversations;
 use crate::error::Outcome;
-use crate::messages::{Stored, all_of, named, one, readable};
+use crate::messages::{Stored, all_of, one, readable, some_of};
 use crate::refusal::{page_rows_of, refused};
 use crate::unit::{Cut, Unit};
 
@@ -67,8 +67,7 @@ async fn without_lost_parents(
     if asked.is_empty() {
         return Ok(stored.into_iter().map(|stored| stored.message).collect());
     }
-    let mut filter = named(scope, &asked);
-    filter.insert("conversationId", conversation.as_str());
+    let filter = some_of(scope, conversation, &asked);
     let cut = Cut::default().only(doc! { "_id": 0, "messageId": 1 });
     let found = unit.find(MESSAGES, filter, cut).await?;
     let found: HashSet<&str> =

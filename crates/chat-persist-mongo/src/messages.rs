@@ -55,11 +55,22 @@ pub(crate) fn one(scope: &Scope, conversation: &ConversationId, id: &MessageId) 
     filter
 }
 
-/// The filter of these messages of a scope.
-pub(crate) fn named<'i>(scope: &Scope, ids: impl IntoIterator<Item = &'i MessageId>) -> Document {
+/// The filter of these messages of a scope, in whatever conversation.
+fn named<'i>(scope: &Scope, ids: impl IntoIterator<Item = &'i MessageId>) -> Document {
     let ids: Array = ids.into_iter().map(|id| Bson::from(id.as_str())).collect();
     let mut filter = doc! { "messageId": { "$in": ids } };
     filter.extend(owned(scope));
+    filter
+}
+
+/// The filter of these messages of a conversation.
+pub(crate) fn some_of<'i>(
+    scope: &Scope,
+    conversation: &ConversationId,
+    ids: impl IntoIterator<Item = &'i MessageId>,
+) -> Document {
+    let mut filter = named(scope, ids);
+    filter.insert("conversationId", conversation.as_str());
     filter
 }
 
@@ -155,8 +166,7 @@ pub(crate) async fn keep_token_counts(
             counts.push(count);
         }
     }
-    let mut filter = named(scope, wanted.keys().copied());
-    filter.insert("conversationId", conversation.as_str());
+    let filter = some_of(scope, conversation, wanted.keys().copied());
     let documents = unit.find(MESSAGES, filter, Cut::default()).await?;
     let mut updates = Vec::new();
     for document in &documents {
